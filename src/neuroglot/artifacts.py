@@ -1,0 +1,57 @@
+"""One file format for every stage: safetensors with the provenance as JSON in the header."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from .errors import NeuroglotError
+from .files import write_bytes
+
+FORMAT_VERSION = 1
+
+
+def save_artifact(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+    """Write arrays and JSON metadata to one safetensors file, whole or not at all.
+
+    The same input gives the same bytes: no time stamp is written and the order is fixed.
+    """
+    header = {"kind": kind, "version": FORMAT_VERSION, **metadata}
+    text = json.dumps(header, ensure_ascii=False, allow_nan=False)
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_bytes(path, save(contiguous, metadata={"neuroglot": text}))
+
+
+def load_artifact(path: str | Path, kind: str, names: tuple[str, ...]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what :func:`save_artifact` wrote.
+
+    Raises:
+        NeuroglotError: no such file, not safetensors, truncated, of another kind or version, or
+            without one of the arrays ``names``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {}).get("neuroglot", "null"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, json.JSONDecodeError, ValueError) as error:
+        raise NeuroglotError(
+            f"{path} cannot be read ({error}); it is truncated or no safetensors file: make it again."
+        ) from error
+    if not isinstance(header, dict) or header.get("kind") != kind:
+        found = header.get("kind") if isinstance(header, dict) else "a foreign file"
+        raise NeuroglotError(f"{path} holds {found}, not {kind}; give the {kind} file.")
+    if header.get("version") != FORMAT_VERSION:
+        raise NeuroglotError(
+            f"{path} has format version {header.get('version')}, this neuroglot reads "
+            f"{FORMAT_VERSION}; make it again or install the matching neuroglot."
+        )
+    if missing := [name for name in names if name not in arrays]:
+        raise NeuroglotError(f"{path} lacks {', '.join(missing)}; make it again.")
+    return arrays, header

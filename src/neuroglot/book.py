@@ -1,0 +1,284 @@
+"""The book: chapters run by papermill, assembled by Jupyter Book, readable without a network."""
+
+import dataclasses
+import hashlib
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from .errors import NeuroglotError
+from .files import atomic, npm_package, sha256_file, write_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Chapter:
+    """One notebook, and the artefacts it reads and writes (names of its parameters)."""
+
+    name: str
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+
+
+#: The chapters in the order they are run; the book's own order is that of ``_toc.yml``.
+CHAPTERS = (
+    Chapter("01-activations", writes=("stats",)),
+    Chapter("02-identification", reads=("stats",), writes=("types",)),
+    Chapter("03-layers", reads=("stats", "types"), writes=("layers",)),
+    Chapter("00-introduction", reads=("stats", "types")),
+)
+
+_ARTIFACTS = {"stats": "activations.safetensors", "types": "types.safetensors", "layers": "layers.json"}
+
+
+def project_root(start: str | Path = ".") -> Path:
+    """The folder with ``_toc.yml`` at or above ``start``; ``start`` itself where there is none.
+
+    Paths in the chapters are relative to it, so that they run from anywhere in the project.
+    """
+    start = Path(start).resolve()
+    return next((folder for folder in (start, *start.parents) if (folder / "_toc.yml").is_file()), start)
+
+
+def run_name(parameters: Mapping[str, Any]) -> str:
+    """Folder name of a run: model and corpus in words, and a hash of whatever else decides the counts.
+
+    ``gemma3-270m-udhr`` for the defaults; thresholds do not count, since chapters that only
+    classify share the counts.
+    """
+    parts = [parameters["model"], parameters.get("revision"), parameters["corpus"]]
+    words = "-".join(re.sub(r"[^\w.]+", "-", str(part)).strip("-.") for part in parts if part)
+    others = {key: value for key, value in parameters.items() if key in _COUNTING and value is not None}
+    places = [part for part in parts if part and re.search(r"[^\w.:-]", str(part))]
+    if not others and not places:
+        return words
+    digest = hashlib.sha256(json.dumps([places, others], sort_keys=True).encode()).hexdigest()
+    return f"{words[-80:].strip('-.')}-{digest[:8]}"
+
+
+_COUNTING = ("languages", "corpus_options", "shards", "batch_tokens", "max_tokens", "dtype")
+
+
+# --- running the chapters ----------------------------------------------------------------------
+
+
+def run_chapters(
+    parameters: Mapping[str, Any], *, root: Path | None = None, run: str | None = None, force: bool = False
+) -> dict[str, float]:
+    """Run every chapter whose notebook, parameters, inputs or package have changed.
+
+    Args:
+        parameters: values for the chapters' ``parameters`` cells; each chapter takes those it has.
+        root: the project; default: :func:`project_root`.
+        run: folder name under ``runs/``; default: :func:`run_name`.
+        force: run all of them again.
+
+    Returns:
+        Seconds per chapter; 0 for one that was up to date.
+
+    Raises:
+        NeuroglotError: a parameter that no chapter has, or a chapter that failed (with the cell).
+    """
+    import papermill
+
+    root = root or project_root()
+    run = run or run_name(parameters)
+    folder = root / "runs" / run
+    given = {name: f"runs/{run}/{file}" for name, file in _ARTIFACTS.items()} | dict(parameters)
+    known = {chapter.name: _parameters(root, chapter) for chapter in CHAPTERS}
+    if unknown := [name for name in parameters if not any(name in names for names in known.values())]:
+        raise NeuroglotError(f"no chapter has the parameter {unknown[0]!r}; see the first cell of each notebook.")
+    print(f"run {run}: {', '.join(f'{key}={value}' for key, value in parameters.items())}", flush=True)
+    seconds = {}
+    for chapter in CHAPTERS:
+        source = root / "notebooks" / f"{chapter.name}.ipynb"
+        output = folder / "chapters" / source.name
+        own = {name: given[name] for name in known[chapter.name] if name in given}
+        key = _key(root, chapter, source, own)
+        record = output.with_suffix(".json")
+        outputs = [output, *(root / given[name] for name in chapter.writes)]
+        if not force and _up_to_date(root, record, key, outputs):
+            print(f"  {chapter.name}: up to date", flush=True)
+            seconds[chapter.name] = 0.0
+            continue
+        print(f"  {chapter.name}: running", flush=True)
+        record.unlink(missing_ok=True)
+        start = time.perf_counter()
+        with atomic(output) as part:
+            try:
+                papermill.execute_notebook(
+                    str(source),
+                    str(part),
+                    parameters=own,
+                    cwd=str(root),
+                    kernel_name="python3",
+                    stderr_file=sys.stderr,
+                )
+            except papermill.PapermillExecutionError as error:
+                failed = output.with_suffix(".failed.ipynb")
+                shutil.copyfile(part, failed)
+                raise NeuroglotError(
+                    f"chapter {chapter.name}, cell {error.cell_index}: {error.ename}: {error.evalue} (see {failed})."
+                ) from error
+        done = {"key": key, "outputs": _hashes(root, outputs)}
+        write_json(record, done)
+        seconds[chapter.name] = time.perf_counter() - start
+        print(f"  {chapter.name}: {seconds[chapter.name]:.1f} s", flush=True)
+    return seconds
+
+
+def _parameters(root: Path, chapter: Chapter) -> tuple[str, ...]:
+    import papermill
+
+    path = root / "notebooks" / f"{chapter.name}.ipynb"
+    if not path.is_file():
+        raise NeuroglotError(f"there is no notebook {path}; run this in a clone of neuroglot.")
+    return tuple(papermill.inspect_notebook(str(path)))
+
+
+def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, Any]) -> str:
+    """Hash of everything a chapter's output depends on."""
+    package = Path(str(package_files(__package__)))
+    code = {path.name: sha256_file(path) for path in sorted(package.glob("*.py"))}
+    inputs = {name: sha256_file(root / parameters[name]) for name in chapter.reads}
+    versions = {name: version(name) for name in ("torch", "transformers", "altair", "pandas", "numpy")}
+    everything = [sha256_file(source), dict(parameters), code, inputs, versions]
+    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def _up_to_date(root: Path, record: Path, key: str, outputs: list[Path]) -> bool:
+    """Whether a chapter was run with this key and its outputs are still the ones it wrote."""
+    if not record.is_file() or not all(path.is_file() for path in outputs):
+        return False
+    try:
+        said = json.loads(record.read_text())
+    except json.JSONDecodeError:
+        return False
+    return said.get("key") == key and said.get("outputs") == _hashes(root, outputs)
+
+
+def _hashes(root: Path, paths: list[Path]) -> dict[str, str]:
+    return {str(path.relative_to(root)): sha256_file(path) for path in paths}
+
+
+# --- building the pages ------------------------------------------------------------------------
+
+_NPM = {
+    "mathjax": (
+        "3.2.2",
+        "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",
+    ),
+    "requirejs": (
+        "2.3.7",
+        "sha512-DouTG8T1WanGok6Qjg2SXuCMzszOo0eHeH9hDZ5Y4x8Je+9JB38HdTLT4/VA8OaUhBa0JPVHJ0pyBkM1z+pDsw==",
+    ),
+    "@jupyter-widgets/html-manager": (
+        "1.0.15",
+        "sha512-5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA==",
+    ),
+}
+
+
+def vendor(folder: Path) -> None:
+    """Put every script the pages need into ``folder``, so that they ask no other host.
+
+    Vega comes with the pinned vl-convert, the widgets' script with anywidget, the rest from npm.
+    """
+    import anywidget
+    import vl_convert
+
+    key = hashlib.sha256(
+        json.dumps([_NPM, version("anywidget"), version("vl-convert-python"), sha256_file(__file__)]).encode()
+    ).hexdigest()
+    if (folder / "key").is_file() and (folder / "key").read_text() == key:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    package = {name: npm_package(name, *pin) for name, pin in _NPM.items()}
+    widgets = package["@jupyter-widgets/html-manager"] / "dist"
+    with atomic(folder) as part:
+        part.mkdir()
+        shutil.copyfile(package["mathjax"] / "es5" / "tex-svg-full.js", part / "mathjax.js")
+        shutil.copyfile(package["requirejs"] / "require.js", part / "require.js")
+        shutil.copyfile(widgets / "embed-amd.js", part / "embed-amd.js")
+        fonts = part / "@jupyter-widgets" / "html-manager" / "dist"  # where embed-amd.js looks for them
+        fonts.mkdir(parents=True)
+        for font in widgets.glob("*.woff2"):
+            shutil.copyfile(font, fonts / font.name)
+        shutil.copyfile(Path(anywidget.__file__).parent / "nbextension" / "index.js", part / "anywidget.js")
+        # The bundle must not see an AMD loader, or it would register itself instead of Vega.
+        bundle = vl_convert.javascript_bundle()
+        (part / "vega.js").write_text(f"(function(define,module,exports){{{bundle}\n}})();", encoding="utf-8")
+        (part / "key").write_text(key)
+
+
+def build(run: str, *, root: Path | None = None) -> Path:
+    """Assemble the executed chapters of a run and the prose pages into ``_build/html``.
+
+    Raises:
+        NeuroglotError: a chapter has not been run, or Jupyter Book stopped.
+    """
+    root = root or project_root()
+    vendor(root / "book" / "vendor")
+    chapters = root / "book" / "chapters"
+    chapters.mkdir(parents=True, exist_ok=True)
+    for chapter in CHAPTERS:
+        executed = root / "runs" / run / "chapters" / f"{chapter.name}.ipynb"
+        if not executed.is_file():
+            raise NeuroglotError(f"there is no {executed}; run the chapters first (neuroglot book).")
+        write_json(chapters / executed.name, _for_reading(json.loads(executed.read_text(encoding="utf-8"))))
+    # Kept doctrees can lose the widgets' state, so every page is made anew; it takes seconds.
+    shutil.rmtree(root / "_build", ignore_errors=True)
+    log = root / "runs" / run / "build.log"
+    command = [
+        str(Path(sysconfig.get_path("scripts")) / "jupyter-book"),
+        "build",
+        str(root),
+        "-W",
+        "-n",
+        "--keep-going",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    log.write_text(done.stdout + done.stderr)
+    page = root / "_build" / "html" / "index.html"
+    if done.returncode or not page.is_file():
+        said = re.findall(r"^.*(?:WARNING|ERROR|Error):.*$", done.stdout + done.stderr, re.M)
+        raise NeuroglotError(f"Jupyter Book stopped ({(said or ['no message'])[0].strip()}); see {log}.")
+    return page
+
+
+def _for_reading(notebook: dict[str, Any]) -> dict[str, Any]:
+    """Fold the cell that papermill injects, like the parameters it replaces."""
+    for cell in notebook["cells"]:
+        tags = cell["metadata"].get("tags", [])
+        if "injected-parameters" in tags:
+            cell["metadata"]["tags"] = [*tags, "hide-input"]
+    return notebook
+
+
+def serve(folder: Path, port: int = 8000) -> None:
+    """Serve a built book on loopback until interrupted."""
+    if not (folder / "index.html").is_file():
+        raise NeuroglotError(f"there is no book in {folder}; run: make book")
+
+    def handler(*args: Any) -> http.server.SimpleHTTPRequestHandler:
+        return http.server.SimpleHTTPRequestHandler(*args, directory=str(folder))
+
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        raise NeuroglotError(f"port {port} cannot be used ({error.strerror}); give another with --port.") from error
+    with server:
+        print(f"the book is at http://127.0.0.1:{server.server_port}/ (Ctrl-C stops it)", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()

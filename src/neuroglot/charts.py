@@ -1,0 +1,474 @@
+"""Every figure of the book: one theme, one colour per neuron type."""
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from .activations import ActivationStats
+from .errors import NeuroglotError
+from .identification import KINDS, Identifier, NeuronTypes
+
+#: One colour per neuron type, told apart in colour-blind vision and on light and dark ground.
+KIND_COLORS = {"unclassified": "#8a8a8a", "specific": "#d55e00", "related": "#009e73", "general": "#0072b2"}
+_SHAPES = {"specific": "circle", "related": "square", "general": "triangle-up"}
+
+_TYPED = [kind for kind in KINDS if kind != "unclassified"]
+
+
+def _kind_scale(kinds: Iterable[str] = tuple(_TYPED)) -> alt.Scale:
+    kinds = list(kinds)
+    return alt.Scale(domain=kinds, range=[KIND_COLORS[kind] for kind in kinds])
+
+
+def _embed(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Show a chart in Jupyter (Vega-Lite MIME type) and in the book (a div its script fills)."""
+    text = json.dumps(spec, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
+    html = f'<div class="neuroglot-chart"></div><script type="application/json">{text}</script>'
+    return {f"application/vnd.vegalite.v{alt.SCHEMA_VERSION[1]}+json": spec, "text/html": html}
+
+
+@alt.theme.register("neuroglot", enable=False)
+def _theme() -> alt.theme.ThemeConfig:
+    font = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', sans-serif"
+    # Text and grid are mid-grey: readable on white, and the page's style sheet lightens them on dark.
+    ink, grid = "#555555", "#99999944"
+    return {
+        "config": {
+            "background": "transparent",
+            "font": font,
+            "view": {"stroke": None, "continuousWidth": 620, "continuousHeight": 280},
+            "title": {
+                "anchor": "start",
+                "fontSize": 15,
+                "fontWeight": 600,
+                "color": ink,
+                "subtitleColor": ink,
+                "offset": 10,
+            },
+            "axis": {
+                "labelColor": ink,
+                "titleColor": ink,
+                "gridColor": grid,
+                "domainColor": grid,
+                "tickColor": grid,
+                "labelFontSize": 12,
+                "titleFontSize": 12,
+                "titleFontWeight": "normal",
+            },
+            "axisX": {"labelAngle": 0},
+            "legend": {"labelColor": ink, "titleColor": ink, "labelFontSize": 12, "orient": "top", "title": None},
+            "header": {"labelColor": ink, "titleColor": ink},
+            "rule": {"color": ink},
+        }
+    }
+
+
+def enable() -> None:
+    """Use the book's theme and renderer in this notebook."""
+    alt.theme.enable("neuroglot")
+    alt.renderers.register("neuroglot", _embed)
+    alt.renderers.enable("neuroglot")
+    alt.data_transformers.disable_max_rows()
+
+
+def _finish(chart: alt.TopLevelMixin, title: str, subtitle: str, described: str, **size: Any) -> Any:
+    lines = [subtitle] if subtitle else []
+    return chart.properties(title=alt.Title(title, subtitle=lines), description=described, **size)
+
+
+def tokens(table: pd.DataFrame) -> alt.Chart:
+    """Counted tokens per language, from :func:`neuroglot.tokens_per_language`."""
+    chart = (
+        alt.Chart(table)
+        .mark_bar(color=KIND_COLORS["general"])
+        .encode(
+            x=alt.X("tokens:Q", title="counted tokens"),
+            y=alt.Y("language:N", sort=None, title="language"),
+            tooltip=[
+                "language",
+                alt.Tooltip("tokens:Q", format=","),
+                alt.Tooltip("characters:Q", format=","),
+                alt.Tooltip("tokens_per_character:Q", title="tokens per character", format=".2f"),
+            ],
+        )
+    )
+    return _finish(
+        chart,
+        "How much text is counted in each language?",
+        "",
+        "Bars: counted tokens per language.",
+        width="container",
+        height=alt.Step(22),
+    )
+
+
+def active_share(stats: ActivationStats) -> alt.Chart:
+    """Mean activation probability of each layer, one line per language."""
+    mean = stats.probabilities().mean(axis=1)
+    rows = pd.DataFrame(mean, columns=list(stats.languages)).rename_axis("layer").reset_index()
+    tidy = rows.melt("layer", var_name="language", value_name="probability")
+    pick = alt.selection_point(fields=["language"], bind="legend")
+    chart = (
+        alt.Chart(tidy)
+        .mark_line(point={"size": 25})
+        .encode(
+            x=alt.X("layer:O", title="layer"),
+            y=alt.Y("probability:Q", title="mean activation probability", axis=alt.Axis(format="%")),
+            color=alt.Color("language:N", sort=None, scale=alt.Scale(scheme="tableau10"), legend=alt.Legend(columns=5)),
+            opacity=alt.condition(pick, alt.value(1), alt.value(0.12)),
+            tooltip=["language", "layer", alt.Tooltip("probability:Q", format=".1%")],
+        )
+        .add_params(pick)
+    )
+    return _finish(
+        chart,
+        "How much of each layer is active?",
+        "Click a language in the legend to single it out.",
+        "Lines: mean activation probability of a layer's neurons, per language.",
+        width="container",
+    )
+
+
+def neuron(stats: ActivationStats, types: NeuronTypes, layer: int, index: int) -> alt.LayerChart:
+    """One neuron's activation probability in each language, with tau and 95 % Wilson intervals."""
+    counts, tokens = stats.counts[layer, index], stats.tokens
+    low, high = _wilson(counts, tokens)
+    rows = pd.DataFrame(
+        {
+            "language": stats.languages,
+            "probability": counts / tokens,
+            "low": low,
+            "high": high,
+            "active": counts,
+            "tokens": tokens,
+            "above": np.where(types.active[layer, index], "above tau", "not above tau"),
+        }
+    )
+    kind = types.kind[layer, index]
+    base = alt.Chart(rows).encode(y=alt.Y("language:N", sort=None, title="language"))
+    scale = alt.Scale(domain=[0, 1])
+    bars = base.mark_bar(height={"band": 0.7}).encode(
+        x=alt.X("probability:Q", title="activation probability", scale=scale, axis=alt.Axis(format="%")),
+        color=alt.Color(
+            "above:N",
+            scale=alt.Scale(
+                domain=["above tau", "not above tau"], range=[KIND_COLORS[kind], KIND_COLORS["unclassified"]]
+            ),
+        ),
+        tooltip=[
+            "language",
+            alt.Tooltip("probability:Q", format=".2%"),
+            alt.Tooltip("active:Q", title="active tokens", format=","),
+            alt.Tooltip("tokens:Q", title="tokens", format=","),
+            alt.Tooltip("low:Q", title="95 % from", format=".2%"),
+            alt.Tooltip("high:Q", title="95 % to", format=".2%"),
+        ],
+    )
+    errors = base.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q")
+    tau = alt.Chart(pd.DataFrame({"tau": [types.tau]})).mark_rule(strokeDash=[5, 4], strokeWidth=2)
+    chart = bars + errors + tau.encode(x="tau:Q", tooltip=alt.Tooltip("tau:Q", format=".4f"))
+    return _finish(
+        chart,
+        f"In which languages does neuron {index} of layer {layer} fire?",
+        f"{kind}, N = {types.n_languages[layer, index]}; dashed: tau = {types.tau:.4f}",
+        f"Bars: activation probability of neuron {index} of layer {layer} per language; dashed line: tau.",
+        width="container",
+        height=alt.Step(24),
+    )
+
+
+def _wilson(counts: np.ndarray, tokens: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's 95 % interval for shares ``counts / tokens``."""
+    p = counts / tokens
+    middle = (p + z**2 / (2 * tokens)) / (1 + z**2 / tokens)
+    half = z * np.sqrt(p * (1 - p) / tokens + z**2 / (4 * tokens**2)) / (1 + z**2 / tokens)
+    return middle - half, middle + half
+
+
+def counts_per_language(types: NeuronTypes) -> alt.Chart:
+    """Specific and related neurons of each language, side by side."""
+    chart = (
+        alt.Chart(types.counts_per_language())
+        .mark_bar()
+        .encode(
+            x=alt.X("neurons:Q", title="neurons"),
+            y=alt.Y("language:N", sort=None, title="language"),
+            yOffset=alt.YOffset("kind:N", scale=alt.Scale(domain=["specific", "related"])),
+            color=alt.Color("kind:N", scale=_kind_scale(["specific", "related"])),
+            tooltip=["language", "kind", alt.Tooltip("neurons:Q", format=",")],
+        )
+    )
+    return _finish(
+        chart,
+        "How many neurons belong to each language?",
+        "A related neuron counts for each of its languages.",
+        "Bars: number of specific and related neurons of each language.",
+        width="container",
+        height=alt.Step(14),
+    )
+
+
+def counts_per_n(types: NeuronTypes) -> alt.LayerChart:
+    """Neurons by the number N of languages in which they are active, all and selected ones."""
+    k = len(types.languages)
+    table = types.counts_per_n()
+    table["kind"] = [("specific" if n == 1 else "general" if n == k else "related") for n in table["n_languages"]]
+    base = alt.Chart(table).encode(x=alt.X("n_languages:O", title="number of languages N in which p > tau"))
+    tips = ["n_languages", alt.Tooltip("neurons:Q", format=","), alt.Tooltip("selected:Q", format=",")]
+    every = base.mark_bar(filled=False, stroke=KIND_COLORS["unclassified"], strokeWidth=1.5).encode(
+        y=alt.Y("neurons:Q", title="neurons"), tooltip=tips
+    )
+    # General neurons need no selection, so their whole bar is filled.
+    chosen = base.transform_calculate(typed=f"datum.n_languages == {k} ? datum.neurons : datum.selected")
+    filled = chosen.mark_bar().encode(y="typed:Q", color=alt.Color("kind:N", scale=_kind_scale()), tooltip=tips)
+    return _finish(
+        every + filled,
+        "How many languages share a neuron?",
+        "Outline: all neurons with this N; filled: those that are specific, related or general.",
+        "Bars: number of neurons by number of languages in which they are active.",
+        width="container",
+    )
+
+
+def layers(
+    profile: pd.DataFrame, bands: pd.DataFrame | None = None, parts: pd.DataFrame | None = None
+) -> alt.LayerChart:
+    """Neurons of each type per layer, with intervals and the four parts where given.
+
+    Args:
+        profile: from :func:`neuroglot.layer_profile`.
+        bands: from :func:`neuroglot.layers.intervals`.
+        parts: from :func:`neuroglot.four_parts`.
+    """
+    pick = alt.selection_point(fields=["kind"], bind="legend")
+    last = int(profile["layer"].max())
+    x = alt.X(
+        "layer:Q",
+        title="layer",
+        scale=alt.Scale(domain=[-0.5, last + 0.5], nice=False),
+        axis=alt.Axis(tickMinStep=1, format="d", grid=False),
+    )
+    color = alt.Color("kind:N", scale=_kind_scale())
+    faded = alt.condition(pick, alt.value(1), alt.value(0.1))
+    chart = []
+    if parts is not None:
+        spans = parts.assign(
+            start=parts["first"] - 0.5, end=parts["last"] + 0.5, shade=[i % 2 for i in range(len(parts))]
+        )
+        ground = (
+            alt.Chart(spans)
+            .mark_rect(color="#888888")
+            .encode(
+                x=alt.X("start:Q"),
+                x2="end:Q",
+                opacity=alt.condition("datum.shade == 1", alt.value(0.12), alt.value(0.04)),
+                tooltip=["part", "first", "last"],
+            )
+        )
+        chart.append(ground)
+    data = profile if bands is None else profile.merge(bands, on=["layer", "kind"])
+    base = alt.Chart(data)
+    tips = ["layer", "kind", "neurons", alt.Tooltip("share:Q", title="share of the layer", format=".2%")]
+    if bands is not None:
+        tips += [
+            alt.Tooltip("low:Q", title="95 % from", format=".0f"),
+            alt.Tooltip("high:Q", title="95 % to", format=".0f"),
+        ]
+        band = base.mark_area(opacity=0.18).encode(
+            x=x, y="low:Q", y2="high:Q", color=color, opacity=alt.condition(pick, alt.value(0.18), alt.value(0.03))
+        )
+        chart.append(band)
+    line = base.mark_line().encode(
+        x=x, y=alt.Y("neurons:Q", title="neurons per layer"), color=color, opacity=faded, tooltip=tips
+    )
+    points = (
+        base.mark_point(filled=True, size=55)
+        .encode(
+            x=x,
+            y="neurons:Q",
+            color=color,
+            opacity=faded,
+            tooltip=tips,
+            shape=alt.Shape("kind:N", scale=alt.Scale(domain=_TYPED, range=[_SHAPES[kind] for kind in _TYPED])),
+        )
+        .add_params(pick)
+    )
+    subtitle = "Click a type in the legend to single it out."
+    if bands is not None:
+        subtitle += " Bands: 95 % bootstrap intervals."
+    if parts is not None:
+        subtitle += " Shades: the four parts."
+    return _finish(
+        alt.layer(*chart, line, points),
+        "Where in the model does each neuron type sit?",
+        subtitle,
+        "Lines: number of specific, related and general neurons per layer.",
+        width="container",
+        height=300,
+    )
+
+
+def top_rates(table: pd.DataFrame) -> alt.Chart:
+    """Neurons of each type as the share of neurons selected grows.
+
+    Args:
+        table: columns ``top_rate``, ``kind``, ``neurons``, ``lam``.
+    """
+    chart = (
+        alt.Chart(table)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("top_rate:Q", title="top rate: share of neurons selected", axis=alt.Axis(format=".0%")),
+            y=alt.Y("neurons:Q", title="neurons"),
+            color=alt.Color("kind:N", scale=_kind_scale()),
+            tooltip=[
+                alt.Tooltip("top_rate:Q", format=".1%"),
+                "kind",
+                alt.Tooltip("neurons:Q", format=","),
+                alt.Tooltip("lam:Q", title="solved lambda", format=".4f"),
+            ],
+        )
+    )
+    return _finish(
+        chart,
+        "What does the top rate decide?",
+        "Lambda is solved anew at every rate.",
+        "Lines: number of specific, related and general neurons against the share selected.",
+        width="container",
+    )
+
+
+# --- the explorer that works in a page without a kernel ----------------------------------------
+
+#: More neurons than this would make the page too large; the live explorer has no such limit.
+EXPLORER_LIMIT = 80_000
+
+
+def explorer(stats: ActivationStats, types: NeuronTypes) -> alt.VConcatChart:
+    """Sliders for top rate, lambda and quantile over every neuron, in the page itself.
+
+    The page carries each neuron's exact counts, and recomputes scores, ranks and types in the
+    browser in double precision. Quantiles are offered in steps of 0.005, since ``tau`` is looked up.
+
+    Raises:
+        NeuroglotError: more than :data:`EXPLORER_LIMIT` neurons.
+    """
+    n_layers, width, k = stats.shape
+    if n_layers * width > EXPLORER_LIMIT:
+        raise NeuroglotError(
+            f"{n_layers * width:,} neurons are too many for a page; use neuroglot.ThresholdExplorer in Jupyter."
+        )
+    if types.score.shape != (n_layers, width) or types.languages != stats.languages:
+        raise NeuroglotError("types and counts are not of the same run; give the types made from these counts.")
+    prepared = Identifier(stats.probabilities(), scaled=types.scaled)
+    columns = {"layer": np.repeat(np.arange(n_layers), width)}
+    columns |= {f"c{i}": stats.counts[..., i].ravel() for i in range(k)}
+    csv = pd.DataFrame(columns).to_csv(index=False, lineterminator="\n")
+    quantiles = sorted({round(0.8 + 0.005 * i, 3) for i in range(40)} | {types.quantile})
+    taus = [prepared.tau(quantile) for quantile in quantiles]
+
+    rate = alt.param(
+        "rate", value=types.top_rate, bind=alt.binding_range(min=0.005, max=0.2, step=0.005, name="top rate ")
+    )
+    upper = max(1.0, math.ceil(2 * types.lam))
+    lam = alt.param("lam", value=types.lam, bind=alt.binding_range(min=0, max=upper, step=upper / 1000, name="lambda "))
+    quantile = alt.param(
+        "quantile",
+        value=quantiles.index(types.quantile),
+        bind=alt.binding_range(min=0, max=len(quantiles) - 1, step=1, name="quantile (step) "),
+    )
+    tau = alt.param("tau", expr=f"{json.dumps(taus)}[quantile]")
+    shown = alt.param("quantile_shown", expr=f"{json.dumps(quantiles)}[quantile]")
+
+    # Python's round, which takes a half to the even neighbour; Vega's takes it up.
+    exact = f"(rate * {n_layers * width})"
+    chosen = alt.param("chosen", expr=f"{exact} % 1 == 0.5 ? 2 * round({exact} / 2) : round({exact})")
+
+    p = [f"datum.c{i}/{tokens}" for i, tokens in enumerate(stats.tokens)]
+    total = "+".join(p)
+    data = alt.Data(values=csv, format=alt.CsvDataFormat(type="csv", parse=dict.fromkeys(columns, "number")))
+    base = (
+        alt.Chart(data)
+        .transform_calculate(total=total)
+        .transform_calculate(
+            **{f"q{i}": f"datum.total > 0 ? max({p[i]}/datum.total, 1e-12) : {1 / k!r}" for i in range(k)}
+        )
+        .transform_calculate(
+            entropy="-(" + "+".join(f"datum.q{i}*log(datum.q{i})" for i in range(k)) + f")/{prepared.unit_entropy!r}",
+            peak=f"max({','.join(p)})/{prepared.unit_peak!r}",
+        )
+        .transform_calculate(
+            score="datum.entropy - lam*datum.peak",
+            n="+".join(f"({share} > tau ? 1 : 0)" for share in p),
+        )
+        .transform_window(
+            rank="row_number()",
+            sort=[alt.SortField("score")],
+            frame=[None, 0],
+        )
+        .transform_calculate(
+            selected="datum.rank <= chosen",
+        )
+        .transform_calculate(
+            kind=f"datum.n == {k} ? 'general' : !datum.selected || datum.n == 0 ? 'unclassified' : "
+            "datum.n == 1 ? 'specific' : 'related'",
+        )
+    )
+    typed = base.transform_filter("datum.kind != 'unclassified'")
+    color = alt.Color("kind:N", scale=_kind_scale())
+    by_layer = (
+        typed.transform_aggregate(neurons="count()", groupby=["layer", "kind"])
+        .mark_bar()
+        .encode(
+            x=alt.X("layer:O", title="layer", scale=alt.Scale(domain=list(range(n_layers)))),
+            y=alt.Y("neurons:Q", title="neurons"),
+            color=color,
+            tooltip=["layer:O", "kind:N", "neurons:Q"],
+        )
+        .properties(width=560, height=200, title="Where does each type sit?")
+    )
+    by_n = (
+        typed.transform_aggregate(neurons="count()", groupby=["n", "kind"])
+        .mark_bar()
+        .encode(
+            x=alt.X("n:O", title="number of languages N", scale=alt.Scale(domain=list(range(1, k + 1)))),
+            y=alt.Y("neurons:Q", title="neurons"),
+            color=color,
+            tooltip=["n:O", "kind:N", "neurons:Q"],
+        )
+        .properties(width=250, height=160, title="How many languages share a neuron?")
+    )
+    per_language = (
+        typed.transform_calculate(
+            language="[" + ",".join(f"{p[i]} > tau ? {code!r} : ''" for i, code in enumerate(stats.languages)) + "]"
+        )
+        .transform_flatten(["language"])
+        .transform_filter("datum.language != '' && datum.kind != 'general'")
+    )
+    by_language = (
+        per_language.transform_aggregate(neurons="count()", groupby=["language", "kind"])
+        .mark_bar()
+        .encode(
+            x=alt.X("language:N", title="language", scale=alt.Scale(domain=list(stats.languages))),
+            y=alt.Y("neurons:Q", title="neurons"),
+            color=color,
+            tooltip=["language:N", "kind:N", "neurons:Q"],
+        )
+        .properties(width=250, height=160, title="How many belong to each language?")
+    )
+    title = alt.Title(
+        alt.ExprRef(
+            "'Types at top rate ' + format(rate, '.1%') + ', lambda ' + format(lam, '.4f') + ', quantile ' + "
+            "format(quantile_shown, '.3f') + ' (tau ' + format(tau, '.4f') + ')'"
+        )
+    )
+    return (
+        alt.vconcat(by_layer, alt.hconcat(by_n, by_language))
+        .add_params(rate, lam, quantile, tau, shown, chosen)
+        .properties(title=title, description="Counts of neuron types at thresholds set by sliders.")
+    )

@@ -1,0 +1,202 @@
+"""The command line: ``neuroglot collect | classify | book | serve``."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .errors import NeuroglotError
+
+_MODEL = "packaged model (gemma3-270m, smollm2-135m), hub id, folder or .gguf file"
+_CORPUS = "udhr (the Universal Declaration of Human Rights), or text:FOLDER with LANGUAGE.txt files"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="neuroglot",
+        description="How a multilingual language model divides its neurons among languages.",
+        epilog="First counts (collect), then types (classify); book does both and writes the pages.",
+    )
+    parser.add_argument("--version", action="version", version=f"neuroglot {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    text = argparse.ArgumentParser(add_help=False)
+    text.add_argument("--model", default="gemma3-270m", help=f"{_MODEL}; default: %(default)s")
+    text.add_argument("--revision", help="commit, branch or tag of a hub id")
+    text.add_argument("--dtype", help="float32, bfloat16 or float16; default: as stored")
+    text.add_argument("--device-map", help='"auto" uses every accelerator; default: the CPU')
+    text.add_argument("--corpus", default="udhr", help=f"{_CORPUS}; default: %(default)s")
+    text.add_argument("--languages", help='two or more codes, "en,zh,sw"; default: the ten of the paper')
+
+    collect = commands.add_parser(
+        "collect",
+        parents=[text],
+        help="count how often each neuron is active in each language",
+        description="Run a model over a corpus and count, for every neuron and language, the tokens "
+        "for which it is active. An interrupted run goes on where it stopped.",
+    )
+    collect.add_argument("--out", required=True, type=Path, help="file to write, for instance counts.safetensors")
+    collect.add_argument("--shards", type=int, default=20, help="parts kept apart for intervals; default: %(default)s")
+    collect.add_argument("--batch-tokens", type=int, default=2048, help="tokens per forward pass; default: %(default)s")
+    collect.add_argument("--max-tokens", type=int, help="split longer texts; default: the model's context")
+    collect.add_argument("--overwrite", action="store_true", help="replace a file that holds other counts")
+    collect.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
+
+    classify = commands.add_parser(
+        "classify",
+        help="find specific, related and general neurons in counts",
+        description="Type every neuron as language-specific, language-related, general or none of them.",
+    )
+    classify.add_argument("stats", type=Path, help="file written by neuroglot collect")
+    classify.add_argument("--out", type=Path, help="file to write; a .csv name writes a table of all neurons")
+    classify.add_argument("--languages", help="use only these languages of the counts")
+    classify.add_argument(
+        "--top-rate", type=float, default=0.01, help="share of neurons selected; default: %(default)s"
+    )
+    classify.add_argument("--lam", type=float, help="weight of the highest probability; default: solved")
+    classify.add_argument(
+        "--quantile", type=float, default=0.95, help="of all probabilities, gives tau; default: %(default)s"
+    )
+    classify.add_argument(
+        "--unscaled", action="store_true", help="score as printed in the paper, without its code's scaling"
+    )
+
+    book = commands.add_parser(
+        "book",
+        parents=[text],
+        help="run every chapter and build the pages",
+        description="Run the chapters whose inputs have changed and build _build/html, in a clone of neuroglot.",
+    )
+    book.add_argument("--run", help="name of the folder under runs/; default: from model and corpus")
+    book.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="any parameter of a chapter, for instance: -p top_rate 0.02",
+    )
+    book.add_argument("--force", action="store_true", help="run every chapter again")
+    book.add_argument("--no-build", action="store_true", help="run the chapters but build no pages")
+
+    serve = commands.add_parser("serve", help="show the built book on this machine")
+    serve.add_argument("--port", type=int, default=8000, help="default: %(default)s")
+    return parser
+
+
+def _collect(arguments: argparse.Namespace) -> None:
+    from .activations import Collection
+    from .corpora import load_corpus
+    from .models import load_model
+
+    corpus = load_corpus(arguments.corpus, arguments.languages)
+    print(f"text: {corpus.name}, {len(corpus.examples):,} examples in {', '.join(corpus.languages)}", flush=True)
+    print(corpus.purity().to_string(index=False), flush=True)
+    model, tokenizer = load_model(
+        arguments.model,
+        revision=arguments.revision,
+        dtype=arguments.dtype or "auto",
+        device_map=arguments.device_map,
+        trust_remote_code=arguments.trust_remote_code,
+    )
+    sizes = {name: getattr(arguments, name) for name in ("shards", "batch_tokens", "max_tokens")}
+    collection = Collection(model, tokenizer, corpus, **sizes)
+    tokens = dict(zip(corpus.languages, collection.tokens.sum(axis=0).tolist(), strict=True))
+    print(f"tokens to count: {sum(tokens.values()):,} ({', '.join(f'{c} {n:,}' for c, n in tokens.items())})")
+    if collection.split:
+        print(f"{collection.split} texts are longer than the context and are counted in pieces")
+    print(
+        f"counting {len(collection.gates)} layers in {collection.n_shards} shards, about "
+        f"{collection.estimate_seconds():.0f} s, into {arguments.out}",
+        flush=True,
+    )
+    start = time.perf_counter()
+    collection.run(arguments.out, overwrite=arguments.overwrite)
+    print(f"wrote {arguments.out} in {time.perf_counter() - start:.1f} s")
+
+
+def _classify(arguments: argparse.Namespace) -> None:
+    from .activations import ActivationStats
+    from .files import write_bytes
+    from .identification import classify
+
+    stats = ActivationStats.load(arguments.stats)
+    if arguments.languages:
+        stats = stats.select(arguments.languages)
+    types = classify(
+        stats,
+        top_rate=arguments.top_rate,
+        lam=arguments.lam,
+        quantile=arguments.quantile,
+        scaled=not arguments.unscaled,
+    )
+    solved = "given" if arguments.lam is not None else "solved"
+    print(f"lambda {types.lam:.6g} ({solved}), tau {types.tau:.6g}, {int(types.selected.sum()):,} neurons selected")
+    print(types.table()["kind"].value_counts(sort=False).to_string())
+    print(
+        types.counts_per_language()
+        .pivot(index="language", columns="kind", values="neurons")
+        .loc[list(types.languages), ["specific", "related"]]
+        .to_string()
+    )
+    if arguments.out and arguments.out.suffix == ".csv":
+        write_bytes(arguments.out, types.table().to_csv(index=False, lineterminator="\n").encode())
+    elif arguments.out:
+        types.save(arguments.out)
+    if arguments.out:
+        print(f"wrote {arguments.out}")
+
+
+def _book(arguments: argparse.Namespace) -> None:
+    from . import book
+
+    start = time.perf_counter()
+    parameters: dict[str, Any] = {"model": arguments.model, "corpus": arguments.corpus}
+    for name in ("revision", "dtype", "device_map", "languages"):
+        if getattr(arguments, name) is not None:
+            parameters[name] = getattr(arguments, name)
+    parameters |= {name: _literal(value) for name, value in arguments.parameter}
+    run = arguments.run or book.run_name(parameters)
+    seconds = book.run_chapters(parameters, run=run, force=arguments.force)
+    if not arguments.no_build:
+        print("  building the pages", flush=True)
+        before = time.perf_counter()
+        page = book.build(run)
+        seconds["pages"] = time.perf_counter() - before
+        print(f"open {page}")
+    print("took " + ", ".join(f"{name} {time_:.1f} s" for name, time_ in seconds.items()), end="")
+    print(f"; in all {time.perf_counter() - start:.1f} s")
+
+
+def _literal(text: str) -> Any:
+    """A number, true, false or null as JSON has them; any other text as it is."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from . import book
+
+    book.serve(book.project_root() / "_build" / "html", arguments.port)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 2 is the exit code of an error that the message explains."""
+    arguments = _parser().parse_args(argv)
+    commands = {"collect": _collect, "classify": _classify, "book": _book, "serve": _serve}
+    try:
+        commands[arguments.command](arguments)
+    except NeuroglotError as error:
+        print(f"neuroglot: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("neuroglot: interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,437 @@
+"""Ternary neuron identification: language-specific, language-related, general (arXiv 2505.21505)."""
+
+import functools
+import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .activations import ActivationStats
+from .artifacts import load_artifact, save_artifact
+from .errors import NeuroglotError
+
+#: Neuron types, in the order of their codes; "unclassified" is none of the paper's three.
+KINDS = ("unclassified", "specific", "related", "general")
+
+# Upper end of the released search for lambda, in the scaled score's units.
+_LAM_UNBOUNDED = 0.2
+# A solved lambda is cut down to a multiple of this, so that it prints short and repeats exactly.
+_LAM_STEP = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronTypes:
+    """The type of every neuron, and the thresholds it follows from.
+
+    Attributes:
+        languages: codes, in the order of the last axis of ``active``.
+        top_rate, lam, quantile, scaled: the settings, with the lambda used.
+        solved: whether that lambda was solved rather than given.
+        tau: the activity threshold; a neuron is active in a language if ``p > tau``.
+        score: float64 ``[layers, neurons]``; the lowest ``top_rate`` of all are selected.
+        selected: bool ``[layers, neurons]``.
+        active: bool ``[layers, neurons, languages]``: ``p > tau``.
+        provenance: of the counts, with the settings above.
+    """
+
+    languages: tuple[str, ...]
+    top_rate: float
+    lam: float
+    quantile: float
+    scaled: bool
+    solved: bool
+    tau: float
+    score: np.ndarray
+    selected: np.ndarray
+    active: np.ndarray
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    KIND = "types"
+
+    @functools.cached_property
+    def n_languages(self) -> np.ndarray:
+        """``N``: in how many languages each neuron is active, int64 ``[layers, neurons]``."""
+        planes = np.moveaxis(self.active, -1, 0)  # one addition per language, whatever the layout
+        return sum((plane.astype(np.int64) for plane in planes[1:]), planes[0].astype(np.int64))
+
+    @functools.cached_property
+    def codes(self) -> np.ndarray:
+        """Each neuron's type as an index into :data:`KINDS`, uint8 ``[layers, neurons]``."""
+        return kind_codes(self.selected, self.n_languages, len(self.languages))
+
+    @property
+    def kind(self) -> np.ndarray:
+        """Each neuron's type by name, ``[layers, neurons]``.
+
+        specific: selected and N = 1; related: selected and 1 < N < K; general: N = K;
+        everything else is unclassified.
+        """
+        return np.array(KINDS)[self.codes]
+
+    def neurons(self, language: str, kinds: str | Iterable[str] | None = None) -> list[np.ndarray]:
+        """The neurons of a language, one sorted int64 index array per layer.
+
+        Args:
+            language: one of :attr:`languages`.
+            kinds: default: all selected neurons that are active in the language; else the neurons
+                of this type or these types that are active in it (``"general"`` ones are in all).
+
+        Raises:
+            NeuroglotError: unknown language or type.
+        """
+        if language not in self.languages:
+            raise NeuroglotError(f"there is no language {language!r}; the types have {' '.join(self.languages)}.")
+        if kinds is None:
+            chosen = self.selected
+        else:
+            names = [kinds] if isinstance(kinds, str) else list(kinds)
+            if unknown := [name for name in names if name not in KINDS]:
+                raise NeuroglotError(f"there is no neuron type {unknown[0]!r}; use {', '.join(KINDS)}.")
+            chosen = np.isin(self.codes, [KINDS.index(name) for name in names])
+        chosen = chosen & self.active[..., self.languages.index(language)]
+        return [np.flatnonzero(layer) for layer in chosen]
+
+    def table(self) -> pd.DataFrame:
+        """One row per neuron: layer, neuron, kind, n_languages, score, selected, languages.
+
+        ``layer`` and ``neuron`` count from 0; ``languages`` lists those with ``p > tau``.
+        """
+        layers, width = self.score.shape
+        patterns, inverse = np.unique(
+            np.packbits(self.active.reshape(layers * width, -1), axis=1), axis=0, return_inverse=True
+        )
+        bits = np.unpackbits(patterns, axis=1, count=len(self.languages)).astype(bool)
+        names = [" ".join(np.array(self.languages)[row]) for row in bits]
+        return pd.DataFrame(
+            {
+                "layer": np.repeat(np.arange(layers), width),
+                "neuron": np.tile(np.arange(width), layers),
+                "kind": pd.Categorical.from_codes(self.codes.ravel().astype(np.int8), KINDS),
+                "n_languages": self.n_languages.ravel(),
+                "score": self.score.ravel(),
+                "selected": self.selected.ravel(),
+                "languages": pd.Categorical.from_codes(inverse.ravel(), names),
+            }
+        )
+
+    def counts_per_language(self) -> pd.DataFrame:
+        """Specific and related neurons of each language: columns ``language, kind, neurons``."""
+        rows = [
+            {"language": code, "kind": kind, "neurons": int((self.active[..., k] & (self.codes == c)).sum())}
+            for k, code in enumerate(self.languages)
+            for c, kind in enumerate(KINDS)
+            if kind in ("specific", "related")
+        ]
+        return pd.DataFrame(rows)
+
+    def counts_per_n(self) -> pd.DataFrame:
+        """Neurons by number of languages: columns ``n_languages`` (1 to K), ``neurons``.
+
+        ``selected`` counts the selected ones among them.
+        """
+        size = len(self.languages) + 1
+        every = np.bincount(self.n_languages.ravel(), minlength=size)
+        chosen = np.bincount(self.n_languages[self.selected], minlength=size)
+        n = np.arange(1, size)
+        return pd.DataFrame({"n_languages": n, "neurons": every[1:], "selected": chosen[1:]})
+
+    def settings(self) -> dict[str, Any]:
+        """The thresholds, as they are saved."""
+        return {
+            "top_rate": self.top_rate,
+            "lam": self.lam,
+            "quantile": self.quantile,
+            "scaled": self.scaled,
+            "solved": self.solved,
+            "tau": self.tau,
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write to a safetensors file, whole or not at all; the same types give the same bytes."""
+        arrays = {"score": self.score, "selected": self.selected, "active": self.active}
+        metadata = {"languages": list(self.languages), "settings": self.settings(), "provenance": self.provenance}
+        save_artifact(path, self.KIND, arrays, metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "NeuronTypes":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            NeuroglotError: the file is missing, truncated, of another kind, version or shape.
+        """
+        arrays, header = load_artifact(path, cls.KIND, ("score", "selected", "active"))
+        languages = tuple(header.get("languages", ()))
+        score, selected, active = arrays["score"], arrays["selected"], arrays["active"]
+        if not (score.ndim == 2 and score.shape == selected.shape == active.shape[:2]) or active.shape[2:] != (
+            len(languages),
+        ):
+            raise NeuroglotError(f"{path}: score, selected and active do not fit each other; make it again.")
+        return cls(
+            languages=languages,
+            **header["settings"],
+            score=score,
+            selected=selected,
+            active=active,
+            provenance=header.get("provenance", {}),
+        )
+
+
+def kind_codes(selected: np.ndarray, n_languages: np.ndarray, languages: int) -> np.ndarray:
+    """Index into :data:`KINDS` from selection, N and K, uint8 of the same shape."""
+    codes = np.zeros(n_languages.shape, dtype=np.uint8)
+    codes[selected & (n_languages == 1)] = KINDS.index("specific")
+    codes[selected & (n_languages > 1) & (n_languages < languages)] = KINDS.index("related")
+    codes[n_languages == languages] = KINDS.index("general")
+    return codes
+
+
+class Identifier:
+    """Everything about a set of probabilities that does not depend on the thresholds.
+
+    Prepared once, it answers any thresholds quickly; :func:`classify` is one such answer.
+
+    Args:
+        probabilities: float64 ``[layers, neurons, languages]``.
+        scaled: see :func:`classify`.
+    """
+
+    def __init__(self, probabilities: np.ndarray, *, scaled: bool = True) -> None:
+        p = np.asarray(probabilities, dtype=np.float64)
+        if p.ndim != 3 or p.shape[-1] < 2 or not p.size:
+            raise NeuroglotError(
+                f"probabilities of shape {p.shape}: give [layers, neurons, languages] of two languages or more."
+            )
+        k = p.shape[-1]
+        self.scaled, self.k, self.shape = scaled, k, p.shape[:2]
+        # One plane per language: reductions over languages then run along whole planes.
+        self.p = np.ascontiguousarray(np.moveaxis(p, -1, 0))
+        # A neuron that never fires counts as uniform: the highest entropy there is.
+        total = self.p.sum(axis=0)
+        share = np.divide(self.p, total, out=np.full_like(self.p, 1 / k), where=total > 0)
+        np.maximum(share, 1e-12, out=share)
+        self.entropy = -np.einsum("kij,kij->ij", share, np.log(share))
+        self.peak = self.p.max(axis=0)
+        if not (np.isfinite(self.entropy).all() and np.isfinite(self.peak).all()):
+            raise NeuroglotError("some probabilities are not a number; count again.")
+        # Both terms scaled to at most 1 and K / H_K, as in the authors' released code.
+        self.unit_entropy, self.unit_peak = 1.0, 1.0
+        if scaled:
+            self.unit_entropy = math.log(k)
+            self.unit_peak = sum(1 / n for n in range(1, k + 1)) / k
+        self._tau: dict[float, float] = {}
+
+    def score(self, lam: float) -> np.ndarray:
+        """``entropy(p / sum p) - lam * max p`` (eq. 5), scaled or not, ``[layers, neurons]``."""
+        return self.entropy / self.unit_entropy - lam * (self.peak / self.unit_peak)
+
+    def tau(self, quantile: float) -> float:
+        """The ``round(quantile * n)``-th smallest of all n probabilities."""
+        if not 0 < quantile < 1:
+            raise NeuroglotError(f"quantile={quantile}: give a number between 0 and 1, for instance 0.95.")
+        if quantile not in self._tau:
+            rank = min(max(round(quantile * self.p.size), 1), self.p.size)
+            self._tau[quantile] = float(np.partition(self.p, rank - 1, axis=None)[rank - 1])
+        return self._tau[quantile]
+
+    def n_selected(self, top_rate: float) -> int:
+        """``round(top_rate * neurons)``."""
+        if not 0 < top_rate <= 1:
+            raise NeuroglotError(f"top_rate={top_rate}: give a share above 0 and up to 1, for instance 0.01.")
+        return round(top_rate * self.entropy.size)
+
+    def select(self, top_rate: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
+        """Scores, and which neurons are the lowest ``top_rate``, both ``[layers, neurons]``.
+
+        Of equal scores at the limit, those of lower layer and then lower index are taken.
+        """
+        score, n = self.score(lam), self.n_selected(top_rate)
+        if n == 0:
+            return score, np.zeros(score.shape, dtype=bool)
+        flat = score.ravel()
+        limit = np.partition(flat, n - 1)[n - 1]
+        selected = flat < limit
+        ties = np.flatnonzero(flat == limit)
+        selected[ties[: n - np.count_nonzero(selected)]] = True
+        return score, selected.reshape(score.shape)
+
+    def solve_lam(self, top_rate: float, general: np.ndarray) -> float:
+        """The largest lambda >= 0 for which no neuron of ``general`` is selected.
+
+        A neuron's score falls linearly with lambda, and the lowest score of any general neuron is
+        a concave function of it, so each other neuron is below all general ones on one interval
+        of lambda. Lambda fits where at least as many intervals overlap as neurons are selected:
+        an exact sweep over the intervals' ends instead of a bisection, which may miss the largest.
+
+        Returns:
+            That lambda, cut down to a multiple of 1e-6. Where every larger lambda fits as well
+            (for instance because no neuron is general), 0.2 in the scaled score's units, the
+            upper end of the released search, or the lowest fitting one above it; with a warning.
+
+        Raises:
+            NeuroglotError: no lambda fits.
+        """
+        n, mask = self.n_selected(top_rate), general.ravel()
+        e, m = self.entropy.ravel() / self.unit_entropy, self.peak.ravel() / self.unit_peak
+        lower, upper = _below(e[~mask], m[~mask], *_envelope(e[mask], m[mask]))
+        keep = upper > np.maximum(lower, 0)
+        lower, upper = np.maximum(lower[keep], 0), upper[keep]
+        endless = np.isinf(upper)
+        if n == 0 or np.count_nonzero(endless) >= n:
+            usual = _LAM_UNBOUNDED * (1 if self.scaled else _scaled_lam_unit(self.k))
+            start = np.partition(lower[endless], n - 1)[n - 1] if n else 0.0
+            lam = max(usual, float(start) + _LAM_STEP)
+            warnings.warn(
+                f"every larger lambda keeps general neurons out of the lowest {top_rate:.2%} as well, so "
+                f"lambda has no largest value; {lam:.6g} is taken (the released search ends at {usual:.6g}).",
+                stacklevel=2,
+            )
+            return lam
+
+        def fits(lam: float) -> bool:
+            return not (self.select(top_rate, lam)[1] & general).any()
+
+        # Sweep down from infinity: one more interval at its upper end, one less at its lower.
+        ends = np.concatenate([upper, lower])
+        steps = np.repeat([1, -1], [len(upper), len(lower)])
+        order = np.lexsort((steps, -ends))  # at one place, leave before entering: intervals are open
+        ends, cover = ends[order], np.cumsum(steps[order])
+        for at in np.flatnonzero(cover >= n):
+            top, bottom = ends[at], ends[at + 1]
+            for lam in (round((math.ceil(top / _LAM_STEP) - 1) * _LAM_STEP, 6), float(top + bottom) / 2):
+                if bottom < lam < top and fits(lam):
+                    return lam
+        if fits(0.0):
+            return 0.0
+        raise NeuroglotError(
+            f"no lambda keeps general neurons out of the lowest {top_rate:.2%}; "
+            "lower top_rate, raise quantile or give lam."
+        )
+
+    def classify(
+        self, top_rate: float, lam: float | None, quantile: float
+    ) -> tuple[float, float, np.ndarray, np.ndarray, np.ndarray]:
+        """``lam, tau, score, selected, active`` at the given thresholds."""
+        tau = self.tau(quantile)
+        active = self.p > tau
+        if lam is None:
+            lam = self.solve_lam(top_rate, active.all(axis=0))
+        elif not math.isfinite(lam):
+            raise NeuroglotError(f"lam={lam}: give a finite number, or None to solve it.")
+        return lam, tau, *self.select(top_rate, lam), np.moveaxis(active, 0, -1)
+
+
+def _scaled_lam_unit(k: int) -> float:
+    """Factor from a lambda of the scaled score to the unscaled one's, for k languages."""
+    return math.log(k) * k / sum(1 / n for n in range(1, k + 1))
+
+
+def _envelope(e: np.ndarray, m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lines ``e - lam * m`` that are lowest somewhere on ``lam >= 0``, steepest last."""
+    order = np.lexsort((e, m))
+    e, m = e[order], m[order]
+    first = np.ones(len(m), dtype=bool)
+    first[1:] = m[1:] != m[:-1]  # of lines of equal slope only the lowest
+    hull: list[tuple[float, float]] = []
+    for line in zip(e[first], m[first], strict=True):
+        while hull and line[0] <= hull[-1][0]:  # lower at 0 and falling faster: lower everywhere
+            hull.pop()
+        while len(hull) > 1 and _crossing(hull[-2], line) <= _crossing(hull[-2], hull[-1]):
+            hull.pop()
+        hull.append(line)
+    lines = np.array(hull).reshape(-1, 2)
+    return lines[:, 0], lines[:, 1]
+
+
+def _crossing(flat: tuple[float, float], steep: tuple[float, float]) -> float:
+    """The lambda from which the steeper line is the lower one."""
+    return (steep[0] - flat[0]) / (steep[1] - flat[1])
+
+
+def _below(e: np.ndarray, m: np.ndarray, lines_e: np.ndarray, lines_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each neuron the open interval of lambda on which it is below all the lines."""
+    lower, upper = np.full(e.shape, -np.inf), np.full(e.shape, np.inf)
+    for line_e, line_m in zip(lines_e, lines_m, strict=True):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            crossing = (e - line_e) / (m - line_m)
+        np.maximum(lower, np.where(m > line_m, crossing, -np.inf), out=lower)
+        np.minimum(upper, np.where(m < line_m, crossing, np.inf), out=upper)
+        upper[(m == line_m) & (e >= line_e)] = -np.inf
+    return lower, upper
+
+
+def classify(
+    stats: ActivationStats,
+    *,
+    top_rate: float = 0.01,
+    lam: float | None = None,
+    quantile: float = 0.95,
+    scaled: bool = True,
+) -> NeuronTypes:
+    """Identify language-specific, language-related and general neurons.
+
+    The score is ``entropy(p / sum p) - lam * max p`` (eq. 5); with ``scaled``, as in the released
+    code that reproduces the published masks, ``entropy / ln K - lam * max p / (H_K / K)``. The
+    lowest ``top_rate`` of all neurons are selected. ``tau`` is the ``quantile`` of all
+    probabilities, N the number of languages with ``p > tau``.
+
+    Args:
+        stats: activation counts of two or more languages.
+        top_rate: share of neurons selected.
+        lam: weight of the highest probability; ``None`` takes the largest value for which no
+            selected neuron is active in all languages.
+        quantile: of all ``layers * neurons * languages`` probabilities.
+        scaled: scale both terms of the score.
+
+    Raises:
+        NeuroglotError: a threshold out of range, a language without tokens, no fitting lambda.
+    """
+    solved = lam is None
+    lam, tau, score, selected, active = Identifier(stats.probabilities(), scaled=scaled).classify(
+        top_rate, lam, quantile
+    )
+    return NeuronTypes(
+        languages=stats.languages,
+        top_rate=top_rate,
+        lam=float(lam),
+        quantile=quantile,
+        scaled=scaled,
+        solved=solved,
+        tau=tau,
+        score=score,
+        selected=selected,
+        active=active,
+        provenance=stats.provenance,
+    )
+
+
+def overlap(one: NeuronTypes, other: NeuronTypes) -> pd.DataFrame:
+    """How far two identifications of the same neurons agree, type by type, against chance.
+
+    Returns:
+        One row per type: ``kind``, ``one`` and ``other`` (neurons of that type), ``both``,
+        ``jaccard`` (both / either), ``chance`` (Jaccard expected of two independent random sets of
+        these sizes that keep each layer's numbers).
+
+    Raises:
+        NeuroglotError: models of different shape.
+    """
+    if one.score.shape != other.score.shape:
+        raise NeuroglotError(f"types of shapes {one.score.shape} and {other.score.shape} are of different models.")
+    width, rows = one.score.shape[1], []
+    for code, kind in enumerate(KINDS):
+        if kind == "unclassified":
+            continue
+        a, b = one.codes == code, other.codes == code
+        sizes = int(a.sum()), int(b.sum())
+        both = int((a & b).sum())
+        expected = float((a.sum(axis=1) * b.sum(axis=1) / width).sum())
+        jaccard, chance = ((x / (sum(sizes) - x) if sum(sizes) else float("nan")) for x in (both, expected))
+        rows.append(
+            {"kind": kind, "one": sizes[0], "other": sizes[1], "both": both, "jaccard": jaccard, "chance": chance}
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,85 @@
+"""Languages: codes, names, sentences, and which language a text is detected as."""
+
+import functools
+import re
+from collections.abc import Iterable
+
+from lingua import Language, LanguageDetector, LanguageDetectorBuilder
+
+from .errors import NeuroglotError
+
+#: The paper's ten languages, in its order.
+PAPER_LANGUAGES = ("en", "ru", "es", "fr", "de", "zh", "ja", "bn", "th", "sw")
+
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？｡।॥])\s*|\n+")
+
+
+def parse_languages(languages: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """Codes from ``"en,zh sw"`` or a list of codes; ``None`` stays ``None``.
+
+    Raises:
+        NeuroglotError: fewer than two languages, or one named twice.
+    """
+    if languages is None:
+        return None
+    parts = re.split(r"[,\s]+", languages) if isinstance(languages, str) else languages
+    codes = tuple(code.strip() for code in parts if code.strip())
+    if len(set(codes)) < len(codes):
+        raise NeuroglotError(f"languages {' '.join(codes)}: a language is named twice; name each once.")
+    if len(codes) < 2:
+        raise NeuroglotError(
+            f"languages {' '.join(codes) or '(none)'}: neurons are compared between languages; name at least two."
+        )
+    return codes
+
+
+def _iso(code: str) -> str:
+    return re.split(r"[-_]", code)[0].lower()
+
+
+@functools.cache
+def _detectable() -> dict[str, Language]:
+    table = {}
+    for language in Language.all():
+        table[language.iso_code_639_1.name.lower()] = language
+        table[language.iso_code_639_3.name.lower()] = language
+    # Lingua names Norwegian Bokmål and no macro-language; individual codes of macro-languages
+    # that corpora use stand for the language that Lingua knows.
+    return table | {"no": table["nb"], "cmn": table["zh"], "swh": table["sw"]}
+
+
+def language_name(code: str) -> str:
+    """English name of a code, or the code itself where the detector does not know it."""
+    language = _detectable().get(_iso(code))
+    return language.name.capitalize() if language else code
+
+
+def is_detectable(code: str) -> bool:
+    """Whether :func:`detect_language` can ever answer this code."""
+    return _iso(code) in _detectable()
+
+
+@functools.cache
+def _detector() -> LanguageDetector:
+    # All languages, not only the corpus's: text in a language nobody asked for is an impurity too.
+    return LanguageDetectorBuilder.from_all_languages().build()
+
+
+def is_language(text: str, code: str) -> bool:
+    """Whether Lingua (75 languages) detects ``text`` as the language ``code``."""
+    return _detector().detect_language_of(text) == _detectable().get(_iso(code), "unknown")
+
+
+def detect_language(text: str) -> str | None:
+    """ISO 639-1 code of the language detected among Lingua's 75, or ``None`` if it cannot tell."""
+    found = _detector().detect_language_of(text)
+    return found.iso_code_639_1.name.lower() if found else None
+
+
+def split_sentences(text: str) -> list[str]:
+    """Sentences of a text, by end marks and line breaks; pieces without a letter are dropped.
+
+    Thai writes no end marks, so a Thai paragraph counts as one sentence.
+    """
+    pieces = (piece.strip() for piece in _SENTENCE_END.split(text))
+    return [piece for piece in pieces if any(character.isalpha() for character in piece)]

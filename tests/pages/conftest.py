@@ -1,0 +1,104 @@
+"""The built book in headless Chromium, served on loopback with every other host refused."""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+HTML = ROOT / "_build" / "html"
+# The one message that is known and harmless: the theme loads its launch script twice.
+HARMLESS = ("THEBE_JS_URL",)
+
+
+def pages() -> list[str]:
+    """Every page of the built book, relative to its root."""
+    if not HTML.is_dir():
+        return []
+    return sorted(str(path.relative_to(HTML)) for path in HTML.rglob("*.html") if "_static" not in path.parts)
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[str]:
+    if not (HTML / "index.html").is_file():
+        pytest.skip("the book is not built; run: make book")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(HTML)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        if os.environ.get("NEUROGLOT_REQUIRE_BROWSER"):
+            pytest.fail("no Chromium on the path, and NEUROGLOT_REQUIRE_BROWSER is set")
+        pytest.skip("no Chromium on the path; install Debian's package chromium to check the pages")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=flags)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visit:
+    """A loaded page, with what went wrong while it loaded."""
+
+    page: Page
+    refused: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def visit(browser: Browser, site: str) -> Iterator:
+    contexts = []
+
+    def go(name: str, *, scheme: str = "light", width: int = 1280, disk: bool = False) -> Visit:
+        context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+        contexts.append(context)
+        page = context.new_page()
+        seen = Visit(page)
+
+        def guard(route: Route) -> None:
+            url = urlsplit(route.request.url)
+            if url.scheme in ("data", "blob", "file") or url.hostname == "127.0.0.1":
+                route.continue_()
+            else:
+                seen.refused.append(route.request.url)
+                route.abort()
+
+        def heard(message) -> None:
+            if message.type == "error" and not any(known in message.text for known in HARMLESS):
+                seen.errors.append(f"{message.text} ({message.location.get('url', '')})")
+
+        page.route("**/*", guard)
+        page.on("console", heard)
+        page.on("pageerror", lambda e: any(k in str(e) for k in HARMLESS) or seen.errors.append(str(e)))
+        page.on("response", lambda r: r.status >= 400 and seen.errors.append(f"{r.status} {r.url}"))
+        page.goto(f"{HTML.as_uri()}/{name}" if disk else f"{site}/{name}", wait_until="load")
+        page.wait_for_load_state("networkidle")
+        page.wait_for_function(
+            "[...document.querySelectorAll('div.neuroglot-chart')].every(c => c.querySelector('svg') || "
+            "c.textContent.includes('could not be drawn') || !c.nextElementSibling)",
+            timeout=30_000,
+        )
+        return seen
+
+    yield go
+    for context in contexts:
+        context.close()
