@@ -246,7 +246,6 @@ class _Counter:
         output = model.base_model(
             input_ids=input_ids.to(device),
             attention_mask=attention_mask.to(device),
-            position_ids=(attention_mask.cumsum(-1) - 1).clamp(min=0).to(device),
             use_cache=False,
         )
         if self.calls - before != len(self.gates):
@@ -286,6 +285,9 @@ def count_activations(
             f"input_ids {tuple(input_ids.shape)}, attention_mask {tuple(attention_mask.shape)} and count_mask "
             f"{tuple(mask.shape)} must have one shape [batch, tokens]."
         )
+    # Padding goes to the right, where causal attention never sees it, whatever side it came on.
+    order = attention_mask.bool().logical_not().int().argsort(dim=-1, stable=True)
+    input_ids, attention_mask, mask = (part.gather(-1, order) for part in (input_ids, attention_mask, mask))
     weights = (mask.bool() & attention_mask.bool()).reshape(1, -1).float()
     counter = _Counter(neuron_gates(model))
     with torch.inference_mode(), counter.attached():

@@ -1,0 +1,96 @@
+"""Tiny random models, a tokenizer of bytes and a corpus of three languages; nothing is downloaded."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+# One small random model per architecture; every row of SITES must be here (tested).
+TINY = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
+TINY |= {"num_key_value_heads": 2, "vocab_size": 300, "max_position_embeddings": 256}
+CONFIGS = {
+    family: TINY | {"head_dim": 8}
+    for family in ("gemma", "gemma2", "gemma3_text", "llama", "mistral", "olmo2", "qwen2", "qwen3", "smollm3")
+}
+CONFIGS["gemma2"] |= {"query_pre_attn_scalar": 8}
+CONFIGS["gemma3_text"] |= {"query_pre_attn_scalar": 8, "sliding_window": 16}
+CONFIGS["smollm3"] |= {"pad_token_id": 0}
+CONFIGS["gpt2"] = {"n_embd": 32, "n_inner": 48, "n_layer": 3, "n_head": 4, "vocab_size": 300, "n_positions": 256}
+
+
+def tiny_model(family: str, **changes):
+    """A random model in float64, where no pre-activation is within rounding of zero."""
+    transformers.set_seed(0)
+    config = AutoConfig.for_model(family, **(CONFIGS[family] | changes))
+    model = AutoModelForCausalLM.from_config(config).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model
+
+
+@pytest.fixture(params=list(CONFIGS))
+def any_model(request):
+    return tiny_model(request.param)
+
+
+@pytest.fixture
+def llama():
+    return tiny_model("llama")
+
+
+def byte_tokenizer(**special) -> PreTrainedTokenizerFast:
+    """Every byte is a token, 256 is <s>, 257 </s>; a sentence starts with <s>."""
+    alphabet = {symbol: i for i, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<s>", "</s>"])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 256)])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", **special)
+
+
+@pytest.fixture
+def tokenizer():
+    return byte_tokenizer()
+
+
+TEXTS = {
+    "en": ["The house is small and old.", "She reads a long book every evening.", "We walk to the river.", "Good day."],
+    "de": [
+        "Das Haus ist klein und alt.",
+        "Sie liest jeden Abend ein langes Buch.",
+        "Wir gehen zum Fluss.",
+        "Guten Tag.",
+    ],
+    "ru": ["Дом маленький и старый.", "Она читает книгу каждый вечер.", "Мы идём к реке.", "Добрый день."],
+}
+
+
+@pytest.fixture
+def texts(tmp_path) -> Path:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for language, paragraphs in TEXTS.items():
+        (folder / f"{language}.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def model_folder(tmp_path, tokenizer) -> Path:
+    folder = tmp_path / "tiny-llama"
+    tiny_model("llama").float().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip("the shared data (published counts) are not beside this clone")
+    return SHARED
