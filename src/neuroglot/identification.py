@@ -288,7 +288,7 @@ class Identifier:
             warnings.warn(
                 f"every larger lambda keeps general neurons out of the lowest {top_rate:.2%} as well, so "
                 f"lambda has no largest value; {lam:.6g} is taken (the released search ends at {usual:.6g}).",
-                stacklevel=2,
+                stacklevel=4,
             )
             return lam
 
