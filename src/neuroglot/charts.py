@@ -14,7 +14,7 @@ from .errors import NeuroglotError
 from .identification import KINDS, Identifier, NeuronTypes
 
 #: One colour per neuron type, told apart in colour-blind vision and on light and dark ground.
-KIND_COLORS = {"unclassified": "#8a8a8a", "specific": "#d55e00", "related": "#009e73", "general": "#0072b2"}
+KIND_COLORS = {"unclassified": "#8a8a8a", "specific": "#d55e00", "related": "#009e73", "general": "#6a5acd"}
 _SHAPES = {"specific": "circle", "related": "square", "general": "triangle-up"}
 
 _TYPED = [kind for kind in KINDS if kind != "unclassified"]

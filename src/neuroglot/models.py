@@ -204,8 +204,10 @@ def load_model(
         NeuroglotError: no such model, file or package; a folder without a configuration; a file
             whose hash is not the pinned one.
     """
-    if isinstance(dtype, str) and dtype != "auto" and not isinstance(getattr(torch, dtype, None), torch.dtype):
-        raise NeuroglotError(f"dtype {dtype!r} is unknown; use auto, float32, bfloat16 or float16.")
+    if dtype != "auto":
+        found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+        if not isinstance(found, torch.dtype) or not found.is_floating_point:
+            raise NeuroglotError(f"dtype {dtype!r} is unknown; use auto, float32, bfloat16 or float16.")
     place, revision_found = _locate(name, revision)
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     try:

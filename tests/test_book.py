@@ -1,0 +1,183 @@
+"""Chapters run by papermill on a tiny model, nbval over the sources, and the offline assets."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from neuroglot import NeuroglotError, book
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project with the real notebooks, a tiny model and a small text."""
+    from .conftest import TEXTS, byte_tokenizer, tiny_model
+
+    root = tmp_path_factory.mktemp("project")
+    for name in ("_toc.yml", "_config.yml"):
+        shutil.copy(ROOT / name, root)
+    shutil.copytree(ROOT / "notebooks", root / "notebooks")
+    shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("vendor", "chapters"))
+    tiny_model("llama", num_hidden_layers=5).float().save_pretrained(root / "model")
+    byte_tokenizer().save_pretrained(root / "model")
+    (root / "texts").mkdir()
+    for language, paragraphs in TEXTS.items():
+        (root / "texts" / f"{language}.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
+    return root
+
+
+PARAMETERS = {"model": "model", "corpus": "text:texts", "draws": 5, "top_rate": 0.2}
+
+
+@pytest.fixture(scope="module")
+def ran(project):
+    return book.run_chapters(PARAMETERS, root=project, run="tiny")
+
+
+def artifacts(project):
+    folder = project / "runs" / "tiny"
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.is_file()}
+
+
+def test_chapters_run_and_are_kept(project, ran):
+    assert all(seconds > 0 for seconds in ran.values()) and set(ran) == {chapter.name for chapter in book.CHAPTERS}
+    before = artifacts(project)
+    assert set(before) == {"activations.safetensors", "types.safetensors", "layers.json"}
+    again = book.run_chapters(PARAMETERS, root=project, run="tiny")
+    assert set(again.values()) == {0.0} and artifacts(project) == before
+
+
+def test_findings_are_the_runs_own(project, ran):
+    executed = nbformat.read(project / "runs/tiny/chapters/02-identification.ipynb", as_version=4)
+    assert executed.metadata.papermill.parameters["top_rate"] == 0.2
+    said = "\n".join(
+        output.data["text/markdown"]
+        for cell in executed.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if "text/markdown" in output.get("data", {})
+    )
+    assert "At a top rate of 20.0%" in said and "240 neurons, 3 languages" in said
+    layers = json.loads((project / "runs/tiny/layers.json").read_text())
+    assert len(layers["parts"]) == 4 and len(layers["profile"]) == 15 and len(layers["claims"]) == 7
+
+
+def test_a_changed_threshold_reruns_only_what_depends_on_it(project, ran):
+    before = artifacts(project)
+    seconds = book.run_chapters(PARAMETERS | {"top_rate": 0.3}, root=project, run="tiny")
+    after = artifacts(project)
+    assert [name for name, took in seconds.items() if not took] == ["01-activations"]
+    assert after["activations.safetensors"] == before["activations.safetensors"]
+    assert after["types.safetensors"] != before["types.safetensors"]
+
+
+def test_a_failed_chapter_stops_and_names_its_cell(project, ran):
+    with pytest.raises(NeuroglotError, match=r"chapter 02-identification, cell \d+: NeuroglotError: top_rate=7"):
+        book.run_chapters(PARAMETERS | {"top_rate": 7}, root=project, run="tiny")
+    assert (project / "runs/tiny/chapters/02-identification.failed.ipynb").is_file()
+
+
+def test_unknown_parameter_is_named(project):
+    with pytest.raises(NeuroglotError, match="no chapter has the parameter 'toprate'"):
+        book.run_chapters({"model": "model", "corpus": "udhr", "toprate": 1}, root=project)
+
+
+def test_pages_of_a_run(project, ran):
+    page = book.build("tiny", root=project)
+    html = {path.relative_to(project / "_build/html").as_posix() for path in page.parent.rglob("*.html")}
+    assert {f"book/chapters/{chapter.name}.html" for chapter in book.CHAPTERS} <= html
+    text = (page.parent / "book/chapters/02-identification.html").read_text()
+    assert "neuroglot-chart" in text and "application/vnd.jupyter.widget-state+json" in text
+    for name in html:
+        content = (page.parent / name).read_text()
+        scripts = [part.split('"')[0] for part in content.split('src="')[1:]]
+        assert not [source for source in scripts if source.startswith(("http:", "https:", "//"))], name
+    with pytest.raises(NeuroglotError, match="run the chapters first"):
+        book.build("nothing", root=project)
+
+
+def test_sources_run_under_nbval(project, ran, tmp_path):
+    """Each notebook as it is opened in Jupyter, but for the parameters' values."""
+    folder = project / "nbval"
+    folder.mkdir()
+    values = PARAMETERS | {name: f"runs/tiny/{file}" for name, file in book._ARTIFACTS.items()}
+    for path in sorted((project / "notebooks").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+        lines = cell.source.splitlines()
+        cell.source = "\n".join(
+            f"{name} = {values[name]!r}" if (name := line.split(" = ")[0]) in values else line for line in lines
+        )
+        nbformat.write(notebook, folder / path.name)
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=project)
+    cells = sum(c.cell_type == "code" for p in folder.glob("*.ipynb") for c in nbformat.read(p, as_version=4).cells)
+    assert f"{cells} passed" in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def test_run_names_keep_runs_apart():
+    name = book.run_name
+    plain = name({"model": "gemma3-270m", "corpus": "udhr"})
+    assert plain == "gemma3-270m-udhr" == name({"model": "gemma3-270m", "corpus": "udhr", "top_rate": 0.1})
+    others = [
+        {"model": "a/b", "corpus": "udhr"},
+        {"model": "a-b", "corpus": "udhr"},
+        {"model": "a/b", "corpus": "udhr", "revision": "x"},
+        {"model": "gemma3-270m", "corpus": "udhr", "languages": "en zh"},
+        {"model": "gemma3-270m", "corpus": "udhr", "languages": "zh en"},
+        {"model": "gemma3-270m", "corpus": "udhr", "dtype": "bfloat16"},
+        {"model": "/x/model", "corpus": "udhr"},
+        {"model": "/y/model", "corpus": "udhr"},
+        {"model": "/x/" + "long" * 60 + "1", "corpus": "udhr"},
+        {"model": "/x/" + "long" * 60 + "2", "corpus": "udhr"},
+    ]
+    names = [plain, *map(name, others)]
+    assert len(set(names)) == len(names)
+    assert all(len(n) < 100 and "/" not in n and not n.startswith(".") for n in names)
+
+
+def test_project_root_is_found_from_within(project):
+    assert book.project_root(project / "notebooks") == project
+    assert book.project_root("/") == Path("/")
+
+
+def test_vendored_scripts_are_made_once(tmp_path, monkeypatch):
+    book.vendor(tmp_path / "vendor")
+    names = {path.name for path in (tmp_path / "vendor").iterdir()}
+    assert names == {"@jupyter-widgets", "anywidget.js", "embed-amd.js", "key", "mathjax.js", "require.js", "vega.js"}
+    monkeypatch.setattr(book, "npm_package", lambda *_: pytest.fail("fetched again"))
+    book.vendor(tmp_path / "vendor")
+
+
+def test_serving_is_on_loopback_only(tmp_path, monkeypatch, capsys):
+    with pytest.raises(NeuroglotError, match="run: make book"):
+        book.serve(tmp_path)
+    (tmp_path / "index.html").write_text("a page")
+    started, server = threading.Event(), []
+    real = book.http.server.ThreadingHTTPServer.serve_forever
+
+    def forever(self):
+        server.append(self)
+        started.set()
+        real(self)
+
+    monkeypatch.setattr(book.http.server.ThreadingHTTPServer, "serve_forever", forever)
+    thread = threading.Thread(target=book.serve, args=(tmp_path, 0))
+    thread.start()
+    assert started.wait(10)
+    host, port = server[0].server_address
+    assert host == "127.0.0.1"
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/index.html") as answer:
+        assert answer.read() == b"a page"
+    with pytest.raises(NeuroglotError, match=f"port {port} cannot be used"):
+        book.serve(tmp_path, port)
+    server[0].shutdown()
+    thread.join(10)

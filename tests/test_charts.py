@@ -1,0 +1,163 @@
+"""Every figure is a valid specification of the right numbers, in the one theme."""
+
+import json
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import pytest
+
+from neuroglot import ActivationStats, NeuroglotError, ThresholdExplorer, charts, classify, layer_profile, layers
+
+
+@pytest.fixture
+def stats():
+    rng = np.random.default_rng(5)
+    p = rng.beta(0.4, 0.6, size=(5, 60, 4))
+    p[:, :5] = 0.99
+    return ActivationStats(rng.binomial(30, p, size=(4, 5, 60, 4)), np.full((4, 4), 30), ("en", "de", "ru", "zh"))
+
+
+@pytest.fixture
+def types(stats):
+    return classify(stats, top_rate=0.3, quantile=0.7)
+
+
+@pytest.fixture(autouse=True)
+def theme():
+    charts.enable()
+    yield
+    alt.theme.enable("default")
+    alt.renderers.enable("default")
+
+
+def figures(stats, types):
+    profile = layer_profile(types)
+    tokens = pd.DataFrame({"language": ["en"], "tokens": [3], "characters": [9], "tokens_per_character": [1 / 3]})
+    rates = pd.DataFrame({"top_rate": [0.1, 0.2], "kind": "specific", "neurons": [1, 2], "lam": [0.3, 0.2]})
+    bands = layers.intervals(layers.bootstrap_profiles(stats, 3, top_rate=0.3, quantile=0.7, lam=0.1))
+    return {
+        "tokens": charts.tokens(tokens),
+        "active_share": charts.active_share(stats),
+        "neuron": charts.neuron(stats, types, 2, 7),
+        "counts_per_language": charts.counts_per_language(types),
+        "counts_per_n": charts.counts_per_n(types),
+        "layers": charts.layers(profile),
+        "layers with parts": charts.layers(profile, bands, layers.four_parts(profile)),
+        "top_rates": charts.top_rates(rates),
+        "explorer": charts.explorer(stats, types),
+    }
+
+
+def test_every_figure_is_valid_described_and_titled(stats, types):
+    for name, chart in figures(stats, types).items():
+        spec = chart.to_dict()  # validates against the schema
+        assert spec["description"], name
+        assert spec["title"]["text"], name
+        assert spec["config"]["background"] == "transparent", name
+
+
+def test_colours_are_told_apart_without_colour_vision():
+    """Simulated by the matrices of Machado et al. (2009) at full severity, in linear RGB."""
+    matrices = {
+        "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+        "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+    }
+
+    def linear(color):
+        value = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+    def lab(rgb):
+        xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ rgb.clip(0, 1)
+        f = np.cbrt(xyz / [0.9505, 1, 1.089])
+        return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+    colours = {kind: linear(color) for kind, color in charts.KIND_COLORS.items()}
+    for matrix in [np.eye(3), *map(np.array, matrices.values())]:
+        seen = [lab(matrix @ rgb) for kind, rgb in colours.items() if kind != "unclassified"]
+        distances = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
+        assert min(distances) > 30
+    for rgb in colours.values():  # visible on white and on near-black: contrast of 3 at least
+        luminance = np.array([0.2126, 0.7152, 0.0722]) @ rgb
+        assert 1.05 / (luminance + 0.05) > 3 and (luminance + 0.05) / (0.006 + 0.05) > 3
+
+
+def test_neuron_chart_has_the_counts(stats, types):
+    data = next(iter(charts.neuron(stats, types, 2, 7).to_dict()["datasets"].values()))
+    rows = data if "active" in data[0] else list(charts.neuron(stats, types, 2, 7).to_dict()["datasets"].values())[1]
+    assert [row["active"] for row in rows] == stats.counts[2, 7].tolist()
+    low, high = charts._wilson(np.array([0, 15, 30]), np.array([30, 30, 30]))
+    assert np.allclose(low, [0, 0.3315, 0.8865], atol=1e-4) and np.allclose(high, [0.1135, 0.6685, 1], atol=1e-4)
+
+
+def test_page_and_notebook_get_the_same_chart(types):
+    bundle = charts._embed(charts.counts_per_n(types).to_dict())
+    assert set(bundle) == {"application/vnd.vegalite.v6+json", "text/html"}
+    inside = bundle["text/html"].split('<script type="application/json">')[1].removesuffix("</script>")
+    assert json.loads(inside) == bundle["application/vnd.vegalite.v6+json"]
+    assert "http" not in bundle["text/html"].replace("https://vega.github.io/schema", "")
+    evil = charts._embed({"title": "</script><script>alert(1)</script>"})["text/html"]
+    assert evil.count("</script>") == 1
+
+
+def test_explorer_refuses_what_it_cannot_show(stats, types, monkeypatch):
+    monkeypatch.setattr(charts, "EXPLORER_LIMIT", 100)
+    with pytest.raises(NeuroglotError, match="300 neurons are too many"):
+        charts.explorer(stats, types)
+    monkeypatch.undo()
+    with pytest.raises(NeuroglotError, match="not of the same run"):
+        charts.explorer(stats.select("en de"), types)
+
+
+# --- the live explorer -------------------------------------------------------------------------
+
+
+def shown(explorer):
+    return {name: [tuple(row.values()) for row in rows] for name, rows in explorer.chart.rows.items()}
+
+
+def expected(types):
+    kinds = ("specific", "related", "general")
+    layer = [(i, k, int((types.kind[i] == k).sum())) for i in range(len(types.kind)) for k in kinds]
+    n = [(i, k, int(((types.kind == k) & (types.n_languages == i)).sum()))
+         for i in range(1, len(types.languages) + 1) for k in kinds]  # fmt: skip
+    languages = [(c, k, sum(map(len, types.neurons(c, k)))) for k in kinds[:2] for c in types.languages]
+    return {"layers": layer, "shared": n, "languages": languages}
+
+
+def test_sliders_classify_every_neuron(stats):
+    explorer = ThresholdExplorer(stats, top_rate=0.3, quantile=0.7)
+    assert shown(explorer) == expected(classify(stats, top_rate=0.3, quantile=0.7))
+    solved = explorer.types.lam
+    assert explorer.lam.disabled and explorer.lam.value == pytest.approx(solved)
+    explorer.top_rate.value = 0.1
+    assert shown(explorer) == expected(classify(stats, top_rate=0.1, quantile=0.7))
+    explorer.solve.value = False
+    explorer.lam.value = 0.05
+    explorer.quantile.value = 0.8
+    assert shown(explorer) == expected(classify(stats, top_rate=0.1, quantile=0.8, lam=0.05))
+    explorer.languages.value = ("en", "ru")
+    fewer = classify(stats.select("en ru"), top_rate=0.1, quantile=0.8, lam=0.05)
+    assert shown(explorer) == expected(fewer) and explorer.types.languages == ("en", "ru")
+    assert explorer.types.settings() == fewer.settings()
+
+
+def test_explorer_says_why_it_cannot(stats):
+    explorer = ThresholdExplorer(stats, top_rate=0.3, quantile=0.7)
+    before = explorer.types
+    explorer.languages.value = ("en",)
+    assert "at least two" in explorer.message.value and explorer.types is before
+    explorer.languages.value = stats.languages
+    explorer.quantile.value = 0.5
+    explorer.top_rate.max = 1.0
+    explorer.top_rate.value = 1.0
+    assert "no lambda keeps" in explorer.message.value
+
+
+def test_chart_asks_python_for_vega_where_the_page_has_none(stats, monkeypatch):
+    explorer, sent = ThresholdExplorer(stats), []
+    monkeypatch.setattr(explorer.chart, "send", lambda content, buffers=None: sent.append(content))
+    explorer.chart._handle_custom_msg({"need": "bundle"}, [])
+    assert "vegaEmbed" in sent[0]["bundle"]

@@ -1,0 +1,112 @@
+"""The command line: what it prints, and one sentence and exit code 2 for bad input."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from neuroglot import ActivationStats, NeuronTypes, classify, collect, load_corpus, load_model
+from neuroglot.cli import main
+
+from .test_activations import rewrite
+
+
+def run(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def counted(model_folder, texts, tmp_path):
+    path = tmp_path / "counts.safetensors"
+    model, tokenizer = load_model(str(model_folder))
+    collect(model, tokenizer, load_corpus(f"text:{texts}"), path, progress=False)
+    return path
+
+
+def test_collect_then_classify(model_folder, texts, tmp_path, capsys):
+    path = tmp_path / "counts.safetensors"
+    code, out, _ = run(capsys, "collect", "--model", model_folder, "--corpus", f"text:{texts}", "--out", path)
+    assert code == 0
+    stats = ActivationStats.load(path)
+    said = f"tokens to count: {stats.tokens.sum():,} (" + ", ".join(
+        f"{c} {n:,}" for c, n in zip(stats.languages, stats.tokens, strict=True)
+    )
+    assert said in out and "purity" in out and "about" in out and f"wrote {path}" in out
+    assert stats.languages == ("de", "en", "ru") and stats.provenance["model"] == str(model_folder)
+    settings = ["--top-rate", "0.2", "--quantile", "0.8", "--lam", "0.1"]
+    code, out, _ = run(capsys, "classify", path, *settings, "--out", tmp_path / "types.safetensors")
+    types = classify(stats, top_rate=0.2, quantile=0.8, lam=0.1)
+    assert code == 0 and f"tau {types.tau:.6g}, {types.selected.sum()} neurons selected" in out
+    assert NeuronTypes.load(tmp_path / "types.safetensors").settings() == types.settings()
+    code, _, _ = run(capsys, "classify", path, *settings, "--out", tmp_path / "types.csv")
+    table = pd.read_csv(tmp_path / "types.csv")
+    assert table["kind"].tolist() == types.kind.ravel().tolist()
+    assert np.allclose(table["score"], types.score.ravel())
+    code, out, _ = run(capsys, "classify", path, *settings, "--languages", "ru en", "--unscaled")
+    other = classify(stats.select("ru en"), top_rate=0.2, quantile=0.8, lam=0.1, scaled=False)
+    assert f"tau {other.tau:.6g}, {other.selected.sum()} neurons selected" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "/no/model"], "there is no model '/no/model'"),
+        (["--model", "{tmp}/texts"], "has no config.json"),
+        (["--corpus", "novel"], "unknown corpus 'novel'"),
+        (["--languages", "en fr"], "no text for the language 'fr'"),
+        (["--languages", "en"], "name at least two"),
+        (["--corpus", "text:{tmp}/blank"], "there is no text in a"),
+        (["--shards", "0"], "shards=0"),
+        (["--dtype", "int3"], "dtype 'int3' is unknown"),
+    ],
+)
+def test_bad_input_to_collect(arguments, message, model_folder, texts, tmp_path, capsys):
+    (tmp_path / "blank").mkdir()
+    for name in "ab":
+        (tmp_path / "blank" / f"{name}.txt").write_text(" \n")
+    given = [argument.format(tmp=tmp_path) for argument in arguments]
+    usual = ["--model", model_folder, "--corpus", f"text:{texts}", "--out", tmp_path / "out.safetensors"]
+    code, _, err = run(capsys, "collect", *usual, *given)
+    assert code == 2 and message in err and err.startswith("neuroglot: ") and err.count("\n") == 1
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_bad_input_to_classify(counted, tmp_path, capsys):
+    whole = counted.read_bytes()
+    changes = [
+        ({"version": lambda v: 7}, "format version 7"),
+        ({"shard_counts": lambda c: c[:, :, :, :2]}, "do not fit"),
+        ({"shard_tokens": lambda t: t * 0}, "exceed"),
+    ]
+    for change, message in changes:
+        counted.write_bytes(whole)
+        rewrite(counted, **change)
+        code, out, err = run(capsys, "classify", counted)
+        assert (code, out) == (2, "") and message in err and "counts.safetensors" in err
+    counted.write_bytes(whole[:-20])
+    assert "truncated" in run(capsys, "classify", counted)[2]
+    assert "there is no file" in run(capsys, "classify", tmp_path / "none")[2]
+    counted.write_bytes(whole)
+    assert "top_rate=3.0" in run(capsys, "classify", counted, "--top-rate", "3")[2]
+    assert "lam=nan" in run(capsys, "classify", counted, "--lam", "nan")[2]
+    assert "no language 'zz'" in run(capsys, "classify", counted, "--languages", "en zz")[2]
+    torch.save({}, counted)
+    assert run(capsys, "classify", counted)[0] == 2
+
+
+def test_interrupted(monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("neuroglot.cli._classify", stop)
+    code, _, err = run(capsys, "classify", "x")
+    assert code == 130 and "run the same command again" in err
+
+
+@pytest.mark.parametrize("command", [[], ["collect"], ["classify"], ["book"], ["serve"]])
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([*command, "--help"])
+    assert caught.value.code == 0 and "usage: neuroglot" in capsys.readouterr().out

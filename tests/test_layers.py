@@ -1,0 +1,96 @@
+"""Layer profiles, the cut in four parts, and the claims checked on them."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from neuroglot import ActivationStats, NeuroglotError, classify, four_parts, layer_profile, layers
+
+
+@pytest.fixture
+def stats():
+    rng = np.random.default_rng(5)
+    counts = rng.binomial(30, rng.beta(0.4, 0.6, size=(7, 40, 3)), size=(6, 7, 40, 3))
+    return ActivationStats(counts, np.full((6, 3), 30), ("a", "b", "c"))
+
+
+def profile_of(specific, related, general):
+    rows = zip(specific, related, general, strict=True)
+    named = [dict(zip(("specific", "related", "general"), row, strict=True)) for row in rows]
+    return pd.DataFrame([{"layer": i, "kind": k, "neurons": n} for i, row in enumerate(named) for k, n in row.items()])
+
+
+def test_profile_counts_each_type(stats):
+    types = classify(stats, top_rate=0.3, quantile=0.7)
+    table = layer_profile(types)
+    for row in table.itertuples():
+        assert row.neurons == (types.kind[row.layer] == row.kind).sum() and row.share == row.neurons / 40
+    assert len(table) == 7 * 3
+
+
+def slow_parts(profile):
+    """Try every pair of cuts."""
+    counts = np.sqrt(profile.pivot(index="layer", columns="kind", values="neurons").to_numpy(float)[:-1])
+    spread = counts.std(0)
+    signal = (counts - counts.mean(0)) / np.where(spread > 0, spread, 1)
+
+    def cost(cuts):
+        pieces = np.split(signal, cuts)
+        return sum(((piece - piece.mean(0)) ** 2).sum() for piece in pieces)
+
+    return min(itertools.combinations(range(1, len(signal)), 2), key=cost)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_parts_are_the_best_cut(seed):
+    rng = np.random.default_rng(seed)
+    profile = profile_of(*rng.integers(0, 90, size=(3, 12)))
+    parts = four_parts(profile)
+    assert parts["part"].tolist() == list(layers.PARTS)
+    assert tuple(parts["first"][1:3]) == slow_parts(profile)
+    assert parts["first"].tolist()[1:] == [last + 1 for last in parts["last"][:-1]]
+    assert (parts["first"][0], parts["last"][3], parts["first"][3]) == (0, 11, 11)
+
+
+def test_parts_of_a_clear_profile():
+    profile = profile_of([9, 8, 1, 1, 1, 7, 9, 2], [5, 6, 0, 0, 1, 9, 8, 20], [1, 2, 40, 42, 39, 0, 0, 99])
+    parts = four_parts(profile)
+    assert list(zip(parts["first"], parts["last"], strict=True)) == [(0, 1), (2, 4), (5, 6), (7, 7)]
+    claims = layers.part_claims(profile, parts).set_index("claim")
+    assert claims["holds"].all()
+    row = claims.loc["language neurons: understanding > reasoning"]
+    assert (row["here"], row["against"]) == (14.0, 4 / 3)
+    opposite = claims.loc["last layer: specific and related move opposite ways"]
+    assert (opposite["here"], opposite["against"]) == (-7, 12)
+
+
+def test_claims_can_fail():
+    profile = profile_of([1, 1, 9, 9, 9, 1, 1, 2], [0, 0, 9, 9, 9, 0, 0, 1], [9, 9, 0, 0, 0, 9, 9, 3])
+    assert not layers.part_claims(profile, four_parts(profile))["holds"].any()
+
+
+def test_three_layers_have_no_four_parts():
+    with pytest.raises(NeuroglotError, match="3 layers"):
+        four_parts(profile_of([1, 2, 3], [1, 2, 3], [1, 2, 3]))
+
+
+def test_bootstrap_is_seeded_and_follows_the_shards(stats):
+    settings = {"top_rate": 0.3, "quantile": 0.7, "lam": 0.1}
+    one, two = (layers.bootstrap_profiles(stats, 5, seed=1, **settings) for _ in range(2))
+    assert one.equals(two) and not one.equals(layers.bootstrap_profiles(stats, 5, seed=2, **settings))
+    rng = np.random.default_rng(1)
+    first = layer_profile(classify(stats.resampled(rng), **settings))
+    assert one[one["draw"] == 0].drop(columns="draw").reset_index(drop=True).equals(first)
+    bands = layers.intervals(one).set_index(["layer", "kind"])
+    cell = one[(one["layer"] == 3) & (one["kind"] == "specific")]["neurons"]
+    assert bands.loc[(3, "specific"), "low"] == np.quantile(cell, 0.025)
+    assert bands.loc[(3, "specific"), "high"] == pytest.approx(np.quantile(cell, 0.975))
+    parts, share = layers.replicate_parts(one)
+    assert len(parts) == 20 and share.between(0, 1).all() and len(share) == 7
+
+
+def test_one_shard_gives_no_interval(stats):
+    with pytest.raises(NeuroglotError, match="one shard"):
+        layers.bootstrap_profiles(stats.take([0]), 3)

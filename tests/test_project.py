@@ -1,0 +1,96 @@
+"""The project's own promises: pins in step, notebooks without outputs, nothing foreign."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+import neuroglot
+from neuroglot import book
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def test_conda_has_the_same_pins():
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = next(entry["pip"] for entry in conda if isinstance(entry, dict))
+    ours = [*PROJECT["project"]["dependencies"], *EXTRAS["book"], *EXTRAS["models"], *EXTRAS["test"]]
+    assert pip == [*ours, "--editable ."]
+    assert f"python{PROJECT['project']['requires-python']}" in conda
+
+
+def test_everything_is_pinned_and_constrained():
+    constraints = dict(
+        line.split("==") for line in (ROOT / "constraints.txt").read_text().lower().replace("_", "-").splitlines()
+    )
+    for pin in [*PROJECT["project"]["dependencies"], *EXTRAS["book"], *EXTRAS["test"], *EXTRAS["models"]]:
+        name, version = pin.split("==")
+        assert constraints[name] == version, f"constraints.txt has {name} {constraints[name]}"
+
+
+def test_the_packaged_models_are_the_pinned_ones():
+    from neuroglot.models import PACKAGED
+
+    (pin,) = EXTRAS["models"]
+    gemma, smollm = PACKAGED["gemma3-270m"], PACKAGED["smollm2-135m"]
+    assert pin == f"{gemma.package}=={gemma.version}"
+    assert f"{smollm.package}=={smollm.version}" in (ROOT / "Makefile").read_text()
+
+
+def test_version_is_one():
+    assert neuroglot.__version__ == PROJECT["project"]["version"]
+
+
+def test_public_names_exist_and_are_documented():
+    assert neuroglot.__all__ == sorted(neuroglot.__all__, key=lambda n: (not n.isupper(), n[0].islower(), n))
+    for name in neuroglot.__all__:
+        thing = getattr(neuroglot, name)
+        assert name.isupper() or thing.__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = neuroglot.nothing
+
+
+def test_importing_is_light():
+    code = "import sys, neuroglot, neuroglot.cli; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    assert subprocess.run([book.sys.executable, "-c", code]).returncode == 0
+
+
+def test_every_chapter_is_in_the_book():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    listed = [Path(entry["file"]).name for entry in toc["chapters"] if "/chapters/" in entry["file"]]
+    assert listed == sorted(chapter.name for chapter in book.CHAPTERS) == [path.stem for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_follow_the_house(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code), "a source notebook has no outputs"
+    assert "parameters" in code[0].metadata.tags
+    for line in code[0].source.splitlines():
+        assert re.fullmatch(r"#.*|\w+ = (\"[^\"]*\"|None|True|False|[\d.]+)  # .+", line), line
+    assert notebook.cells[0].source.startswith("(") and notebook.cells[0].source.count("\n# ") == 1
+    headings = [line for cell in notebook.cells for line in cell.source.splitlines() if line.startswith("## ")]
+    assert "## What was found, and what does not hold" in headings
+    assert max(cell.source.count("\n") for cell in code) < 45
+
+
+def test_no_path_of_a_machine_and_no_scripts_from_elsewhere():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    for name in tracked.stdout.split():
+        path = ROOT / name
+        if path.suffix in (".png", ".svg") or name == "tests/test_project.py" or not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"/(root|home|work|opt)/", text), name
+        assert not re.search(r"cdn\.|unpkg|jsdelivr|cdnjs", text), name
