@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     collect.add_argument("--out", required=True, type=Path, help="file to write, for instance counts.safetensors")
     collect.add_argument("--shards", type=int, default=20, help="parts kept apart for intervals; default: %(default)s")
-    collect.add_argument("--batch-tokens", type=int, default=2048, help="tokens per forward pass; default: %(default)s")
+    collect.add_argument("--batch-tokens", type=int, default=1024, help="tokens per forward pass; default: %(default)s")
     collect.add_argument("--max-tokens", type=int, help="split longer texts; default: the model's context")
     collect.add_argument("--overwrite", action="store_true", help="replace a file that holds other counts")
     collect.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
