@@ -64,7 +64,7 @@ def test_counting_leaves_logits_and_model_alone(any_model):
     with torch.no_grad():
         plain = any_model(ids).logits
         with module._Counter(neuron_gates(any_model)).attached() as counter:
-            counter.weights = torch.ones(1, 20)
+            counter.weights, counter.groups = torch.ones(1, 20), torch.zeros(1, dtype=torch.long)
             hooked = any_model(ids).logits
         after = any_model(ids).logits
     assert torch.equal(plain, hooked) and torch.equal(plain, after)
@@ -177,10 +177,11 @@ def test_prompt_longer_than_the_context_is_refused(tokenizer):
 
 def test_batches_hold_like_lengths_within_the_limit(llama, tokenizer, texts):
     collection = module.Collection(llama, tokenizer, load_corpus(f"text:{texts}"), shards=2, batch_tokens=90)
-    for shard in collection.shards:
-        for batch in shard:
+    for unit in collection.units:
+        for batch in unit.batches:
             assert len(batch.texts) == 1 or len(batch.texts) * batch.width <= 90
-    assert sum(len(b.texts) for shard in collection.shards for b in shard) == 12
+    assert sum(len(batch.texts) for unit in collection.units for batch in unit.batches) == 12
+    assert [shard for unit in collection.units for shard in unit.shards] == [0, 1]
 
 
 # --- files, resuming, provenance ---------------------------------------------------------------
@@ -212,7 +213,7 @@ def test_finished_counts_are_not_counted_again(llama, tokenizer, texts, tmp_path
 
 def test_interrupted_counting_goes_on_after_the_last_shard(llama, tokenizer, texts, tmp_path, monkeypatch):
     path, corpus = tmp_path / "s.safetensors", load_corpus(f"text:{texts}")
-    whole = collect(llama, tokenizer, corpus, tmp_path / "whole.safetensors", progress=False)
+    whole = collect(llama, tokenizer, corpus, tmp_path / "whole.safetensors", progress=False, batch_tokens=8)
     real, done = module.Collection._count, []
 
     def two_then_stop(self, *arguments):
@@ -223,7 +224,7 @@ def test_interrupted_counting_goes_on_after_the_last_shard(llama, tokenizer, tex
 
     monkeypatch.setattr(module.Collection, "_count", two_then_stop)
     with pytest.raises(KeyboardInterrupt):
-        collect(llama, tokenizer, corpus, path, progress=False)
+        collect(llama, tokenizer, corpus, path, progress=False, batch_tokens=8)
     assert not path.exists()
 
     def later(self, *arguments):
@@ -231,8 +232,8 @@ def test_interrupted_counting_goes_on_after_the_last_shard(llama, tokenizer, tex
         return real(self, *arguments)
 
     monkeypatch.setattr(module.Collection, "_count", later)
-    stats = collect(llama, tokenizer, corpus, path, progress=False)
-    assert len(done) == len(whole.shard_tokens) == 4
+    stats = collect(llama, tokenizer, corpus, path, progress=False, batch_tokens=8)
+    assert len(done) == len(whole.shard_tokens) == 4  # one unit a shard, none counted twice
     assert np.array_equal(stats.shard_counts, whole.shard_counts)
     assert path.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
     assert not list(tmp_path.glob("*.parts"))
@@ -242,9 +243,9 @@ def test_shards_of_another_run_are_not_taken_over(llama, tokenizer, texts, tmp_p
     path = tmp_path / "s.safetensors"
     other = collect(tiny_model("gpt2"), tokenizer, load_corpus(f"text:{texts}"), progress=False)
     for shard in range(4):
-        part = path.with_name("s.safetensors.parts") / f"shard-{shard:04d}.safetensors"
+        part = path.with_name("s.safetensors.parts") / f"shards-{shard:04d}.safetensors"
         module.save_artifact(
-            part, "activations-shard", {"counts": other.shard_counts[shard]}, {"provenance": other.provenance}
+            part, "activations-part", {"counts": other.shard_counts[shard:]}, {"provenance": other.provenance}
         )
     stats = collect(llama, tokenizer, load_corpus(f"text:{texts}"), path, progress=False)
     assert not np.array_equal(stats.counts, other.counts)

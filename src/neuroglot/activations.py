@@ -201,23 +201,31 @@ def _flat(nested: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
 class _Counter:
     """Hooks on every gate that add, for each group of tokens, how often each neuron is active.
 
-    ``weights`` is a 0/1 matrix ``[groups, tokens]`` that says which tokens of the batch belong
-    to which group; a token in no group is not counted. One matrix product per layer then counts
-    all groups at once: sums of zeros and ones in float32 are exact up to 2**24 tokens a batch.
+    A batch comes with a 0/1 matrix ``weights`` ``[rows, tokens]`` that says which tokens are summed
+    together, and with the group each of its rows belongs to; a token in no row is not counted. One
+    matrix product per layer then counts all rows at once: sums of zeros and ones in float32 are
+    exact up to 2**24 tokens a batch.
     """
 
-    def __init__(self, gates: Sequence[nn.Module]) -> None:
-        self.gates = gates
-        self.weights: torch.Tensor | None = None
+    def __init__(self, gates: Sequence[nn.Module], n_groups: int = 1) -> None:
+        self.gates, self.n_groups = gates, n_groups
+        self.weights = torch.empty(0)
+        self.groups = torch.empty(0, dtype=torch.long)
         self.totals: list[torch.Tensor | None] = [None] * len(gates)
         self.calls = 0
+        self._active: dict[torch.device, torch.Tensor] = {}
 
     def _hook(self, layer: int) -> Any:
         def count(module: nn.Module, args: Any, output: torch.Tensor) -> None:
-            active = (output.detach() > 0).flatten(0, -2).float()
-            sums = (self.weights.to(active.device) @ active).to(torch.int64)
+            device, shape = output.device, (output.shape[:-1].numel(), output.shape[-1])
+            if device not in self._active or self._active[device].shape != shape:
+                self._active[device] = torch.empty(shape, device=device)
+            active = torch.gt(output.detach().view(shape), 0, out=self._active[device])
             total = self.totals[layer]
-            self.totals[layer] = sums if total is None else total.add_(sums)
+            if total is None:
+                total = torch.zeros(self.n_groups, shape[1], dtype=torch.int64, device=device)
+                self.totals[layer] = total
+            total.index_add_(0, self.groups.to(device), (self.weights.to(device) @ active).to(torch.int64))
             self.calls += 1
 
         return count
@@ -237,18 +245,17 @@ class _Counter:
         self.totals = [None] * len(self.gates)
         return counts
 
-    def forward(self, model: PreTrainedModel, input_ids: torch.Tensor, weights: torch.Tensor) -> None:
+    def forward(
+        self, model: PreTrainedModel, input_ids: torch.Tensor, weights: torch.Tensor, groups: torch.Tensor
+    ) -> None:
         """One pass over the backbone: no head, no cache, and no attention mask.
 
         Padding must be on the right: attention is causal, so nothing that is counted sees it, and
         without a mask attention takes its fastest path.
         """
-        self.weights, before = weights, self.calls
+        self.weights, self.groups, before = weights, groups, self.calls
         device = model.get_input_embeddings().weight.device
-        output = model.base_model(
-            input_ids=input_ids.to(device),
-            use_cache=False,
-        )
+        output = model.base_model(input_ids=input_ids.to(device), use_cache=False)
         if self.calls - before != len(self.gates):
             raise NeuroglotError(
                 f"{type(model).__name__} ran {self.calls - before} of its {len(self.gates)} gates as modules; "
@@ -292,7 +299,7 @@ def count_activations(
     weights = (mask.bool() & attention_mask.bool()).reshape(1, -1).float()
     counter = _Counter(neuron_gates(model))
     with torch.inference_mode(), counter.attached():
-        counter.forward(model, input_ids, weights)
+        counter.forward(model, input_ids, weights, torch.zeros(1, dtype=torch.long))
     return counter.take()[:, 0]
 
 
@@ -317,15 +324,34 @@ class _Batch:
     def width(self) -> int:
         return max(len(text.ids) for text in self.texts)
 
-    def tensors(self, pad: int, languages: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """``input_ids`` [batch, width], padded on the right, ``weights`` [languages, batch * width]."""
-        shape = (len(self.texts), self.width)
-        ids = torch.full(shape, pad)
-        weights = torch.zeros(languages, *shape)
+    @property
+    def counted(self) -> int:
+        """Tokens that count."""
+        return sum(sum(text.counted) for text in self.texts)
+
+    def tensors(self, pad: int, languages: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What :meth:`_Counter.forward` takes; a group is ``shard * languages + language``.
+
+        ``input_ids`` [batch, width], padded on the right; ``weights`` [rows, batch * width];
+        ``groups`` [rows], without repeats.
+        """
+        of_text = [text.shard * languages + text.language for text in self.texts]
+        groups = sorted(set(of_text))
+        ids = torch.full((len(self.texts), self.width), pad)
+        weights = torch.zeros(len(groups), *ids.shape)
         for row, text in enumerate(self.texts):
             ids[row, : len(text.ids)] = torch.tensor(text.ids)
-            weights[text.language, row, : len(text.ids)] = torch.tensor(text.counted, dtype=torch.float)
-        return ids, weights.flatten(1)
+            kept = torch.tensor(text.counted, dtype=torch.float)
+            weights[groups.index(of_text[row]), row, : len(text.ids)] = kept
+        return ids, weights.flatten(1), torch.tensor(groups)
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """Consecutive shards that are batched together and saved together, so that none is too small."""
+
+    shards: range
+    batches: list[_Batch]
 
 
 def _tokenize(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> list[tuple[list[int], list[bool]]]:
@@ -472,10 +498,7 @@ class Collection:
         if not self.tokens.sum(0).all():
             code = self.languages[int(np.argmin(self.tokens.sum(0)))] if self.n_shards else self.languages[0]
             raise NeuroglotError(f"corpus {corpus.name}: {code} has no token to count; give it text.")
-        self.shards = [
-            _batches((text for text in self.texts if text.shard == shard), batch_tokens)
-            for shard in range(self.n_shards)
-        ]
+        self.units = self._units(batch_tokens)
         inputs = hashlib.sha256()
         for text in self.texts:
             inputs.update(json.dumps([text.ids, text.counted, text.language, text.shard]).encode())
@@ -499,26 +522,41 @@ class Collection:
             },
         }
 
+    def _units(self, batch_tokens: int) -> list[_Unit]:
+        """Shards of fewer than eight batches share their batches with the next ones."""
+        sizes = np.bincount([text.shard for text in self.texts], [len(text.ids) for text in self.texts])
+        units, start, size = [], 0, 0
+        for shard in range(self.n_shards):
+            size += sizes[shard]
+            if size >= 8 * batch_tokens or shard == self.n_shards - 1:
+                shards = range(start, shard + 1)
+                units.append(_Unit(shards, _batches((t for t in self.texts if t.shard in shards), batch_tokens)))
+                start, size = shard + 1, 0
+        return units
+
     def estimate_seconds(self) -> float:
         """Time for the whole run, from timing one middling batch (run twice, the second counts)."""
-        batches = sorted((b for shard in self.shards for b in shard), key=lambda b: len(b.texts) * b.width)
+        batches = sorted((b for unit in self.units for b in unit.batches), key=lambda b: len(b.texts) * b.width)
         batch = batches[len(batches) // 2]
         for _ in range(2):
             start = time.perf_counter()
-            self._count([batch])
+            self._count(_Unit(range(self.n_shards), [batch]))
             seconds = time.perf_counter() - start
         padded = sum(len(b.texts) * b.width for b in batches)
         return seconds * padded / (len(batch.texts) * batch.width)
 
-    def _count(self, batches: Iterable[_Batch], bar: tqdm | None = None) -> np.ndarray:
-        """Counts of some batches, int64 ``[layers, neurons, languages]``."""
-        counter = _Counter(self.gates)
+    def _count(self, unit: _Unit, bar: tqdm | None = None) -> np.ndarray:
+        """Counts of some shards, int64 ``[shards, layers, neurons, languages]``."""
+        k = len(self.languages)
+        counter = _Counter(self.gates, len(unit.shards) * k)
         with torch.inference_mode(), counter.attached():
-            for batch in batches:
-                counter.forward(self.model, *batch.tensors(self.pad, len(self.languages)))
+            for batch in unit.batches:
+                ids, weights, groups = batch.tensors(self.pad, k)
+                counter.forward(self.model, ids, weights, groups - unit.shards[0] * k)
                 if bar is not None:
-                    bar.update(sum(sum(text.counted) for text in batch.texts))
-        return counter.take().permute(0, 2, 1).numpy()
+                    bar.update(batch.counted)
+        counts = counter.take()
+        return counts.unflatten(1, (len(unit.shards), k)).permute(1, 0, 3, 2).numpy()
 
     def run(self, path: str | Path | None = None, *, overwrite: bool = False, progress: bool = True) -> ActivationStats:
         """Count; see :func:`collect`."""
@@ -528,20 +566,24 @@ class Collection:
         parts = path.with_name(path.name + ".parts") if path else None
         shards: list[np.ndarray] = []
         total = int(self.tokens.sum())
+        if progress:
+            what = f"{total:,} tokens of {len(self.languages)} languages in {self.n_shards} shards"
+            print(f"counting {what}{f' into {path}' if path else ''}", file=sys.stderr, flush=True)
+        smallest = np.min_scalar_type(int(self.tokens.max()))
         with tqdm(
             total=total, unit="tok", desc="counting", disable=not progress, mininterval=1, file=sys.stderr
         ) as bar:
-            for shard, batches in enumerate(self.shards):
-                part = parts / f"shard-{shard:04d}.safetensors" if parts else None
+            for unit in self.units:
+                part = parts / f"shards-{unit.shards[0]:04d}.safetensors" if parts else None
                 counts = self._part(part) if part else None
                 if counts is None:
-                    counts = self._count(batches, bar).astype(np.min_scalar_type(int(self.tokens[shard].max())))
+                    counts = self._count(unit, bar).astype(smallest)
                     if part:
-                        save_artifact(part, "activations-shard", {"counts": counts}, {"provenance": self.provenance})
+                        save_artifact(part, "activations-part", {"counts": counts}, {"provenance": self.provenance})
                 else:
-                    bar.update(int(self.tokens[shard].sum()))
+                    bar.update(int(self.tokens[unit.shards].sum()))
                 shards.append(counts)
-        stats = ActivationStats(np.stack(shards), self.tokens, self.languages, self.provenance)
+        stats = ActivationStats(np.concatenate(shards), self.tokens, self.languages, self.provenance)
         if path is not None:
             stats.save(path)
             shutil.rmtree(parts)
@@ -567,9 +609,9 @@ class Collection:
         return None
 
     def _part(self, path: Path) -> np.ndarray | None:
-        """A finished shard of an interrupted run of just this, else ``None``."""
+        """Finished shards of an interrupted run of just this, else ``None``."""
         with contextlib.suppress(NeuroglotError):
-            arrays, header = load_artifact(path, "activations-shard", ("counts",))
+            arrays, header = load_artifact(path, "activations-part", ("counts",))
             if _same(header.get("provenance", {}), self.provenance):
                 return arrays["counts"]
         return None
@@ -606,8 +648,8 @@ def collect(
         model, tokenizer: from :func:`neuroglot.load_model` or transformers.
         corpus: the text, of two or more languages.
         path: where to save. A file that already holds just these counts is returned without
-            counting; an interrupted run goes on after its last finished shard
-            (kept in ``PATH.parts``).
+            counting; an interrupted run goes on after its last finished shards, kept in
+            ``PATH.parts`` (small shards are finished together, about eight batches at a time).
         shards: parts of the corpus whose counts are kept apart, for intervals. Examples are dealt
             out by ``id``, so that translations share a shard.
         batch_tokens: tokens per forward pass, padding included.

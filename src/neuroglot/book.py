@@ -65,7 +65,7 @@ def run_name(parameters: Mapping[str, Any]) -> str:
     return f"{words[-80:].strip('-.')}-{digest[:8]}"
 
 
-_COUNTING = ("languages", "corpus_options", "shards", "batch_tokens", "max_tokens", "dtype")
+_COUNTING = ("languages", "shards", "batch_tokens", "max_tokens", "dtype")
 
 
 # --- running the chapters ----------------------------------------------------------------------
@@ -122,6 +122,7 @@ def run_chapters(
                     cwd=str(root),
                     kernel_name="python3",
                     stderr_file=sys.stderr,
+                    extra_arguments=["--IPKernelApp.log_level=40"],
                 )
             except papermill.PapermillExecutionError as error:
                 failed = output.with_suffix(".failed.ipynb")
