@@ -93,7 +93,9 @@ def run_chapters(
     root = root or project_root()
     run = run or run_name(parameters)
     folder = root / "runs" / run
-    given = {name: f"runs/{run}/{file}" for name, file in _ARTIFACTS.items()} | dict(parameters)
+    # The run's own folder is the book's to write; a file that the caller names is not.
+    own_files = {name: f"runs/{run}/{file}" for name, file in _ARTIFACTS.items()}
+    given = own_files | {"overwrite": "stats" not in parameters} | dict(parameters)
     known = {chapter.name: _parameters(root, chapter) for chapter in CHAPTERS}
     if unknown := [name for name in parameters if not any(name in names for names in known.values())]:
         raise NeuroglotError(f"no chapter has the parameter {unknown[0]!r}; see the first cell of each notebook.")
@@ -111,7 +113,9 @@ def run_chapters(
             seconds[chapter.name] = 0.0
             continue
         print(f"  {chapter.name}: running", flush=True)
-        record.unlink(missing_ok=True)
+        failed = output.with_suffix(".failed.ipynb")
+        for stale in (record, failed):
+            stale.unlink(missing_ok=True)
         start = time.perf_counter()
         with atomic(output) as part:
             try:
@@ -125,7 +129,6 @@ def run_chapters(
                     extra_arguments=["--IPKernelApp.log_level=40"],
                 )
             except papermill.PapermillExecutionError as error:
-                failed = output.with_suffix(".failed.ipynb")
                 shutil.copyfile(part, failed)
                 raise NeuroglotError(
                     f"chapter {chapter.name}, cell {error.cell_index}: {error.ename}: {error.evalue} (see {failed})."

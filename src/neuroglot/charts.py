@@ -61,7 +61,14 @@ def _theme() -> alt.theme.ThemeConfig:
                 "titleFontWeight": "normal",
             },
             "axisX": {"labelAngle": 0},
-            "legend": {"labelColor": ink, "titleColor": ink, "labelFontSize": 12, "orient": "top", "title": None},
+            "legend": {
+                "symbolOpacity": 1,
+                "labelColor": ink,
+                "titleColor": ink,
+                "labelFontSize": 12,
+                "orient": "top",
+                "title": None,
+            },
             "header": {"labelColor": ink, "titleColor": ink},
             "rule": {"color": ink},
         }
@@ -279,8 +286,8 @@ def layers(
             alt.Tooltip("low:Q", title="95 % from", format=".0f"),
             alt.Tooltip("high:Q", title="95 % to", format=".0f"),
         ]
-        band = base.mark_area(opacity=0.18).encode(
-            x=x, y="low:Q", y2="high:Q", color=color, opacity=alt.condition(pick, alt.value(0.18), alt.value(0.03))
+        band = base.mark_area().encode(
+            x=x, y="low:Q", y2="high:Q", color=color, opacity=alt.condition(pick, alt.value(0.3), alt.value(0.04))
         )
         chart.append(band)
     line = base.mark_line().encode(
