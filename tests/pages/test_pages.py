@@ -52,7 +52,7 @@ def test_widget_shows_its_state(visit):
     page.wait_for_selector(".widget-slider")
     assert page.locator(".widget-slider").count() == 3
     assert "neurons selected" in page.inner_text("body")
-    page.wait_for_selector(".jupyter-widgets svg.marks .mark-rect path")
+    page.wait_for_selector(".jupyter-widgets svg.marks .mark-rect path", state="attached")
 
 
 def explorer(page):
