@@ -1,4 +1,4 @@
-// Draw every chart of the page: a div, followed by its Vega-Lite specification.
+// Draw every chart of the page: a div that holds a static picture, followed by its specification.
 document.addEventListener("DOMContentLoaded", () => {
   const options = {
     renderer: "svg",
@@ -7,13 +7,14 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const place of document.querySelectorAll("div.neuroglot-chart")) {
     const source = place.nextElementSibling;
     if (!source || source.type !== "application/json") continue;
+    const picture = place.innerHTML;
     vegaEmbed(place, JSON.parse(source.textContent), options).then(
       (result) => {
         place.view = result.view;
         place.dataset.drawn = "true";
       },
       (error) => {
-        place.textContent = `This chart could not be drawn: ${error.message}`;
+        place.innerHTML = picture; // without its tooltips and sliders, but with its numbers
         console.error(error);
       },
     );

@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pandas as pd
+import vl_convert
 
 from .activations import ActivationStats
 from .errors import NeuroglotError
@@ -26,9 +27,14 @@ def _kind_scale(kinds: Iterable[str] = tuple(_TYPED)) -> alt.Scale:
 
 
 def _embed(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Show a chart in Jupyter (Vega-Lite MIME type) and in the book (a div its script fills)."""
+    """Show a chart as HTML: a static picture, and the specification that the book's script draws.
+
+    The picture serves wherever that script is not: a live notebook, a printed or a script-less page.
+    """
     text = json.dumps(spec, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
-    html = f'<div class="neuroglot-chart"></div><script type="application/json">{text}</script>'
+    fixed = spec | {"width": 620} if spec.get("width") == "container" else spec
+    picture = vl_convert.vegalite_to_svg(fixed)
+    html = f'<div class="neuroglot-chart">{picture}</div><script type="application/json">{text}</script>'
     return {f"application/vnd.vegalite.v{alt.SCHEMA_VERSION[1]}+json": spec, "text/html": html}
 
 

@@ -93,8 +93,8 @@ def visit(browser: Browser, site: str) -> Iterator:
         page.goto(f"{HTML.as_uri()}/{name}" if disk else f"{site}/{name}", wait_until="load")
         page.wait_for_load_state("networkidle")
         page.wait_for_function(
-            "[...document.querySelectorAll('div.neuroglot-chart')].every(c => c.querySelector('svg') || "
-            "c.textContent.includes('could not be drawn') || !c.nextElementSibling)",
+            "[...document.querySelectorAll('div.neuroglot-chart:has(+ script[type=\"application/json\"])')]"
+            ".every(chart => chart.dataset.drawn)",
             timeout=30_000,
         )
         return seen
