@@ -320,6 +320,7 @@ def rewrite(path, **changes):
         ({"version": lambda v: v + 1}, "format version 2"),
         ({"kind": lambda _: "types"}, "holds types, not activations"),
         ({"languages": lambda names: names[:2]}, "3 languages but 2"),
+        ({"languages": lambda _: None}, "list of different languages"),
         ({"shard_tokens": lambda t: t[:-1]}, "do not fit"),
         ({"shard_tokens": lambda t: t // 9}, "exceed"),
         ({"shard_counts": lambda c: c[..., 0]}, "do not fit"),

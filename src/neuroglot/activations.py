@@ -22,7 +22,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from . import __version__
-from .artifacts import load_artifact, save_artifact
+from .artifacts import languages_of, load_artifact, save_artifact
 from .corpora import Corpus
 from .errors import NeuroglotError
 from .languages import parse_languages
@@ -164,13 +164,9 @@ class ActivationStats:
             NeuroglotError: the file is missing, truncated, of another kind, version or shape.
         """
         arrays, header = load_artifact(path, cls.KIND, ("shard_counts", "shard_tokens"))
+        languages = languages_of(header, path)
         try:
-            return cls(
-                arrays["shard_counts"],
-                arrays["shard_tokens"],
-                tuple(header.get("languages", ())),
-                header.get("provenance", {}),
-            )
+            return cls(arrays["shard_counts"], arrays["shard_tokens"], languages, header["provenance"])
         except NeuroglotError as error:
             raise NeuroglotError(f"{path}: {error}") from error
 
@@ -561,6 +557,8 @@ class Collection:
     def run(self, path: str | Path | None = None, *, overwrite: bool = False, progress: bool = True) -> ActivationStats:
         """Count; see :func:`collect`."""
         path = Path(path) if path is not None else None
+        if path is not None and path.is_dir():
+            raise NeuroglotError(f"{path} is a folder; give the name of a file to write.")
         if path is not None and path.exists() and (done := self._already(path, overwrite)):
             return done
         parts = path.with_name(path.name + ".parts") if path else None
@@ -612,7 +610,7 @@ class Collection:
         """Finished shards of an interrupted run of just this, else ``None``."""
         with contextlib.suppress(NeuroglotError):
             arrays, header = load_artifact(path, "activations-part", ("counts",))
-            if _same(header.get("provenance", {}), self.provenance):
+            if _same(header["provenance"], self.provenance):
                 return arrays["counts"]
         return None
 

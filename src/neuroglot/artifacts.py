@@ -54,4 +54,18 @@ def load_artifact(path: str | Path, kind: str, names: tuple[str, ...]) -> tuple[
         )
     if missing := [name for name in names if name not in arrays]:
         raise NeuroglotError(f"{path} lacks {', '.join(missing)}; make it again.")
+    if not isinstance(header.setdefault("provenance", {}), dict):
+        raise NeuroglotError(f"{path} has a damaged provenance; make it again.")
     return arrays, header
+
+
+def languages_of(header: Mapping[str, Any], path: str | Path) -> tuple[str, ...]:
+    """The language codes in a header, in order.
+
+    Raises:
+        NeuroglotError: they are no list of different codes.
+    """
+    codes = header.get("languages")
+    if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes) or len(set(codes)) < len(codes):
+        raise NeuroglotError(f"{path} has no list of different languages; make it again.")
+    return tuple(codes)

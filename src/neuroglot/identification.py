@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .activations import ActivationStats
-from .artifacts import load_artifact, save_artifact
+from .artifacts import languages_of, load_artifact, save_artifact
 from .errors import NeuroglotError
 
 #: Neuron types, in the order of their codes; "unclassified" is none of the paper's three.
@@ -52,6 +52,15 @@ class NeuronTypes:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     KIND = "types"
+
+    def __post_init__(self) -> None:
+        shape = self.score.shape
+        if not (
+            len(shape) == 2 and self.selected.shape == shape and self.active.shape == (*shape, len(self.languages))
+        ):
+            raise NeuroglotError("score, selected and active do not fit each other or the languages; classify again.")
+        if not (self.selected.dtype == self.active.dtype == bool and np.isfinite(self.score).all()):
+            raise NeuroglotError("a score is not a number or a mask is not boolean; classify again.")
 
     @functools.cached_property
     def n_languages(self) -> np.ndarray:
@@ -164,21 +173,20 @@ class NeuronTypes:
         Raises:
             NeuroglotError: the file is missing, truncated, of another kind, version or shape.
         """
-        arrays, header = load_artifact(path, cls.KIND, ("score", "selected", "active"))
-        languages = tuple(header.get("languages", ()))
-        score, selected, active = arrays["score"], arrays["selected"], arrays["active"]
-        if not (score.ndim == 2 and score.shape == selected.shape == active.shape[:2]) or active.shape[2:] != (
-            len(languages),
-        ):
-            raise NeuroglotError(f"{path}: score, selected and active do not fit each other; make it again.")
-        return cls(
-            languages=languages,
-            **header["settings"],
-            score=score,
-            selected=selected,
-            active=active,
-            provenance=header.get("provenance", {}),
-        )
+        names = ("score", "selected", "active")
+        arrays, header = load_artifact(path, cls.KIND, names)
+        settings, wanted = header.get("settings"), {"top_rate", "lam", "quantile", "scaled", "solved", "tau"}
+        if not isinstance(settings, dict) or set(settings) != wanted:
+            raise NeuroglotError(f"{path} lacks its settings; make it again.")
+        try:
+            return cls(
+                languages=languages_of(header, path),
+                **settings,
+                **{name: arrays[name] for name in names},
+                provenance=header["provenance"],
+            )
+        except NeuroglotError as error:
+            raise NeuroglotError(f"{path}: {error}") from error
 
 
 def kind_codes(selected: np.ndarray, n_languages: np.ndarray, languages: int) -> np.ndarray:

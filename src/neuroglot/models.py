@@ -214,7 +214,7 @@ def load_model(
         with _quiet():
             model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, device_map=device_map, **options)
             tokenizer = AutoTokenizer.from_pretrained(place, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged or foreign folder fails in the loaders in many ways
         reason = re.sub(r"\s+", " ", str(error)).strip()[:300]
         raise NeuroglotError(
             f"the model {name!r} could not be loaded; use a packaged model ({', '.join(PACKAGED)}), "
