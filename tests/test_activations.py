@@ -263,6 +263,14 @@ def test_other_counts_are_not_overwritten_unasked(llama, tokenizer, texts, tmp_p
     assert ActivationStats.load(path).languages == ("en", "ru")
 
 
+def test_changed_configuration_is_other_counts(llama, tokenizer, texts, tmp_path):
+    path, corpus = tmp_path / "s.safetensors", load_corpus(f"text:{texts}")
+    collect(llama, tokenizer, corpus, path, progress=False)
+    llama.config.rms_norm_eps = 0.5
+    with pytest.raises(NeuroglotError, match="config_sha256"):
+        collect(llama, tokenizer, corpus, path, progress=False)
+
+
 def test_changed_weights_are_other_counts(llama, tokenizer, texts, tmp_path):
     path, corpus = tmp_path / "s.safetensors", load_corpus(f"text:{texts}")
     collect(llama, tokenizer, corpus, path, progress=False)
@@ -365,6 +373,8 @@ def test_a_language_without_tokens_has_no_probabilities():
     stats = ActivationStats(np.zeros((1, 1, 2, 2), int), np.array([[5, 0]]), ("en", "fr"))
     with pytest.raises(NeuroglotError, match="no token of fr"):
         stats.probabilities()
+    with pytest.raises(NeuroglotError, match="no token of fr"):
+        stats.resampled(np.random.default_rng(0))
 
 
 def test_tokens_per_language(tokenizer, texts):

@@ -26,7 +26,7 @@ from .artifacts import languages_of, load_artifact, save_artifact
 from .corpora import Corpus
 from .errors import NeuroglotError
 from .languages import parse_languages
-from .models import context_length, model_source, neuron_gates, weights_hash
+from .models import config_hash, context_length, model_source, neuron_gates, weights_hash
 
 # --- the counts --------------------------------------------------------------------------------
 
@@ -137,6 +137,7 @@ class ActivationStats:
         A draw in which a language has no token is drawn again.
         """
         shards = len(self.shard_tokens)
+        self.probabilities()  # refuses a language without tokens, for which no draw would do
         while True:
             times = np.bincount(rng.integers(shards, size=shards), minlength=shards)
             tokens = times @ self.shard_tokens
@@ -366,7 +367,9 @@ def _tokenize(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> list[tuple[
         return_offsets_mapping=prompts,
         verbose=False,
     )
-    special = set(tokenizer.all_special_ids)
+    # An unknown token stands for text, so it counts.
+    special = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+    special |= set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     result = []
     for i, example in enumerate(corpus.examples):
         ids = encoded["input_ids"][i]
@@ -501,6 +504,7 @@ class Collection:
         self.provenance: dict[str, Any] = {
             **model_source(model),
             "weights_sha256": weights_hash(model),
+            "config_sha256": config_hash(model),
             "tokenizer": type(tokenizer).__name__,
             "corpus": corpus.name,
             "corpus_source": corpus.source,

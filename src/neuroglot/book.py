@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import http.server
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -171,7 +172,7 @@ def _up_to_date(root: Path, record: Path, key: str, outputs: list[Path]) -> bool
 
 
 def _hashes(root: Path, paths: list[Path]) -> dict[str, str]:
-    return {str(path.relative_to(root)): sha256_file(path) for path in paths}
+    return {os.path.relpath(path, root): sha256_file(path) for path in paths}
 
 
 # --- building the pages ------------------------------------------------------------------------

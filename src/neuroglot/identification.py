@@ -274,6 +274,7 @@ class Identifier:
         a concave function of it, so each other neuron is below all general ones on one interval
         of lambda. Lambda fits where at least as many intervals overlap as neurons are selected:
         an exact sweep over the intervals' ends instead of a bisection, which may miss the largest.
+        (A neuron with the very entropy and peak of the lowest general one is taken to rank after it.)
 
         Returns:
             That lambda, cut down to a multiple of 1e-6. Where every larger lambda fits as well

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import importlib.util
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -93,7 +94,7 @@ def neuron_gates(model: PreTrainedModel) -> list[nn.Module]:
 
 
 def weights_hash(model: PreTrainedModel) -> str:
-    """SHA-256 over every parameter's and buffer's name, type, shape and bytes."""
+    """SHA-256 over every saved parameter's and buffer's name, type, shape and bytes."""
 
     def one(item: tuple[str, torch.Tensor]) -> bytes:
         name, tensor = item
@@ -104,6 +105,14 @@ def weights_hash(model: PreTrainedModel) -> str:
     with ThreadPoolExecutor() as pool:  # hashing releases the interpreter lock
         digests = list(pool.map(one, sorted(model.state_dict().items())))
     return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def config_hash(model: PreTrainedModel) -> str:
+    """SHA-256 of the configuration, which with the weights decides what the model computes."""
+    config = model.config.to_dict()
+    for key in ("_name_or_path", "transformers_version"):  # where from and by what, not what
+        config.pop(key, None)
+    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def model_source(model: PreTrainedModel) -> dict[str, Any]:
