@@ -96,6 +96,16 @@ def test_bad_input_to_classify(counted, tmp_path, capsys):
     assert run(capsys, "classify", counted)[0] == 2
 
 
+def test_full_disk(counted, tmp_path, capsys, monkeypatch):
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    code, _, err = run(capsys, "classify", counted, "--lam", "0.1", "--out", tmp_path / "types.safetensors")
+    assert code == 2 and "No space left on device" in err and err.count("\n") == 1
+    assert not (tmp_path / "types.safetensors").exists()
+
+
 def test_interrupted(monkeypatch, capsys):
     def stop(*_):
         raise KeyboardInterrupt

@@ -570,7 +570,8 @@ class Collection:
         total = int(self.tokens.sum())
         if progress:
             what = f"{total:,} tokens of {len(self.languages)} languages in {self.n_shards} shards"
-            print(f"counting {what}{f' into {path}' if path else ''}", file=sys.stderr, flush=True)
+            place = f" into {path}" if path else ""
+            print(f"counting {what}{place}, about {self.estimate_seconds():.0f} s", file=sys.stderr, flush=True)
         smallest = np.min_scalar_type(int(self.tokens.max()))
         with tqdm(
             total=total, unit="tok", desc="counting", disable=not progress, mininterval=1, file=sys.stderr
