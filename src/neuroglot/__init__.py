@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import book, charts, files, languages, layers
+    from . import answers, book, charts, files, languages, layers, problems
     from .activations import ActivationStats, collect, count_activations, read_njunlp, tokens_per_language
-    from .corpora import Corpus, Example, load_corpus
+    from .corpora import Corpus, Example
+    from .effects import accuracy, grade
     from .errors import NeuroglotError
     from .identification import KINDS, NeuronTypes, classify, overlap
     from .layers import four_parts, layer_profile
     from .models import load_model
+    from .readers import load_corpus
+    from .sampling import sample
     from .widgets import ThresholdExplorer
 
 __all__ = [
@@ -27,6 +30,8 @@ __all__ = [
     "NeuroglotError",
     "NeuronTypes",
     "ThresholdExplorer",
+    "accuracy",
+    "answers",
     "book",
     "charts",
     "classify",
@@ -34,23 +39,29 @@ __all__ = [
     "count_activations",
     "files",
     "four_parts",
+    "grade",
     "languages",
     "layer_profile",
     "layers",
     "load_corpus",
     "load_model",
     "overlap",
+    "problems",
     "read_njunlp",
+    "sample",
     "tokens_per_language",
 ]
 
 _HOMES = {
     "activations": ("ActivationStats", "collect", "count_activations", "read_njunlp", "tokens_per_language"),
-    "corpora": ("Corpus", "Example", "load_corpus"),
+    "corpora": ("Corpus", "Example"),
+    "effects": ("accuracy", "grade"),
     "errors": ("NeuroglotError",),
     "identification": ("KINDS", "NeuronTypes", "classify", "overlap"),
     "layers": ("four_parts", "layer_profile"),
     "models": ("load_model",),
+    "readers": ("load_corpus",),
+    "sampling": ("sample",),
     "widgets": ("ThresholdExplorer",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -8,8 +8,8 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -195,6 +195,22 @@ def _flat(nested: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
 # --- one batch ---------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Inputs:
+    """One batch as tensors.
+
+    ``ids`` [texts, width], padded on the right; ``weights`` [rows, texts * width] and ``groups``
+    [rows] as :class:`_Counter` has them; where texts begin alike, ``prefixes`` [prefixes, tokens]
+    and ``prefix_of`` [texts], which of them comes before each row of ``ids``.
+    """
+
+    ids: torch.Tensor
+    weights: torch.Tensor
+    groups: torch.Tensor
+    prefixes: torch.Tensor | None = None
+    prefix_of: torch.Tensor | None = None
+
+
 class _Counter:
     """Hooks on every gate that add, for each group of tokens, how often each neuron is active.
 
@@ -206,7 +222,7 @@ class _Counter:
 
     def __init__(self, gates: Sequence[nn.Module], n_groups: int = 1) -> None:
         self.gates, self.n_groups = gates, n_groups
-        self.weights = torch.empty(0)
+        self.weights: torch.Tensor | None = None
         self.groups = torch.empty(0, dtype=torch.long)
         self.totals: list[torch.Tensor | None] = [None] * len(gates)
         self.calls = 0
@@ -214,6 +230,9 @@ class _Counter:
 
     def _hook(self, layer: int) -> Any:
         def count(module: nn.Module, args: Any, output: torch.Tensor) -> None:
+            self.calls += 1
+            if self.weights is None:
+                return
             device, shape = output.device, (output.shape[:-1].numel(), output.shape[-1])
             if device not in self._active or self._active[device].shape != shape:
                 self._active[device] = torch.empty(shape, device=device)
@@ -223,7 +242,6 @@ class _Counter:
                 total = torch.zeros(self.n_groups, shape[1], dtype=torch.int64, device=device)
                 self.totals[layer] = total
             total.index_add_(0, self.groups.to(device), (self.weights.to(device) @ active).to(torch.int64))
-            self.calls += 1
 
         return count
 
@@ -242,17 +260,23 @@ class _Counter:
         self.totals = [None] * len(self.gates)
         return counts
 
-    def forward(
-        self, model: PreTrainedModel, input_ids: torch.Tensor, weights: torch.Tensor, groups: torch.Tensor
-    ) -> None:
-        """One pass over the backbone: no head, no cache, and no attention mask.
+    def forward(self, model: PreTrainedModel, inputs: "_Inputs") -> None:
+        """One pass over the backbone: no head and no attention mask.
 
         Padding must be on the right: attention is causal, so nothing that is counted sees it, and
-        without a mask attention takes its fastest path.
+        without a mask attention takes its fastest path. Texts that begin alike get the keys and
+        values of their beginning from one earlier pass over it.
         """
-        self.weights, self.groups, before = weights, groups, self.calls
         device = model.get_input_embeddings().weight.device
-        output = model.base_model(input_ids=input_ids.to(device), use_cache=False)
+        cache = None
+        if inputs.prefixes is not None:
+            self.weights = None  # nothing in a prefix is counted
+            cache = model.base_model(input_ids=inputs.prefixes.to(device), use_cache=True).past_key_values
+            cache.reorder_cache(inputs.prefix_of.to(device))
+        weights, before = inputs.weights, self.calls
+        self.weights, self.groups = weights, inputs.groups
+        own = {"past_key_values": cache, "use_cache": True} if cache is not None else {"use_cache": False}
+        output = model.base_model(input_ids=inputs.ids.to(device), **own)
         if self.calls - before != len(self.gates):
             raise NeuroglotError(
                 f"{type(model).__name__} ran {self.calls - before} of its {len(self.gates)} gates as modules; "
@@ -296,7 +320,7 @@ def count_activations(
     weights = (mask.bool() & attention_mask.bool()).reshape(1, -1).float()
     counter = _Counter(neuron_gates(model))
     with torch.inference_mode(), counter.attached():
-        counter.forward(model, input_ids, weights, torch.zeros(1, dtype=torch.long))
+        counter.forward(model, _Inputs(input_ids, weights, torch.zeros(1, dtype=torch.long)))
     return counter.take()[:, 0]
 
 
@@ -315,32 +339,44 @@ class _Text:
 
 @dataclass(frozen=True)
 class _Batch:
+    """Texts run together; their first ``shared`` tokens once for all that begin alike."""
+
     texts: list[_Text]
+    shared: int = 0
 
     @property
-    def width(self) -> int:
-        return max(len(text.ids) for text in self.texts)
+    def size(self) -> int:
+        """Tokens run, padding included."""
+        width = max(len(text.ids) for text in self.texts) - self.shared
+        return len(self.texts) * width + len(self.prefixes) * self.shared
+
+    @property
+    def prefixes(self) -> list[tuple[int, ...]]:
+        """The different beginnings, in order."""
+        return list(dict.fromkeys(tuple(text.ids[: self.shared]) for text in self.texts)) if self.shared else []
 
     @property
     def counted(self) -> int:
         """Tokens that count."""
         return sum(sum(text.counted) for text in self.texts)
 
-    def tensors(self, pad: int, languages: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What :meth:`_Counter.forward` takes; a group is ``shard * languages + language``.
-
-        ``input_ids`` [batch, width], padded on the right; ``weights`` [rows, batch * width];
-        ``groups`` [rows], without repeats.
-        """
-        of_text = [text.shard * languages + text.language for text in self.texts]
+    def tensors(self, pad: int, languages: int, first: int = 0) -> _Inputs:
+        """What :meth:`_Counter.forward` takes; a group is ``shard * languages + language - first``."""
+        of_text = [text.shard * languages + text.language - first for text in self.texts]
         groups = sorted(set(of_text))
-        ids = torch.full((len(self.texts), self.width), pad)
+        start, width = self.shared, max(len(text.ids) for text in self.texts) - self.shared
+        ids = torch.full((len(self.texts), width), pad)
         weights = torch.zeros(len(groups), *ids.shape)
         for row, text in enumerate(self.texts):
-            ids[row, : len(text.ids)] = torch.tensor(text.ids)
-            kept = torch.tensor(text.counted, dtype=torch.float)
-            weights[groups.index(of_text[row]), row, : len(text.ids)] = kept
-        return ids, weights.flatten(1), torch.tensor(groups)
+            ids[row, : len(text.ids) - start] = torch.tensor(text.ids[start:])
+            kept = torch.tensor(text.counted[start:], dtype=torch.float)
+            weights[groups.index(of_text[row]), row, : len(kept)] = kept
+        inputs = (ids, weights.flatten(1), torch.tensor(groups))
+        if not self.shared:
+            return _Inputs(*inputs)
+        prefixes = self.prefixes
+        prefix_of = torch.tensor([prefixes.index(tuple(text.ids[:start])) for text in self.texts])
+        return _Inputs(*inputs, torch.tensor(prefixes), prefix_of)
 
 
 @dataclass(frozen=True)
@@ -409,15 +445,15 @@ def _texts(
     tokenizer: PreTrainedTokenizerBase, corpus: Corpus, shards: int, longest: int | None
 ) -> tuple[list[_Text], int]:
     """All texts to run, and how many examples were split."""
-    ids = list(dict.fromkeys(example.id for example in corpus.examples))
+    ids = list(dict.fromkeys(example.document for example in corpus.examples))
     shard_of = {id_: number % min(shards, len(ids)) for number, id_ in enumerate(ids)}
     language_of = {code: number for number, code in enumerate(corpus.languages)}
     texts, split = [], 0
     for example, (tokens, counted) in zip(corpus.examples, _tokenize(tokenizer, corpus), strict=True):
-        name = f"{corpus.name}, {example.language}, {example.id}"
+        name = f"{corpus.name}, {example.place}"
         pieces = list(_split(name, tokens, counted, longest))
         split += len(pieces) > 1
-        place = language_of[example.language], shard_of[example.id]
+        place = language_of[example.language], shard_of[example.document]
         texts += [_Text(*piece, *place) for piece in pieces if any(piece[1])]
     return texts, split
 
@@ -451,18 +487,72 @@ def _batches(texts: Iterable[_Text], batch_tokens: int) -> list[_Batch]:
     return batches[::-1]
 
 
+def _beginnings(texts: Sequence[_Text]) -> tuple[dict[int, list[list[_Text]]], list[_Text]]:
+    """Texts that begin alike, as groups by how many tokens they share; and all other texts.
+
+    Shared is what comes before the first counted token, if it is at least half of that. Lengths
+    are rounded down to a multiple of eight, so that different groups fit into one batch.
+    """
+    groups: dict[int, list[list[_Text]]] = {}
+    others: list[_Text] = []
+
+    def done(group: list[_Text], shared: int) -> None:
+        if len(group) > 1:
+            groups.setdefault(shared - shared % 8, []).append(group)
+        else:
+            others.extend(group)
+
+    group: list[_Text] = []
+    shared = limit = 0
+    for text in sorted(texts, key=lambda text: text.ids):
+        before = text.counted.index(True)
+        if group:
+            alike = zip(group[0].ids[: min(limit, before)], text.ids, strict=False)
+            common = next((i for i, (one, two) in enumerate(alike) if one != two), min(limit, before))
+            common = min(common, shared) if len(group) > 1 else common
+            # Another text is welcome while the tokens saved do not become fewer.
+            gains = common * len(group) >= shared * (len(group) - 1)
+            if common >= max(8, min(limit, before) / 2) and gains:
+                group.append(text)
+                shared, limit = common, min(limit, before)
+                continue
+            done(group, shared)
+        group, shared, limit = [text], 0, before
+    done(group, shared)
+    order = {id(text): number for number, text in enumerate(texts)}
+    return groups, sorted(others, key=lambda text: order[id(text)])
+
+
+def _shared_batches(groups: Mapping[int, list[list[_Text]]], batch_tokens: int) -> list[_Batch]:
+    """Groups that share as many tokens together, at most ``batch_tokens`` tokens a batch."""
+    batches = []
+    for shared, alike in sorted(groups.items()):
+        ordered = sorted(alike, key=lambda group: -max(len(text.ids) for text in group))
+        texts: list[_Text] = []
+        for text in (text for group in ordered for text in group):
+            if texts and _Batch([*texts, text], shared).size > batch_tokens:
+                batches.append(_Batch(texts, shared))
+                texts = []
+            texts.append(text)
+        batches.append(_Batch(texts, shared))
+    return batches
+
+
 def tokens_per_language(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> pd.DataFrame:
     """What the tokenizer makes of each language.
 
     Returns:
-        One row per language: ``language``, ``examples``, ``characters`` (of the responses),
-        ``tokens`` (those that will be counted), ``tokens_per_character``.
+        One row per language: ``language``, ``examples``, ``characters`` (of the responses, or
+        of the questions where there is none), ``tokens`` (those that will be counted), ``tokens_per_character``.
     """
+    if corpus.questions_only:
+        questions = (replace(example, prompt="", response=example.prompt) for example in corpus.examples)
+        corpus = replace(corpus, examples=tuple(questions))
     rows = {code: {"language": code, "examples": 0, "characters": 0, "tokens": 0} for code in corpus.languages}
     for example, (_, counted) in zip(corpus.examples, _tokenize(tokenizer, corpus), strict=True):
         row = rows[example.language]
         row["examples"] += 1
-        row["characters"] += len(example.response)
+        row["characters"] += len(example.response or example.prompt)
         row["tokens"] += sum(counted)
     frame = pd.DataFrame(list(rows.values()))
     return frame.assign(tokens_per_character=frame["tokens"] / frame["characters"])
@@ -480,7 +570,13 @@ class Collection:
         shards: int = 20,
         batch_tokens: int = 1024,
         max_tokens: int | None = None,
+        share_prefixes: bool = True,
     ) -> None:
+        if corpus.questions_only:
+            raise NeuroglotError(
+                f"corpus {corpus.name} has questions and no responses to count; let the model answer them first "
+                "(neuroglot sample, or neuroglot.sample in Python)."
+            )
         for name, number in {"shards": shards, "batch_tokens": batch_tokens, "max_tokens": max_tokens}.items():
             if number is not None and (not isinstance(number, int) or number < 1):
                 raise NeuroglotError(f"{name}={number!r}: give a whole number from 1 on.")
@@ -497,7 +593,7 @@ class Collection:
         if not self.tokens.sum(0).all():
             code = self.languages[int(np.argmin(self.tokens.sum(0)))] if self.n_shards else self.languages[0]
             raise NeuroglotError(f"corpus {corpus.name}: {code} has no token to count; give it text.")
-        self.units = self._units(batch_tokens)
+        self.units = self._units(batch_tokens, share_prefixes)
         inputs = hashlib.sha256()
         for text in self.texts:
             inputs.update(json.dumps([text.ids, text.counted, text.language, text.shard]).encode())
@@ -513,7 +609,12 @@ class Collection:
             "input_sha256": inputs.hexdigest(),
             "examples": len(corpus.examples),
             "examples_split": self.split,
-            "settings": {"shards": shards, "batch_tokens": batch_tokens, "max_tokens": longest},
+            "settings": {
+                "shards": shards,
+                "batch_tokens": batch_tokens,
+                "max_tokens": longest,
+                "share_prefixes": share_prefixes,
+            },
             "machine": {"device": str(model.device), "threads": torch.get_num_threads()},
             "versions": {
                 "neuroglot": __version__,
@@ -522,7 +623,7 @@ class Collection:
             },
         }
 
-    def _units(self, batch_tokens: int) -> list[_Unit]:
+    def _units(self, batch_tokens: int, share_prefixes: bool) -> list[_Unit]:
         """Shards of fewer than eight batches share their batches with the next ones."""
         sizes = np.bincount([text.shard for text in self.texts], [len(text.ids) for text in self.texts])
         units, start, size = [], 0, 0
@@ -530,20 +631,22 @@ class Collection:
             size += sizes[shard]
             if size >= 8 * batch_tokens or shard == self.n_shards - 1:
                 shards = range(start, shard + 1)
-                units.append(_Unit(shards, _batches((t for t in self.texts if t.shard in shards), batch_tokens)))
+                texts = [text for text in self.texts if text.shard in shards]
+                groups, others = _beginnings(texts) if share_prefixes else ({}, texts)
+                batches = [*_batches(others, batch_tokens), *_shared_batches(groups, batch_tokens)]
+                units.append(_Unit(shards, batches))
                 start, size = shard + 1, 0
         return units
 
     def estimate_seconds(self) -> float:
         """Time for the whole run, from timing one middling batch (run twice, the second counts)."""
-        batches = sorted((b for unit in self.units for b in unit.batches), key=lambda b: len(b.texts) * b.width)
+        batches = sorted((b for unit in self.units for b in unit.batches), key=lambda b: b.size)
         batch = batches[len(batches) // 2]
         for _ in range(2):
             start = time.perf_counter()
             self._count(_Unit(range(self.n_shards), [batch]))
             seconds = time.perf_counter() - start
-        padded = sum(len(b.texts) * b.width for b in batches)
-        return seconds * padded / (len(batch.texts) * batch.width)
+        return seconds * sum(b.size for b in batches) / batch.size
 
     def _count(self, unit: _Unit, bar: tqdm | None = None) -> np.ndarray:
         """Counts of some shards, int64 ``[shards, layers, neurons, languages]``."""
@@ -551,8 +654,7 @@ class Collection:
         counter = _Counter(self.gates, len(unit.shards) * k)
         with torch.inference_mode(), counter.attached():
             for batch in unit.batches:
-                ids, weights, groups = batch.tensors(self.pad, k)
-                counter.forward(self.model, ids, weights, groups - unit.shards[0] * k)
+                counter.forward(self.model, batch.tensors(self.pad, k, unit.shards[0] * k))
                 if bar is not None:
                     bar.update(batch.counted)
         counts = counter.take()
@@ -639,6 +741,7 @@ def collect(
     shards: int = 20,
     batch_tokens: int = 1024,
     max_tokens: int | None = None,
+    share_prefixes: bool = True,
     overwrite: bool = False,
     progress: bool = True,
 ) -> ActivationStats:
@@ -654,9 +757,12 @@ def collect(
             counting; an interrupted run goes on after its last finished shards, kept in
             ``PATH.parts`` (small shards are finished together, about eight batches at a time).
         shards: parts of the corpus whose counts are kept apart, for intervals. Examples are dealt
-            out by ``id``, so that translations share a shard.
+            out by document, so that translations, and all answers to a question, share a shard.
         batch_tokens: tokens per forward pass, padding included.
         max_tokens: split responses so that no input is longer; default: the model's context.
+        share_prefixes: run what several texts begin with (a question with several answers, worked
+            examples) once and keep its keys and values. The counts are those of separate runs
+            but for pre-activations within rounding of zero (benchmarks/answers.py counts them).
         overwrite: replace a file at ``path`` that holds other counts.
         progress: show a bar with tokens per second and the time left.
 
@@ -669,7 +775,8 @@ def collect(
             ``path``, a full disk.
     """
     sizes = {"shards": shards, "batch_tokens": batch_tokens, "max_tokens": max_tokens}
-    return Collection(model, tokenizer, corpus, **sizes).run(path, overwrite=overwrite, progress=progress)
+    collection = Collection(model, tokenizer, corpus, share_prefixes=share_prefixes, **sizes)
+    return collection.run(path, overwrite=overwrite, progress=progress)
 
 
 # --- others' counts ----------------------------------------------------------------------------

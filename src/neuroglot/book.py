@@ -38,7 +38,13 @@ CHAPTERS = (
     Chapter("00-introduction", reads=("stats", "types")),
 )
 
-_ARTIFACTS = {"stats": "activations.safetensors", "types": "types.safetensors", "layers": "layers.json"}
+_ARTIFACTS = {
+    "stats": "activations.safetensors",
+    "types": "types.safetensors",
+    "layers": "layers.json",
+    "responses": "responses.jsonl",
+    "solved": "solved.jsonl",
+}
 
 
 def project_root(start: str | Path = ".") -> Path:
@@ -53,7 +59,7 @@ def project_root(start: str | Path = ".") -> Path:
 def run_name(parameters: Mapping[str, Any]) -> str:
     """Folder name of a run: model and corpus in words, and a hash of whatever else decides the counts.
 
-    ``gemma3-270m-udhr`` for the defaults; thresholds do not count, since chapters that only
+    ``gemma3-270m-problems`` for the defaults; thresholds do not count, since chapters that only
     classify share the counts.
     """
     parts = [parameters["model"], parameters.get("revision"), parameters["corpus"]]
@@ -66,7 +72,7 @@ def run_name(parameters: Mapping[str, Any]) -> str:
     return f"{words[-80:].strip('-.')}-{digest[:8]}"
 
 
-_COUNTING = ("languages", "shards", "batch_tokens", "max_tokens", "dtype")
+_COUNTING = ("languages", "corpus_options", "shards", "batch_tokens", "max_tokens", "dtype")
 
 
 # --- running the chapters ----------------------------------------------------------------------

@@ -96,25 +96,66 @@ def _finish(chart: alt.TopLevelMixin, title: str, subtitle: str, described: str,
 
 def tokens(table: pd.DataFrame) -> alt.Chart:
     """Counted tokens per language, from :func:`neuroglot.tokens_per_language`."""
+    return _bars(table, "tokens", "counted tokens", "How much text is counted in each language?", "")
+
+
+def fertility(table: pd.DataFrame) -> alt.Chart:
+    """Tokens per character of each language, from :func:`neuroglot.tokens_per_language`."""
+    subtitle = "A character is a syllable or a word in some scripts and a letter in others"
+    title = "How many tokens does a character cost?"
+    return _bars(table, "tokens_per_character", "tokens per character", title, subtitle)
+
+
+def _bars(table: pd.DataFrame, column: str, axis: str, title: str, subtitle: str) -> alt.Chart:
     chart = (
         alt.Chart(table)
         .mark_bar(color=KIND_COLORS["general"])
         .encode(
-            x=alt.X("tokens:Q", title="counted tokens"),
+            x=alt.X(f"{column}:Q", title=axis),
             y=alt.Y("language:N", sort=None, title="language"),
             tooltip=[
                 "language",
                 alt.Tooltip("tokens:Q", format=","),
                 alt.Tooltip("characters:Q", format=","),
-                alt.Tooltip("tokens_per_character:Q", title="tokens per character", format=".2f"),
+                alt.Tooltip("tokens_per_character:Q", title="tokens per character", format=".3f"),
             ],
         )
     )
+    return _finish(chart, title, subtitle, f"Bars: {axis} per language.", width="container", height=alt.Step(22))
+
+
+def solved(table: pd.DataFrame) -> alt.Chart:
+    """Accuracy per language and group with its interval, from :func:`neuroglot.accuracy`."""
+    groups = sorted(set(table["group"]) - {"all"})
+    base = alt.Chart(table[table["group"].isin(groups)]).encode(
+        y=alt.Y("language:N", sort=None, title="language"),
+    )
+    points = base.mark_point(filled=True, size=60, color=KIND_COLORS["general"]).encode(
+        x=alt.X("accuracy:Q", title="accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+        tooltip=[
+            "language",
+            "group",
+            "questions",
+            alt.Tooltip("accuracy:Q", format=".0%"),
+            alt.Tooltip("low:Q", title="interval from", format=".0%"),
+            alt.Tooltip("high:Q", title="to", format=".0%"),
+            alt.Tooltip("right_number:Q", title="right number", format=".0%"),
+            alt.Tooltip("in_language:Q", title="in the language asked", format=".0%"),
+        ],
+    )
+    spans = base.mark_rule(color=KIND_COLORS["general"]).encode(
+        x=alt.X("low:Q", title="accuracy"),
+        x2="high:Q",
+    )
+    pick = alt.selection_point(
+        fields=["group"], value=groups[0], bind=alt.binding_radio(options=groups, name="group: ")
+    )
+    chart = (spans + points).add_params(pick).transform_filter(pick) if len(groups) > 1 else spans + points
     return _finish(
         chart,
-        "How much text is counted in each language?",
-        "",
-        "Bars: counted tokens per language.",
+        "How many questions does the model get right, in the language asked?",
+        "Right last number and right language; lines: bootstrap interval over questions",
+        "Points: accuracy per language; lines: intervals.",
         width="container",
         height=alt.Step(22),
     )

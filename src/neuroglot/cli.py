@@ -1,4 +1,4 @@
-"""The command line: ``neuroglot collect | classify | book | serve``."""
+"""The command line: ``neuroglot sample | collect | classify | book | serve``."""
 
 import argparse
 import json
@@ -6,20 +6,29 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import NeuroglotError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from .corpora import Corpus
+
 _MODEL = "packaged model (gemma3-270m, smollm2-135m), hub id, folder or .gguf file"
-_CORPUS = "udhr (the Universal Declaration of Human Rights), or text:FOLDER with LANGUAGE.txt files"
+_CORPUS = (
+    "problems, udhr, mgsm:FOLDER, msvamp:FOLDER, generations:PATH, text:FOLDER, jsonl:PATH, parquet:PATH or "
+    "hub:ID/CONFIG (neuroglot.load_corpus describes them)"
+)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="neuroglot",
         description="How a multilingual language model divides its neurons among languages.",
-        epilog="First counts (collect), then types (classify); book does both and writes the pages.",
+        epilog="First counts (collect), then types (classify); book does both and writes the pages. Where a "
+        "corpus has questions only, the model answers them first (sample).",
     )
     parser.add_argument("--version", action="version", version=f"neuroglot {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -29,8 +38,36 @@ def _parser() -> argparse.ArgumentParser:
     text.add_argument("--revision", help="commit, branch or tag of a hub id")
     text.add_argument("--dtype", help="float32, bfloat16 or float16; default: as stored")
     text.add_argument("--device-map", help='"auto" uses every accelerator; default: the CPU')
-    text.add_argument("--corpus", default="udhr", help=f"{_CORPUS}; default: %(default)s")
+    text.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
+    text.add_argument("--corpus", default="problems", help=f"{_CORPUS}; default: %(default)s")
+    text.add_argument(
+        "-o",
+        "--corpus-option",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="an option of the corpus, for instance: -o n 100 -o levels 1,2",
+    )
     text.add_argument("--languages", help='two or more codes, "en,zh,sw"; default: the ten of the paper')
+
+    sample = commands.add_parser(
+        "sample",
+        parents=[text],
+        help="let the model answer the questions of a corpus",
+        description="Write the model's own responses to a file that collect and book read as jsonl:FILE. "
+        "An interrupted run goes on where it stopped.",
+    )
+    sample.add_argument("--out", required=True, type=Path, help="file to write, for instance responses.jsonl")
+    sample.add_argument("--n", type=int, default=1, help="responses to each question; default: %(default)s")
+    sample.add_argument("--temperature", type=float, default=0.0, help="0 is greedy; default: %(default)s")
+    sample.add_argument("--seed", type=int, default=0, help="of the draws; default: %(default)s")
+    sample.add_argument("--shots", type=int, default=4, help="worked examples before a question; default: %(default)s")
+    sample.add_argument("--worked", help="corpus the worked examples come from; default: the packaged problems")
+    sample.add_argument("--chat", action="store_true", help="use the tokenizer's chat template")
+    sample.add_argument("--max-new-tokens", type=int, default=256, help="longest response; default: %(default)s")
+    sample.add_argument("--batch-size", type=int, default=16, help="responses made together; default: %(default)s")
+    sample.add_argument("--overwrite", action="store_true", help="replace a file that holds other responses")
 
     collect = commands.add_parser(
         "collect",
@@ -44,7 +81,6 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--batch-tokens", type=int, default=1024, help="tokens per forward pass; default: %(default)s")
     collect.add_argument("--max-tokens", type=int, help="split longer texts; default: the model's context")
     collect.add_argument("--overwrite", action="store_true", help="replace a file that holds other counts")
-    collect.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
 
     classify = commands.add_parser(
         "classify",
@@ -89,21 +125,48 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _collect(arguments: argparse.Namespace) -> None:
-    from .activations import Collection
-    from .corpora import load_corpus
+def _text(arguments: argparse.Namespace) -> "Corpus":
+    from .readers import load_corpus
+
+    options = {name: _literal(value) for name, value in arguments.corpus_option}
+    corpus = load_corpus(arguments.corpus, arguments.languages, **options)
+    print(f"text: {corpus.name}, {len(corpus.examples):,} examples in {', '.join(corpus.languages)}", flush=True)
+    return corpus
+
+
+def _model(arguments: argparse.Namespace) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     from .models import load_model
 
-    corpus = load_corpus(arguments.corpus, arguments.languages)
-    print(f"text: {corpus.name}, {len(corpus.examples):,} examples in {', '.join(corpus.languages)}", flush=True)
-    print(corpus.purity().to_string(index=False), flush=True)
-    model, tokenizer = load_model(
+    return load_model(
         arguments.model,
         revision=arguments.revision,
         dtype=arguments.dtype or "auto",
         device_map=arguments.device_map,
         trust_remote_code=arguments.trust_remote_code,
     )
+
+
+def _sample(arguments: argparse.Namespace) -> None:
+    from .readers import load_corpus
+    from .sampling import sample
+
+    corpus = _text(arguments)
+    worked = load_corpus(arguments.worked, corpus.languages) if arguments.worked else None
+    names = ("n", "temperature", "seed", "shots", "chat", "max_new_tokens", "batch_size", "overwrite")
+    settings = {name: getattr(arguments, name) for name in names}
+    responses = sample(*_model(arguments), corpus, arguments.out, worked=worked, **settings)
+    print(
+        f"wrote {arguments.out}: {len(responses.examples):,} responses; to count them: --corpus jsonl:{arguments.out}"
+    )
+
+
+def _collect(arguments: argparse.Namespace) -> None:
+    from .activations import Collection
+
+    corpus = _text(arguments)
+    if not corpus.questions_only:
+        print(corpus.purity().to_string(index=False), flush=True)
+    model, tokenizer = _model(arguments)
     sizes = {name: getattr(arguments, name) for name in ("shards", "batch_tokens", "max_tokens")}
     collection = Collection(model, tokenizer, corpus, **sizes)
     tokens = dict(zip(corpus.languages, collection.tokens.sum(axis=0).tolist(), strict=True))
@@ -160,6 +223,10 @@ def _book(arguments: argparse.Namespace) -> None:
     for name in ("revision", "dtype", "device_map", "languages"):
         if getattr(arguments, name) is not None:
             parameters[name] = getattr(arguments, name)
+    if arguments.corpus_option:
+        parameters["corpus_options"] = {name: _literal(value) for name, value in arguments.corpus_option}
+    if arguments.trust_remote_code:
+        parameters["trust_remote_code"] = True
     parameters |= {name: _literal(value) for name, value in arguments.parameter}
     run = arguments.run or book.run_name(parameters)
     seconds = book.run_chapters(parameters, run=run, force=arguments.force)
@@ -190,7 +257,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 2 is the exit code of an error that the message explains."""
     arguments = _parser().parse_args(argv)
-    commands = {"collect": _collect, "classify": _classify, "book": _book, "serve": _serve}
+    commands = {"sample": _sample, "collect": _collect, "classify": _classify, "book": _book, "serve": _serve}
     try:
         commands[arguments.command](arguments)
     except NeuroglotError as error:

@@ -54,6 +54,13 @@ def language_name(code: str) -> str:
     return language.name.capitalize() if language else code
 
 
+@functools.cache
+def language_code(name: str) -> str:
+    """Code of a language given by its English name (``"Bengali"``, ``"bn"``); other text as it is."""
+    named = {language.name.lower(): language.iso_code_639_1.name.lower() for language in Language.all()}
+    return named.get(name.strip().lower(), name.strip())
+
+
 def is_detectable(code: str) -> bool:
     """Whether :func:`detect_language` can ever answer this code."""
     return _iso(code) in _detectable()

@@ -1,0 +1,123 @@
+"""What a model gets right: accuracy as the paper defines it, with intervals."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .answers import as_number, last_number
+from .corpora import Corpus
+from .errors import NeuroglotError
+from .languages import is_detectable, is_language
+from .sampling import sample
+
+
+def grade(responses: Corpus, questions: Corpus | None = None) -> pd.DataFrame:
+    """Compare responses with answers, one by one.
+
+    Args:
+        responses: with the answers of their questions, as from :func:`neuroglot.sample`.
+        questions: what was asked; a question without a response is graded as wrong.
+
+    Returns:
+        One row per response: ``language``, ``document``, ``id``, ``group``, ``answer``, ``found``
+        (the last number of the response, as text, or ``""``), ``right_number``, ``in_language`` (the
+        detected language is the asked one; missing where the detector does not know it) and
+        ``correct``: both, as in the paper.
+
+    Raises:
+        NeuroglotError: an example without an answer.
+    """
+    examples = list(responses.examples)
+    if questions is not None:
+        answered = {(example.language, example.document) for example in examples}
+        examples += [e for e in questions.examples if (e.language, e.document) not in answered]
+    given = {id(example) for example in responses.examples}
+    rows = []
+    for example in examples:
+        answer = as_number(example.answer)
+        if answer is None:
+            raise NeuroglotError(f"{example.place}: there is no answer to compare with; use a corpus with answers.")
+        response = example.response if id(example) in given else ""
+        found = last_number(response)
+        known = is_detectable(example.language)
+        in_language = bool(response) and is_language(response, example.language) if known else None
+        rows.append(
+            {
+                "language": example.language,
+                "document": example.document,
+                "id": example.id,
+                "group": example.group,
+                "answer": example.answer,
+                "found": "" if found is None else str(found),
+                "right_number": found == answer,
+                "in_language": in_language,
+                "correct": found == answer and in_language is not False,
+            }
+        )
+    return pd.DataFrame(rows).astype({"in_language": "boolean"})
+
+
+def accuracy(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    path: str | Path | None = None,
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    **sampling: Any,
+) -> pd.DataFrame:
+    """Share of questions answered with the right number *and* in the language asked.
+
+    The definition of arXiv 2505.21505: the last number of the response is compared, and its
+    detected language must be the question's.
+
+    Args:
+        model, tokenizer: from :func:`neuroglot.load_model` or transformers.
+        corpus: questions with numeric answers.
+        path: file that keeps the responses (and lets an interrupted run go on).
+        resamples: bootstrap replicates, over questions.
+        level: coverage of the interval.
+        **sampling: as for :func:`neuroglot.sample`; greedy, four worked examples by default.
+
+    Returns:
+        As :func:`summarize` has it.
+    """
+    responses = sample(model, tokenizer, corpus, path, **sampling)
+    return summarize(grade(responses, corpus), resamples=resamples, level=level)
+
+
+def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
+    """Accuracy per language and group, with percentile bootstrap intervals over questions.
+
+    Returns:
+        One row per language and group, and one per language for ``"all"`` where there are
+        several groups: ``language``, ``group``, ``questions``, ``accuracy`` (share), ``low``, ``high``,
+        ``right_number`` and ``in_language`` (shares).
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for language, mine in graded.groupby("language", sort=False):
+        groups = list(mine.groupby("group"))
+        if len(groups) > 1:
+            groups.append(("all", mine))
+        for group, these in groups:
+            shares = these.groupby("document", sort=False)["correct"].mean().to_numpy(dtype=float)
+            drawn = shares[rng.integers(len(shares), size=(resamples, len(shares)))].mean(axis=1)
+            low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+            rows.append(
+                {
+                    "language": language,
+                    "group": group,
+                    "questions": len(shares),
+                    "accuracy": shares.mean(),
+                    "low": low,
+                    "high": high,
+                    "right_number": these["right_number"].mean(),
+                    "in_language": these["in_language"].mean(),
+                }
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,289 @@
+"""Responses of the model under study: sampled from questions, seeded, kept as a file that goes on."""
+
+import contextlib
+import hashlib
+import json
+import math
+import shutil
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+from transformers import (
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+
+from . import __version__, problems
+from .corpora import Corpus, Example
+from .errors import NeuroglotError
+from .files import write_bytes
+from .models import config_hash, context_length, model_source, weights_hash
+from .readers import load_corpus
+
+# What stands between worked examples, and so ends a response to a few-shot prompt.
+_END = "\n\n"
+
+
+def sample(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    path: str | Path | None = None,
+    *,
+    n: int = 1,
+    temperature: float = 0.0,
+    seed: int = 0,
+    shots: int = 4,
+    worked: Corpus | None = None,
+    chat: bool = False,
+    max_new_tokens: int = 256,
+    batch_size: int = 16,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Corpus:
+    """Let a model answer the questions of a corpus.
+
+    Args:
+        model, tokenizer: from :func:`neuroglot.load_model` or transformers.
+        corpus: its prompts are the questions; responses it may have are not shown to the model.
+        path: file to write, JSON lines that :func:`neuroglot.load_corpus` reads as ``jsonl:PATH``.
+            A file of just this run is returned without running; an interrupted run goes on after
+            its last batch, kept in ``PATH.parts``.
+        n: responses to each question.
+        temperature: 0 is greedy; above it, tokens are drawn from the whole distribution.
+        seed: of the draws; with the same batches the same responses come out.
+        shots: worked examples before the question, in its language; 0 for none.
+        worked: where they come from, a corpus with responses; default: packaged problems of
+            another seed. Those of the question's group come first; none is the question itself.
+        chat: pose the question (and the worked examples, as turns) in the tokenizer's chat template.
+        max_new_tokens: longest response, in tokens.
+        batch_size: responses generated together.
+        overwrite: replace a file at ``path`` that holds other responses.
+        progress: show a bar.
+
+    Returns:
+        The responses as a corpus: ids ``ID`` or, for n > 1, ``ID#1`` to ``ID#n``; prompts as the
+        model got them. An empty response is left out (:func:`neuroglot.grade` counts it as wrong).
+
+    Raises:
+        NeuroglotError: no worked examples in a language, no chat template, a prompt that leaves
+            no room in the context, other responses at ``path``, only empty responses.
+    """
+    if temperature < 0 or not math.isfinite(temperature):
+        raise NeuroglotError(f"temperature={temperature}: give 0 for greedy or a number above it.")
+    for name, number in {"n": n, "max_new_tokens": max_new_tokens, "batch_size": batch_size}.items():
+        if not isinstance(number, int) or number < 1:
+            raise NeuroglotError(f"{name}={number!r}: give a whole number from 1 on.")
+    if not temperature and n > 1:
+        raise NeuroglotError(f"n={n} responses at temperature 0 would be all the same; give a temperature above 0.")
+    questions = _questions(tokenizer, corpus, shots, worked, chat, n)
+    batches = _batched(tokenizer, questions, batch_size)
+    context = context_length(model)
+    longest = max(len(ids) for batch in batches for _, ids in batch)
+    if context is not None and longest + max_new_tokens > context:
+        place = next(question.place for batch in batches for question, ids in batch if len(ids) == longest)
+        raise NeuroglotError(
+            f"{place}: its prompt has {longest} tokens, which leaves less than {max_new_tokens} of the context of "
+            f"{context}; use fewer shots or fewer new tokens."
+        )
+    settings = {"n": n, "temperature": temperature, "seed": seed, "shots": shots, "chat": chat}
+    provenance: dict[str, Any] = {
+        **model_source(model),
+        "weights_sha256": weights_hash(model),
+        "config_sha256": config_hash(model),
+        "corpus": corpus.name,
+        "corpus_source": corpus.source,
+        "corpus_options": dict(corpus.options),
+        "prompts_sha256": hashlib.sha256(json.dumps([ids for b in batches for _, ids in b]).encode()).hexdigest(),
+        "settings": settings | {"max_new_tokens": max_new_tokens, "batch_size": batch_size},
+        "versions": {"neuroglot": __version__, "torch": version("torch"), "transformers": version("transformers")},
+    }
+    path = Path(path) if path is not None else None
+    if path is not None and path.exists() and not overwrite:
+        if _header(path) != provenance:
+            raise NeuroglotError(f"{path} holds other responses; give another file or ask for it to be overwritten.")
+        return _as_corpus(corpus, _read_rows(path), provenance)
+    parts = path.with_name(path.name + ".parts") if path else None
+    rows: list[dict[str, str]] = []
+    total = sum(map(len, batches))
+    with tqdm(total=total, unit="resp", desc="sampling", disable=not progress, mininterval=1, file=sys.stderr) as bar:
+        for number, batch in enumerate(batches):
+            part = parts / f"{number:05d}.jsonl" if parts else None
+            done = _read_rows(part) if part and part.exists() and _header(part) == provenance else None
+            if done is None:
+                prompts = [ids for _, ids in batch]
+                texts = _generate(model, tokenizer, prompts, temperature, f"{seed}/{number}", max_new_tokens, chat)
+                done = [_row(question, text) for (question, _), text in zip(batch, texts, strict=True)]
+                if part:
+                    _write_rows(part, provenance, done)
+            rows += done
+            bar.update(len(batch))
+    # As asked for: by language, then as the corpus has them.
+    order = {(question.language, question.id): i for i, question in enumerate(questions)}
+    rows.sort(key=lambda row: order[row["language"], row["id"]])
+    if path is not None:
+        _write_rows(path, provenance, rows)
+        shutil.rmtree(parts)
+    return _as_corpus(corpus, rows, provenance)
+
+
+# --- prompts -----------------------------------------------------------------------------------
+
+
+def _questions(
+    tokenizer: PreTrainedTokenizerBase, corpus: Corpus, shots: int, worked: Corpus | None, chat: bool, n: int
+) -> list[Example]:
+    """One example per response to make, its prompt as the model will get it."""
+    if chat and not tokenizer.chat_template:
+        raise NeuroglotError(f"{tokenizer.name_or_path} has no chat template; leave out chat.")
+    if bare := next((example for example in corpus.examples if not example.prompt.strip()), None):
+        raise NeuroglotError(f"{bare.place}: there is no question to answer; use a corpus with prompts.")
+    if shots and worked is None:
+        if missing := [code for code in corpus.languages if code not in problems.LANGUAGES]:
+            raise NeuroglotError(
+                f"there are no packaged worked examples in {missing[0]!r}; give a corpus of them as worked, or shots=0."
+            )
+        worked = load_corpus("problems", corpus.languages, n=32 * max(shots, 1), seed=1)
+    seen: dict[tuple[str, str], Example] = {}
+    for example in corpus.examples:
+        seen.setdefault((example.language, example.document), example)
+    questions = []
+    for (_, document), question in seen.items():
+        before = _worked(question, worked, shots) if worked is not None else []
+        prompt = _chat(tokenizer, question, before) if chat else _plain(question, before)
+        ids = [document] if n == 1 else [f"{document}#{i}" for i in range(1, n + 1)]
+        questions += [replace(question, id=id_, prompt=prompt, response="") for id_ in ids]
+    return questions
+
+
+def _worked(question: Example, worked: Corpus, shots: int) -> list[Example]:
+    """The first worked examples of the question's language, those of its group before the others."""
+    mine = (example for example in worked.examples if example.language == question.language)
+    own = [example for example in mine if example.prompt.strip() != question.prompt.strip()]
+    own.sort(key=lambda example: example.group != question.group)
+    if len(own) < shots or not all(example.response for example in own[:shots]):
+        raise NeuroglotError(
+            f"the worked examples have fewer than {shots} with a response in {question.language!r}; "
+            "give more of them, or fewer shots."
+        )
+    return own[:shots]
+
+
+def _plain(question: Example, before: list[Example]) -> str:
+    return "".join(example.prompt + example.response + _END for example in before) + question.prompt
+
+
+def _chat(tokenizer: PreTrainedTokenizerBase, question: Example, before: list[Example]) -> str:
+    turns = []
+    for example in before:
+        turns += [{"role": "user", "content": example.prompt.strip()}]
+        turns += [{"role": "assistant", "content": example.response}]
+    turns += [{"role": "user", "content": question.prompt.strip()}]
+    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    # The tokenizer adds its own beginning; a template's would be a second one.
+    first = tokenizer("a")["input_ids"][0]
+    if tokenizer.bos_token and first == tokenizer.bos_token_id:
+        text = text.removeprefix(tokenizer.bos_token)
+    return text
+
+
+def _batched(
+    tokenizer: PreTrainedTokenizerBase, questions: list[Example], batch_size: int
+) -> list[list[tuple[Example, list[int]]]]:
+    """Prompts of like length together."""
+    ids = tokenizer([question.prompt for question in questions], verbose=False)["input_ids"]
+    eos = tokenizer.eos_token_id
+    ids = [one[:-1] if len(one) > 1 and one[-1] == eos else one for one in ids]  # an end would end the response
+    ordered = sorted(zip(questions, ids, strict=True), key=lambda pair: len(pair[1]))
+    return [ordered[i : i + batch_size] for i in range(0, len(ordered), batch_size)]
+
+
+# --- generation --------------------------------------------------------------------------------
+
+
+class _AtEnd(StoppingCriteria):
+    """Rows are done once their last few new tokens hold an empty line."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, start: int) -> None:
+        self.tokenizer, self.start = tokenizer, start
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        tails = self.tokenizer.batch_decode(input_ids[:, max(self.start, input_ids.shape[1] - 3) :])
+        # An empty line before any text ends nothing: it is stripped.
+        return torch.tensor([_END in tail.lstrip() for tail in tails], device=input_ids.device)
+
+
+def _generate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[list[int]],
+    temperature: float,
+    label: str,
+    max_new_tokens: int,
+    chat: bool,
+) -> list[str]:
+    """One response to each prompt, padded on the left."""
+    width = max(map(len, prompts))
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
+    ids = torch.tensor([[pad] * (width - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    device = model.get_input_embeddings().weight.device
+    own = model.generation_config.eos_token_id
+    config = GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=temperature > 0,
+        pad_token_id=pad,
+        eos_token_id=own if own is not None else tokenizer.eos_token_id,
+        **({"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {}),
+    )
+    with torch.inference_mode(), torch.random.fork_rng():
+        torch.manual_seed(int.from_bytes(hashlib.sha256(label.encode()).digest()[:7]))
+        output = model.generate(
+            ids.to(device),
+            attention_mask=mask.to(device),
+            generation_config=config,
+            stopping_criteria=None if chat else StoppingCriteriaList([_AtEnd(tokenizer, width)]),
+        )
+    texts = tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
+    return [text.strip() if chat else text.strip().partition(_END)[0].rstrip() for text in texts]
+
+
+# --- the file ----------------------------------------------------------------------------------
+
+
+def _row(question: Example, text: str) -> dict[str, str]:
+    names = ("id", "language", "prompt", "answer", "group")
+    return {name: getattr(question, name) for name in names} | {"response": text}
+
+
+def _write_rows(path: Path, provenance: dict[str, Any], rows: list[dict[str, str]]) -> None:
+    head = {"neuroglot": "responses", "version": 1, "provenance": provenance}
+    lines = [json.dumps(line, ensure_ascii=False) for line in (head, *rows)]
+    write_bytes(path, ("\n".join(lines) + "\n").encode())
+
+
+def _header(path: Path) -> dict[str, Any] | None:
+    """The provenance a file of responses begins with, or ``None`` for any other file."""
+    with contextlib.suppress(UnicodeDecodeError, json.JSONDecodeError, OSError), path.open(encoding="utf-8") as file:
+        head = json.loads(file.readline())
+        if isinstance(head, dict) and head.get("neuroglot") == "responses":
+            return head.get("provenance")
+    return None
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[1:] if line]
+
+
+def _as_corpus(corpus: Corpus, rows: list[dict[str, str]], provenance: dict[str, Any]) -> Corpus:
+    examples = tuple(Example(**row) for row in rows if row["response"].strip())
+    source = f"sampled from {provenance['model']} on {corpus.name}"
+    return Corpus(f"responses:{corpus.name}", corpus.languages, examples, source, provenance["settings"])

@@ -1,0 +1,208 @@
+"""Responses sampled from a model, kept as a file, and graded."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from neuroglot import Corpus, Example, NeuroglotError, accuracy, collect, grade, load_corpus, sample
+from neuroglot import sampling as module
+from neuroglot.effects import summarize
+
+from .conftest import byte_tokenizer, tiny_model
+
+
+@pytest.fixture
+def questions():
+    return load_corpus("problems", "en de", n=5, levels=1)
+
+
+@pytest.fixture
+def model():
+    return tiny_model("llama", max_position_embeddings=4096)
+
+
+SHORT = {"max_new_tokens": 6, "batch_size": 4, "progress": False}
+
+
+def test_prompts_are_worked_examples_then_the_question(model, tokenizer, questions):
+    seen = module._questions(tokenizer, questions, 4, None, False, 1)
+    worked = [e for e in load_corpus("problems", "en de", n=128, seed=1).examples if e.group == "level 1"]
+    for language in ("en", "de"):
+        mine = [e for e in worked if e.language == language][:4]
+        for example in (e for e in seen if e.language == language):
+            question = next(e for e in questions.examples if (e.language, e.id) == (language, example.id))
+            expected = "".join(e.prompt + e.response + "\n\n" for e in mine) + question.prompt
+            assert example.prompt == expected and not example.response
+    bare = module._questions(tokenizer, questions, 0, None, False, 1)
+    assert [e.prompt for e in bare] == [e.prompt for e in questions.examples]
+    # A worked example is never the question itself.
+    own = Corpus("own", ("en", "de"), questions.examples)
+    for example in module._questions(tokenizer, questions, 4, own, False, 1):
+        question = next(e for e in questions.examples if (e.language, e.id) == (example.language, example.id))
+        assert example.prompt.count(question.prompt) == 1 and example.prompt.endswith(question.prompt)
+
+
+def test_greedy_equals_one_question_at_a_time(model, tokenizer, questions):
+    together = sample(model, tokenizer, questions, shots=1, **SHORT)
+    for example in together.examples:
+        ids = tokenizer(example.prompt, return_tensors="pt")["input_ids"]
+        alone = model.generate(ids, max_new_tokens=6, do_sample=False, pad_token_id=0, eos_token_id=257)
+        text = tokenizer.decode(alone[0, ids.shape[1] :], skip_special_tokens=True)
+        assert example.response == text.strip().partition("\n\n")[0].rstrip()
+    assert together.options["shots"] == 1
+
+
+def test_draws_are_seeded_and_numbered(model, tokenizer, questions, tmp_path):
+    drawn = {"n": 3, "temperature": 1.0, "shots": 0} | SHORT
+    one, again, other = (sample(model, tokenizer, questions, seed=s, **drawn) for s in (5, 5, 6))
+    assert one.examples == again.examples != other.examples
+    documents = [e.document for e in questions.examples if e.language == "en"]
+    assert [e.id for e in one.examples][:6] == [f"{d}#{i}" for d in documents[:2] for i in (1, 2, 3)]
+    before = torch.rand(3, generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(1)
+    sample(model, tokenizer, questions, **drawn)
+    assert torch.equal(torch.rand(3), before), "the caller's random state is left alone"
+
+
+def test_a_file_that_goes_on(model, tokenizer, questions, tmp_path, monkeypatch):
+    path, plain = tmp_path / "r" / "responses.jsonl", tmp_path / "plain.jsonl"
+    drawn = {"n": 2, "temperature": 1.0, "shots": 1} | SHORT
+    whole = sample(model, tokenizer, questions, plain, **drawn)
+    original, calls = module._generate, []
+
+    def breaks(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(module, "_generate", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        sample(model, tokenizer, questions, path, **drawn)
+    assert not path.exists()
+    resumed = sample(model, tokenizer, questions, path, **drawn)
+    assert len(calls) == 3 + 3  # 20 responses in 5 batches, two of them kept
+    assert path.read_bytes() == plain.read_bytes() and resumed.examples == whole.examples
+    assert not list(path.parent.glob("*.parts"))
+    sample(model, tokenizer, questions, path, **drawn)
+    assert len(calls) == 6, "a finished file is not made again"
+    with pytest.raises(NeuroglotError, match="holds other responses"):
+        sample(model, tokenizer, questions, path, **drawn | {"seed": 9})
+    sample(model, tokenizer, questions, path, **drawn | {"seed": 9}, overwrite=True)
+    assert len(calls) > 6
+    head = json.loads(path.read_text().split("\n")[0])["provenance"]
+    assert head["settings"]["seed"] == 9 and head["corpus_options"]["n"] == 5 and head["weights_sha256"]
+
+
+def test_responses_can_be_read_and_counted(model, tokenizer, questions, tmp_path):
+    path = tmp_path / "responses.jsonl"
+    made = sample(model, tokenizer, questions, path, n=2, temperature=1.0, shots=1, **SHORT)
+    read = load_corpus(f"jsonl:{path}", "en de")
+    assert [(e.id, e.language, e.prompt, e.response, e.answer, e.group) for e in read.examples] == [
+        (e.id, e.language, e.prompt, e.response, e.answer, e.group) for e in made.examples
+    ]
+    assert "sampled from" in read.source
+    stats = collect(model, tokenizer, read, progress=False)
+    tokens = [sum(len(e.response.encode()) for e in read.examples if e.language == code) for code in ("en", "de")]
+    assert stats.tokens.tolist() == tokens
+
+
+def test_questions_alone_cannot_be_counted(model, tokenizer):
+    corpus = Corpus("q", ("en", "de"), (Example("1", "en", "Why?", ""), Example("1", "de", "Warum?", "")))
+    with pytest.raises(NeuroglotError, match="questions and no responses"):
+        collect(model, tokenizer, corpus, progress=False)
+
+
+def test_chat_template(model, questions):
+    tokenizer = byte_tokenizer()
+    with pytest.raises(NeuroglotError, match="no chat template"):
+        sample(model, tokenizer, questions, chat=True, **SHORT)
+    tokenizer.chat_template = (
+        "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
+    made = module._questions(tokenizer, questions, 1, None, True, 1)
+    assert made[0].prompt.startswith("[user]") and made[0].prompt.endswith("\n[assistant]")
+    assert made[0].prompt.count("[user]") == 2 and made[0].prompt.count("[assistant]") == 2
+    (batch,) = module._batched(tokenizer, made[:1], 4)
+    assert batch[0][1].count(256) == 1, "one beginning of sequence, not the template's and the tokenizer's"
+
+
+def test_bad_requests_are_named(model, tokenizer, questions):
+    for settings, message in [
+        ({"temperature": -1}, "temperature=-1"),
+        ({"n": 2}, "would be all the same"),
+        ({"n": 0}, "n=0"),
+        ({"max_new_tokens": 0}, "max_new_tokens=0"),
+        ({"shots": 0, "max_new_tokens": 5000}, "leaves less than 5000 of the context of 4096"),
+    ]:
+        with pytest.raises(NeuroglotError, match=message):
+            sample(model, tokenizer, questions, **SHORT | settings)
+    other = Corpus("q", ("en", "te"), (Example("1", "en", "Why?", ""), Example("1", "te", "?", "")))
+    with pytest.raises(NeuroglotError, match="no packaged worked examples in 'te'"):
+        sample(model, tokenizer, other, **SHORT)
+    with pytest.raises(NeuroglotError, match="fewer than 6 with a response in 'en'"):
+        sample(model, tokenizer, questions, worked=questions, shots=6, **SHORT)
+    text = Corpus("t", ("en", "de"), (Example("1", "en", "", "Hello."), Example("1", "de", "", "Hallo.")))
+    with pytest.raises(NeuroglotError, match="en, 1: there is no question"):
+        sample(model, tokenizer, text, shots=0, **SHORT)
+
+
+# --- grading -----------------------------------------------------------------------------------
+
+
+def corpus_of(*rows):
+    return Corpus("g", ("en", "de"), tuple(Example(*row) for row in rows))
+
+
+def test_right_is_the_last_number_in_the_language_asked():
+    questions = corpus_of(
+        *(("abc"[i], "en", "How many?\n", "", "1,200", "a") for i in range(3)),
+        *(("abcd"[i], "de", "Wie viele?\n", "", "12", "b" if i else "a") for i in range(4)),
+    )
+    responses = corpus_of(
+        ("a", "en", "How many?\n", "The two gardens together have 1200 flowers.", "1,200", "a"),
+        ("b", "en", "How many?\n", "There are 1200 flowers, of which red are 600.", "1,200", "a"),
+        ("a", "de", "Wie viele?\n", "Zusammen haben die beiden Gärten 12 Blumen.", "12", "a"),
+        ("b", "de", "Wie viele?\n", "The two gardens together have 12 flowers.", "12", "b"),
+        ("c", "de", "Wie viele?\n", "Das weiß leider niemand von uns.", "12", "b"),
+        ("d", "de", "Wie viele?\n", "Zusammen sind es genau ১২ schöne Blumen.", "12", "b"),
+    )
+    table = grade(responses, questions).set_index(["language", "document"])
+    assert table["right_number"].to_dict() == {
+        ("en", "a"): True, ("en", "b"): False, ("en", "c"): False,
+        ("de", "a"): True, ("de", "b"): True, ("de", "c"): False, ("de", "d"): True,
+    }  # fmt: skip
+    assert table["correct"].to_dict() == table["right_number"].to_dict() | {("de", "b"): False}
+    assert table.loc[("en", "c"), "found"] == "" and not table.loc[("en", "c"), "in_language"]
+    shares = summarize(table.reset_index(), resamples=500).set_index(["language", "group"])
+    assert shares.loc[("en", "a"), "accuracy"] == pytest.approx(1 / 3)
+    assert shares.loc[("de", "b"), "accuracy"] == pytest.approx(1 / 3) and shares.loc[("de", "b"), "questions"] == 3
+    assert shares.loc[("de", "all"), "accuracy"] == pytest.approx(0.5)
+    assert shares.loc[("de", "b"), "right_number"] == pytest.approx(2 / 3)
+    assert ("en", "all") not in shares.index
+    row = shares.loc[("de", "all")]
+    assert 0 <= row["low"] < 0.5 < row["high"] <= 1
+    assert shares.loc[("de", "a"), ["low", "high"]].tolist() == [1, 1]
+    with pytest.raises(NeuroglotError, match="there is no answer"):
+        grade(corpus_of(("a", "en", "?", "It is 3."), ("a", "de", "?", "Es ist 3.")))
+
+
+def test_intervals_cover_as_often_as_they_say():
+    import numpy as np
+
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(200):
+        graded = pd.DataFrame({"language": "en", "document": range(60), "group": "", "correct": rng.random(60) < 0.4})
+        row = summarize(graded.assign(right_number=True, in_language=True), resamples=300).iloc[0]
+        covered += row["low"] <= 0.4 <= row["high"]
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_accuracy_is_sampling_then_grading(model, tokenizer, questions, tmp_path):
+    table = accuracy(model, tokenizer, questions, tmp_path / "a.jsonl", shots=0, resamples=50, **SHORT)
+    by_hand = grade(load_corpus(f"jsonl:{tmp_path / 'a.jsonl'}"), questions)
+    assert table["accuracy"].tolist() == by_hand.groupby("language", sort=False)["correct"].mean().tolist()
+    assert table["questions"].tolist() == [5, 5]
