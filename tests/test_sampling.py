@@ -44,14 +44,25 @@ def test_prompts_are_worked_examples_then_the_question(model, tokenizer, questio
         assert example.prompt.count(question.prompt) == 1 and example.prompt.endswith(question.prompt)
 
 
-def test_greedy_equals_one_question_at_a_time(model, tokenizer, questions):
-    together = sample(model, tokenizer, questions, shots=1, **SHORT)
-    for example in together.examples:
-        ids = tokenizer(example.prompt, return_tensors="pt")["input_ids"]
-        alone = model.generate(ids, max_new_tokens=6, do_sample=False, pad_token_id=0, eos_token_id=257)
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gemma3_text", "gpt2", "olmo2"])
+@pytest.mark.parametrize("shots", [0, 2])
+def test_greedy_equals_one_question_at_a_time(family, shots, tokenizer, questions, monkeypatch):
+    """In batches, whose worked examples are run once, as alone; Gemma 3 here sees 16 tokens back in some layers."""
+    if family == "gemma2" and not shots:
+        pytest.skip("transformers makes Gemma 2 in float64 NaN where a batch is padded on the left")
+    model = tiny_model(family, **{"n_positions" if family == "gpt2" else "max_position_embeddings": 4096})
+    caches, original = [], module._Beginnings.cache
+    monkeypatch.setattr(module._Beginnings, "cache", lambda *a: caches.append(original(*a)) or caches[-1])
+    rows, _ = module.sample_rows(model, tokenizer, questions, shots=shots, **SHORT)
+    assert len(rows) == 10 and all(cache is not None for cache in caches) == bool(shots)
+    end = model.generation_config.eos_token_id
+    for row in rows:
+        ids = tokenizer(row["prompt"], return_tensors="pt")["input_ids"]
+        settings = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0}
+        alone = model.generate(ids, **settings, eos_token_id=257 if end is None else end)
         text = tokenizer.decode(alone[0, ids.shape[1] :], skip_special_tokens=True)
-        assert example.response == text.strip().partition("\n\n")[0].rstrip()
-    assert together.options["shots"] == 1
+        assert row["response"] == text.strip().partition("\n\n")[0].rstrip()
+    assert len({row["response"] for row in rows}) > 1 or family not in ("llama", "olmo2")
 
 
 def test_draws_are_seeded_and_numbered(model, tokenizer, questions, tmp_path):

@@ -72,7 +72,7 @@ def run_name(parameters: Mapping[str, Any]) -> str:
     return f"{words[-80:].strip('-.')}-{digest[:8]}"
 
 
-_COUNTING = ("languages", "corpus_options", "shards", "batch_tokens", "max_tokens", "dtype")
+_COUNTING = ("languages", "corpus_options", "sampling", "shards", "batch_tokens", "max_tokens", "dtype")
 
 
 # --- running the chapters ----------------------------------------------------------------------

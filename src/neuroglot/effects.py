@@ -1,5 +1,6 @@
 """What a model gets right: accuracy as the paper defines it, with intervals."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,13 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .answers import as_number, last_number
-from .corpora import Corpus
+from .corpora import Corpus, Example
 from .errors import NeuroglotError
 from .languages import is_detectable, is_language
-from .sampling import sample
+from .sampling import sample_rows
 
 
-def grade(responses: Corpus, questions: Corpus | None = None) -> pd.DataFrame:
+def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None) -> pd.DataFrame:
     """Compare responses with answers, one by one.
 
     Args:
@@ -30,17 +31,17 @@ def grade(responses: Corpus, questions: Corpus | None = None) -> pd.DataFrame:
     Raises:
         NeuroglotError: an example without an answer.
     """
-    examples = list(responses.examples)
+    given = list(responses.examples if isinstance(responses, Corpus) else responses)
+    examples = list(given)
     if questions is not None:
         answered = {(example.language, example.document) for example in examples}
         examples += [e for e in questions.examples if (e.language, e.document) not in answered]
-    given = {id(example) for example in responses.examples}
     rows = []
-    for example in examples:
+    for number, example in enumerate(examples):
         answer = as_number(example.answer)
         if answer is None:
             raise NeuroglotError(f"{example.place}: there is no answer to compare with; use a corpus with answers.")
-        response = example.response if id(example) in given else ""
+        response = example.response if number < len(given) else ""
         found = last_number(response)
         known = is_detectable(example.language)
         in_language = bool(response) and is_language(response, example.language) if known else None
@@ -86,8 +87,8 @@ def accuracy(
     Returns:
         As :func:`summarize` has it.
     """
-    responses = sample(model, tokenizer, corpus, path, **sampling)
-    return summarize(grade(responses, corpus), resamples=resamples, level=level)
+    rows, _ = sample_rows(model, tokenizer, corpus, path, **sampling)
+    return summarize(grade(Example(**row) for row in rows), resamples=resamples, level=level)
 
 
 def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from tqdm import tqdm
 from transformers import (
+    DynamicCache,
     GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -77,6 +79,45 @@ def sample(
         NeuroglotError: no worked examples in a language, no chat template, a prompt that leaves
             no room in the context, other responses at ``path``, only empty responses.
     """
+    rows, provenance = sample_rows(
+        model,
+        tokenizer,
+        corpus,
+        path,
+        n=n,
+        temperature=temperature,
+        seed=seed,
+        shots=shots,
+        worked=worked,
+        chat=chat,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        overwrite=overwrite,
+        progress=progress,
+    )
+    examples = tuple(Example(**row) for row in rows if row["response"].strip())
+    source = f"sampled from {provenance['model']} on {corpus.name}"
+    return Corpus(f"responses:{corpus.name}", corpus.languages, examples, source, provenance["settings"])
+
+
+def sample_rows(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    path: str | Path | None = None,
+    *,
+    n: int = 1,
+    temperature: float = 0.0,
+    seed: int = 0,
+    shots: int = 4,
+    worked: Corpus | None = None,
+    chat: bool = False,
+    max_new_tokens: int = 256,
+    batch_size: int = 16,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """As :func:`sample`, but every response, empty ones too, as rows of the file; and their provenance."""
     if temperature < 0 or not math.isfinite(temperature):
         raise NeuroglotError(f"temperature={temperature}: give 0 for greedy or a number above it.")
     for name, number in {"n": n, "max_new_tokens": max_new_tokens, "batch_size": batch_size}.items():
@@ -110,17 +151,20 @@ def sample(
     if path is not None and path.exists() and not overwrite:
         if _header(path) != provenance:
             raise NeuroglotError(f"{path} holds other responses; give another file or ask for it to be overwritten.")
-        return _as_corpus(corpus, _read_rows(path), provenance)
+        return _read_rows(path), provenance
     parts = path.with_name(path.name + ".parts") if path else None
     rows: list[dict[str, str]] = []
     total = sum(map(len, batches))
+    beginnings = _Beginnings(model, batches)
     with tqdm(total=total, unit="resp", desc="sampling", disable=not progress, mininterval=1, file=sys.stderr) as bar:
         for number, batch in enumerate(batches):
             part = parts / f"{number:05d}.jsonl" if parts else None
             done = _read_rows(part) if part and part.exists() and _header(part) == provenance else None
             if done is None:
                 prompts = [ids for _, ids in batch]
-                texts = _generate(model, tokenizer, prompts, temperature, f"{seed}/{number}", max_new_tokens, chat)
+                cache = beginnings.cache(number)
+                label = f"{seed}/{number}"
+                texts = _generate(model, tokenizer, prompts, cache, temperature, label, max_new_tokens, chat)
                 done = [_row(question, text) for (question, _), text in zip(batch, texts, strict=True)]
                 if part:
                     _write_rows(part, provenance, done)
@@ -132,7 +176,7 @@ def sample(
     if path is not None:
         _write_rows(path, provenance, rows)
         shutil.rmtree(parts)
-    return _as_corpus(corpus, rows, provenance)
+    return rows, provenance
 
 
 # --- prompts -----------------------------------------------------------------------------------
@@ -209,6 +253,68 @@ def _batched(
 # --- generation --------------------------------------------------------------------------------
 
 
+class _Beginnings:
+    """Keys and values of what prompts begin with (their worked examples), computed once for all.
+
+    A batch is padded on the left. Every row gets, from one pass over its own beginning, the keys
+    and values of as many tokens as all rows can have, moved to the right by its padding; so what
+    is left to run is as wide in every row, and the layout is that of a batch run as a whole.
+    """
+
+    def __init__(self, model: PreTrainedModel, batches: list[list[tuple[Example, list[int]]]]) -> None:
+        self.model = model
+        alike: dict[tuple[str, str], list[list[int]]] = {}
+        for question, ids in (pair for batch in batches for pair in batch):
+            alike.setdefault((question.language, question.group), []).append(ids)
+        begin = {key: _common(prompts) for key, prompts in alike.items()}
+        self.batches = [[(begin[q.language, q.group], ids) for q, ids in batch] for batch in batches]
+        self.last = {beginning: number for number, batch in enumerate(self.batches) for beginning, _ in batch}
+        self.kept: dict[tuple[int, ...], list[tuple[torch.Tensor, torch.Tensor]]] = {}
+
+    def cache(self, number: int) -> DynamicCache | None:
+        """For one batch, or ``None`` where too little is shared to be worth it."""
+        batch = self.batches[number]
+        width = max(len(ids) for _, ids in batch)
+        pads = [width - len(ids) for _, ids in batch]
+        shared = min(pad + len(beginning) for pad, (beginning, _) in zip(pads, batch, strict=True))
+        if shared < width / 4:
+            return None
+        cache = DynamicCache()
+        rows = [self._states(beginning) for beginning, _ in batch]
+        for layer, states in enumerate(zip(*rows, strict=True)):
+            keys, values = (
+                torch.cat([_pad_left(state[kind], pad, shared) for state, pad in zip(states, pads, strict=True)])
+                for kind in (0, 1)
+            )
+            cache.update(keys, values, layer)
+        for beginning in [b for b in self.kept if self.last[b] <= number]:
+            del self.kept[beginning]
+        return cache
+
+    def _states(self, beginning: tuple[int, ...]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        if beginning not in self.kept:
+            ids = torch.tensor([beginning], device=self.model.get_input_embeddings().weight.device)
+            with torch.inference_mode():
+                cache = self.model.base_model(ids, past_key_values=DynamicCache(), use_cache=True).past_key_values
+            self.kept[beginning] = [(layer.keys, layer.values) for layer in cache.layers]
+        return self.kept[beginning]
+
+
+def _pad_left(states: torch.Tensor, pad: int, width: int) -> torch.Tensor:
+    """The first ``width - pad`` tokens of ``[1, heads, tokens, size]`` after ``pad`` zeros."""
+    return nn.functional.pad(states[:, :, : width - pad], (0, 0, pad, 0))
+
+
+def _common(prompts: list[list[int]]) -> tuple[int, ...]:
+    """The tokens that all prompts begin with, short of a whole prompt; none for a single one."""
+    if len(prompts) < 2:
+        return ()
+    first, last = min(prompts), max(prompts)  # in the order of lists these two differ earliest
+    shortest = min(map(len, prompts)) - 1
+    alike = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), shortest)
+    return tuple(first[: min(alike, shortest)])
+
+
 class _AtEnd(StoppingCriteria):
     """Rows are done once their last few new tokens hold an empty line."""
 
@@ -225,6 +331,7 @@ def _generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: list[list[int]],
+    cache: DynamicCache | None,
     temperature: float,
     label: str,
     max_new_tokens: int,
@@ -249,6 +356,7 @@ def _generate(
         output = model.generate(
             ids.to(device),
             attention_mask=mask.to(device),
+            past_key_values=cache,
             generation_config=config,
             stopping_criteria=None if chat else StoppingCriteriaList([_AtEnd(tokenizer, width)]),
         )
@@ -281,9 +389,3 @@ def _header(path: Path) -> dict[str, Any] | None:
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[1:] if line]
-
-
-def _as_corpus(corpus: Corpus, rows: list[dict[str, str]], provenance: dict[str, Any]) -> Corpus:
-    examples = tuple(Example(**row) for row in rows if row["response"].strip())
-    source = f"sampled from {provenance['model']} on {corpus.name}"
-    return Corpus(f"responses:{corpus.name}", corpus.languages, examples, source, provenance["settings"])
