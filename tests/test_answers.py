@@ -35,7 +35,14 @@ from neuroglot.answers import as_number, last_number
         ("١٬٢٣٤٫٥", "1234.5"),
         ("１，２３４円", "1234"),
         ("1.5 or 20%", "20"),
-        ("version 1.2.3", "123"),
+        ("version 1.2.3", "3"),
+        ("sides are 3,4,5", "5"),
+        ("on 12.05.2024", "2024"),
+        ("In 2024 100 people", "100"),
+        ("it costs $.50", "0.50"),
+        ("1234,567", "1234.567"),
+        ("1.234.567,8", "1234567.8"),
+        ("0,125", "0.125"),
         ("at 10:30", "30"),
         ("$1,000.00.", "1000.00"),
     ],
@@ -50,7 +57,7 @@ def test_texts_without_a_number():
 
 def test_only_a_number_is_a_number():
     assert as_number(" 2,125 ") == 2125 and as_number("-3") == -3 and as_number("৪২") == 42
-    for text in ("", "12 apples", "a12", "3 4", "3/4", "=7", "nan", "1e5"):
+    for text in ("", "12 apples", "a12", "3 4", "3/4", "=7", "nan", "1e5", "1,2,3", "--5"):
         assert as_number(text) is None, text
 
 

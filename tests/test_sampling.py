@@ -1,6 +1,7 @@
 """Responses sampled from a model, kept as a file, and graded."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -107,6 +108,82 @@ def test_a_file_that_goes_on(model, tokenizer, questions, tmp_path, monkeypatch)
     assert head["settings"]["seed"] == 9 and head["corpus_options"]["n"] == 5 and head["weights_sha256"]
 
 
+def test_a_file_of_other_questions_is_never_taken(model, tokenizer, questions, tmp_path):
+    path = tmp_path / "r.jsonl"
+    module.sample_rows(model, tokenizer, questions, path, shots=0, **SHORT)
+    for change in ({"answer": "999"}, {"group": "other"}, {"id": "x"}):
+        first, *others = questions.examples
+        other = replace(questions, examples=(replace(first, **change), *others))
+        with pytest.raises(NeuroglotError, match="holds other responses"):
+            module.sample_rows(model, tokenizer, other, path, shots=0, **SHORT)
+
+
+@pytest.mark.parametrize("damage", ["cut", "row", "key", "list", "deep", "empty"])
+def test_damaged_parts_are_made_again_and_damaged_files_refused(model, tokenizer, questions, tmp_path, damage):
+    path, plain = tmp_path / "r.jsonl", tmp_path / "plain.jsonl"
+    module.sample_rows(model, tokenizer, questions, plain, shots=0, **SHORT)
+
+    def damaged(text: str) -> str:
+        head, row, *rest = text.rstrip("\n").split("\n")
+        change = {
+            "cut": "\n".join([head, row, *rest])[:-30],
+            "row": "\n".join([head, row]),
+            "key": "\n".join([head, row.replace('"response"', '"said"'), *rest]),
+            "list": "\n".join([head, "[1]", *rest]),
+            "deep": "\n".join([head, "[" * 100_000, *rest]),
+            "empty": "",
+        }
+        return change[damage]
+
+    parts = tmp_path / "r.jsonl.parts"
+    parts.mkdir()
+    head = plain.read_text().split("\n")[0]
+    by_id = {(r["language"], r["id"]): r for r in map(json.loads, plain.read_text().splitlines()[1:])}
+    asked = module._batched(tokenizer, module._questions(tokenizer, questions, 0, None, False, 1), 4)
+    for number, batch in enumerate(asked):
+        rows = [json.dumps(by_id[q.language, q.id], ensure_ascii=False) for q, _ in batch]
+        (parts / f"{number:05d}.jsonl").write_text("\n".join([head, *rows]) + "\n")
+    broken = parts / "00000.jsonl"
+    broken.write_text(damaged(broken.read_text()))
+    module.sample_rows(model, tokenizer, questions, path, shots=0, **SHORT)
+    assert path.read_bytes() == plain.read_bytes()
+    path.write_text(damaged(path.read_text()))
+    with pytest.raises(NeuroglotError, match=r"r\.jsonl (is damaged|holds other responses)"):
+        module.sample_rows(model, tokenizer, questions, path, shots=0, **SHORT)
+    module.sample_rows(model, tokenizer, questions, path, shots=0, overwrite=True, **SHORT)
+    assert path.read_bytes() == plain.read_bytes()
+
+
+def test_overwriting_with_the_same_runs_nothing(model, tokenizer, questions, tmp_path, monkeypatch):
+    path = tmp_path / "r.jsonl"
+    module.sample_rows(model, tokenizer, questions, path, shots=0, **SHORT)
+    monkeypatch.setattr(module, "_generate", lambda *_: pytest.fail("nothing has changed"))
+    module.sample_rows(model, tokenizer, questions, path, shots=0, overwrite=True, **SHORT)
+
+
+def test_the_models_own_habits_of_generation_are_left_out(model, tokenizer, questions):
+    plain, _ = module.sample_rows(model, tokenizer, questions, shots=0, **SHORT)
+    model.generation_config.repetition_penalty, model.generation_config.num_beams = 5.0, 2
+    assert module.sample_rows(model, tokenizer, questions, shots=0, **SHORT)[0] == plain
+    assert model.generation_config.num_beams == 2
+
+
+def test_scores_that_are_no_numbers_are_no_text(model, tokenizer, questions):
+    with torch.no_grad():
+        model.model.layers[1].mlp.down_proj.weight[0, 0] = float("nan")
+    with pytest.raises(NeuroglotError, match=r"scores in torch\.float64 are not numbers; load it in float32"):
+        sample(model, tokenizer, questions, shots=0, **SHORT)
+
+
+def test_places_that_cannot_be_written_are_refused_before_running(model, tokenizer, questions, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_generate", lambda *_: pytest.fail("ran first"))
+    with pytest.raises(NeuroglotError, match="is a folder"):
+        sample(model, tokenizer, questions, tmp_path, shots=0, **SHORT)
+    (tmp_path / "r.jsonl.parts").write_text("")
+    with pytest.raises(NeuroglotError, match="in the way"):
+        sample(model, tokenizer, questions, tmp_path / "r.jsonl", shots=0, **SHORT)
+
+
 def test_responses_can_be_read_and_counted(model, tokenizer, questions, tmp_path):
     path = tmp_path / "responses.jsonl"
     made = sample(model, tokenizer, questions, path, n=2, temperature=1.0, shots=1, **SHORT)
@@ -146,6 +223,12 @@ def test_bad_requests_are_named(model, tokenizer, questions):
         ({"temperature": -1}, "temperature=-1"),
         ({"n": 2}, "would be all the same"),
         ({"n": 0}, "n=0"),
+        ({"n": True}, "n=True"),
+        ({"shots": -1}, "shots=-1"),
+        ({"seed": 1.5}, "seed=1.5"),
+        ({"temperature": "1"}, "temperature='1'"),
+        ({"temperature": float("nan")}, "temperature=nan"),
+        ({"worked": "problems"}, "worked='problems'"),
         ({"max_new_tokens": 0}, "max_new_tokens=0"),
         ({"shots": 0, "max_new_tokens": 5000}, "leaves less than 5000 of the context of 4096"),
     ]:
@@ -199,6 +282,21 @@ def test_right_is_the_last_number_in_the_language_asked():
     assert shares.loc[("de", "a"), ["low", "high"]].tolist() == [1, 1]
     with pytest.raises(NeuroglotError, match="there is no answer"):
         grade(corpus_of(("a", "en", "?", "It is 3."), ("a", "de", "?", "Es ist 3.")))
+
+
+def test_empty_responses_among_several_count_as_wrong():
+    questions = corpus_of(("a", "en", "How many?", "", "5"), ("a", "de", "Wie viele?", "", "5"))
+    responses = corpus_of(
+        ("a#1", "en", "How many?", "There are 5 flowers in the garden.", "5"),
+        ("a#1", "de", "Wie viele?", "Im Garten wachsen heute 5 Blumen.", "5"),
+        ("a#3", "de", "Wie viele?", "Im Garten wachsen heute 6 Blumen.", "5"),
+    )
+    shares = summarize(grade(responses, questions)).set_index("language")
+    assert shares["accuracy"].to_dict() == pytest.approx({"en": 1 / 3, "de": 1 / 3})
+    assert shares["in_language"].to_dict() == pytest.approx({"en": 1 / 3, "de": 2 / 3})
+    for bad in ({"level": 95}, {"level": 0}, {"resamples": 0}):
+        with pytest.raises(NeuroglotError, match="give a share between 0 and 1"):
+            summarize(grade(responses), **bad)
 
 
 def test_intervals_cover_as_often_as_they_say():

@@ -445,7 +445,7 @@ def _texts(
     tokenizer: PreTrainedTokenizerBase, corpus: Corpus, shards: int, longest: int | None
 ) -> tuple[list[_Text], int]:
     """All texts to run, and how many examples were split."""
-    ids = list(dict.fromkeys(example.document for example in corpus.examples))
+    ids = list(dict.fromkeys(example.cluster or example.document for example in corpus.examples))
     shard_of = {id_: number % min(shards, len(ids)) for number, id_ in enumerate(ids)}
     language_of = {code: number for number, code in enumerate(corpus.languages)}
     texts, split = [], 0
@@ -453,7 +453,7 @@ def _texts(
         name = f"{corpus.name}, {example.place}"
         pieces = list(_split(name, tokens, counted, longest))
         split += len(pieces) > 1
-        place = language_of[example.language], shard_of[example.document]
+        place = language_of[example.language], shard_of[example.cluster or example.document]
         texts += [_Text(*piece, *place) for piece in pieces if any(piece[1])]
     return texts, split
 
@@ -757,7 +757,8 @@ def collect(
             counting; an interrupted run goes on after its last finished shards, kept in
             ``PATH.parts`` (small shards are finished together, about eight batches at a time).
         shards: parts of the corpus whose counts are kept apart, for intervals. Examples are dealt
-            out by document, so that translations, and all answers to a question, share a shard.
+            out by cluster or document, so that translations, all answers to a question and
+            all problems of one situation share a shard.
         batch_tokens: tokens per forward pass, padding included.
         max_tokens: split responses so that no input is longer; default: the model's context.
         share_prefixes: run what several texts begin with (a question with several answers, worked

@@ -4,19 +4,26 @@ import re
 import unicodedata
 from decimal import Decimal
 
-# Digits, with marks between them that a writer may use inside one number: . , and their Arabic
-# and full-width kin, apostrophes, and a space of any width before groups of exactly three digits.
-_DECIMAL, _MARKS = "٫", ".,，．'’٬٫_"
-_INNER = rf"(?:[{_MARKS}]\d+|[ \u00a0\u2009\u202f]\d{{3}}(?!\d))*"
-_NUMBER = re.compile(rf"(?<!\w)[-−－]?\d+{_INNER}|\d+{_INNER}")
+# One to three digits, then groups behind one and the same mark, the last of three digits (those
+# between may have two, as in 1,23,456); then perhaps decimals behind another mark.
+_MARKS = (r"[,，]", r"[.．]", r"[’'٬_]", "[ \u00a0\u2009\u202f]")
+_POINT = {_MARKS[0]: "[.．٫]", _MARKS[1]: "[,，٫]"}
+_GROUPED = "|".join(
+    rf"(?!0)\d{{1,3}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}(?!\d|{mark}\d)(?:{_POINT.get(mark, '[.,．，٫]')}\d+)?"
+    for mark in _MARKS
+)
+_PLAIN = r"\d+(?:[.,．，٫]\d+)?|(?<![\d.,])[.．]\d+"
+_UNSIGNED = rf"(?<!\d)(?:{_GROUPED})|{_PLAIN}"
+_NUMBER = re.compile(rf"(?<!\w)[-−－](?:{_UNSIGNED})|{_UNSIGNED}")
+_THOUSANDS = re.compile(rf"(?:{_GROUPED})")
 
 
 def last_number(text: str) -> Decimal | None:
     """The last number in a text, or ``None`` where there is none.
 
-    Any Unicode decimal digits count (``42``, ``৪২``, ``๔๒``, ``４２``). Of two kinds of separator
-    the last is the decimal one; a separator that repeats, or stands once before exactly three
-    digits (``1,234``, ``1.234``, ``1 234``), groups thousands; any other is the decimal one.
+    Any Unicode decimal digits count (``42``, ``৪২``, ``๔๒``, ``４２``). A mark that stands before
+    groups of three digits (``1,234``, ``1.234``, ``1 234``, ``1,23,456``) groups thousands; any other
+    point or comma is the decimal one. So ``1.125`` is a thousand and more: write ``1.1250``.
 
     >>> last_number("3 + 4 = 7, so 1,207 in all.")
     Decimal('1207')
@@ -33,16 +40,15 @@ def as_number(text: str) -> Decimal | None:
 
 def _value(written: str) -> Decimal:
     digits = re.sub(r"\d", lambda match: str(unicodedata.decimal(match[0])), written)
-    negative, digits = not digits[0].isdigit(), digits.lstrip("-−－")
-    digits = digits.replace("，", ",").replace("．", ".")
-    marks = re.findall(r"\D", digits)
-    point = None
-    if marks:
-        last = marks[-1]
-        whole, _, fraction = digits.rpartition(last)
-        thousands = len(fraction) == 3 and len(re.sub(r"\D", "", whole)) <= 3 and not whole.startswith("0")
-        if last == _DECIMAL or (marks.count(last) == 1 and last in ".," and (len(set(marks)) > 1 or not thousands)):
-            point = len(fraction)
-    plain = re.sub(r"\D", "", digits)
-    value = Decimal(plain) if point is None else Decimal(f"{plain[:-point]}.{plain[-point:]}")
+    digits = digits.translate(str.maketrans("，．−－٫", ",.--."))
+    negative, digits = digits.startswith("-"), digits.removeprefix("-")
+    whole, point, fraction = digits, "", ""
+    if _THOUSANDS.fullmatch(digits):
+        first = next(character for character in digits if not character.isdigit())
+        last = re.search(r"[.,](\d+)$", digits)
+        if last and last[0][0] != first:  # another mark than the one that groups
+            whole, point, fraction = digits[: last.start()], ".", last[1]
+    elif match := re.fullmatch(r"(\d*)[.,](\d+)", digits):
+        whole, point, fraction = match[1], ".", match[2]
+    value = Decimal(re.sub(r"\D", "", whole or "0") + point + fraction)
     return -value if negative else value

@@ -21,12 +21,14 @@ class Example:
 
     Attributes:
         id: examples with the same id in several languages are translations of each other. What
-            follows a ``#`` numbers the responses to one prompt.
+            follows a ``#`` (a number) numbers the responses to one prompt.
         language: its code.
         prompt: what comes before the response, with whatever separates the two.
         response: empty where a source has questions only.
         answer: the number the response should end with, where the source says it.
         group: what results may be told apart by, for instance ``"level 1"``.
+        cluster: what texts of much the same wording share; they are never told apart by resampling,
+            so that intervals are honest. Default: every document for itself.
         origin: file and row, for messages.
     """
 
@@ -36,17 +38,22 @@ class Example:
     response: str
     answer: str = ""
     group: str = ""
+    cluster: str = ""
     origin: str = dataclasses.field(default="", compare=False)
 
     @property
     def document(self) -> str:
         """The id without the number of the response: what intervals resample by."""
-        return self.id.partition("#")[0]
+        head, mark, number = self.id.rpartition("#")
+        return head if mark and number.isdecimal() else self.id
 
     @property
     def place(self) -> str:
         """Where it stands, for messages: file and row, or language and id."""
         return self.origin or f"{self.language}, {self.id}"
+
+
+_FIELDS = ("id", "language", "prompt", "response", "answer", "group", "cluster")
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ class Corpus:
         """SHA-256 of the languages and of every field of every example, in order."""
         digest = hashlib.sha256(json.dumps(self.languages).encode())
         for example in self.examples:
-            fields = [example.id, example.language, example.prompt, example.response, example.answer, example.group]
+            fields = [getattr(example, name) for name in _FIELDS]
             digest.update(json.dumps(fields, ensure_ascii=False).encode())
         return digest.hexdigest()
 

@@ -1,6 +1,7 @@
 """What a model gets right: accuracy as the paper defines it, with intervals."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,12 @@ def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None
     given = list(responses.examples if isinstance(responses, Corpus) else responses)
     examples = list(given)
     if questions is not None:
-        answered = {(example.language, example.document) for example in examples}
-        examples += [e for e in questions.examples if (e.language, e.document) not in answered]
+        # What was asked and not answered: the empty responses, which a corpus leaves out.
+        n = max((int(e.id.rpartition("#")[2]) for e in examples if e.id != e.document), default=1)
+        answered = {(example.language, example.id) for example in examples}
+        for question in {(e.language, e.document): e for e in questions.examples}.values():
+            ids = [question.document] if n == 1 else [f"{question.document}#{i}" for i in range(1, n + 1)]
+            examples += [replace(question, id=id_) for id_ in ids if (question.language, id_) not in answered]
     rows = []
     for number, example in enumerate(examples):
         answer = as_number(example.answer)
@@ -94,11 +99,15 @@ def accuracy(
 def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
     """Accuracy per language and group, with percentile bootstrap intervals over questions.
 
+    Several responses to one question count as their mean.
+
     Returns:
         One row per language and group, and one per language for ``"all"`` where there are
         several groups: ``language``, ``group``, ``questions``, ``accuracy`` (share), ``low``, ``high``,
         ``right_number`` and ``in_language`` (shares).
     """
+    if not 0 < level < 1 or not isinstance(resamples, int) or resamples < 1:
+        raise NeuroglotError(f"level={level}, resamples={resamples}: give a share between 0 and 1 and a whole number.")
     rng = np.random.default_rng(seed)
     rows = []
     for language, mine in graded.groupby("language", sort=False):
@@ -106,7 +115,9 @@ def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.9
         if len(groups) > 1:
             groups.append(("all", mine))
         for group, these in groups:
-            shares = these.groupby("document", sort=False)["correct"].mean().to_numpy(dtype=float)
+            by_question = these.groupby("document", sort=False)[["correct", "right_number", "in_language"]]
+            means = by_question.agg(lambda column: column.astype(float).mean())
+            shares = means["correct"].to_numpy(dtype=float)
             drawn = shares[rng.integers(len(shares), size=(resamples, len(shares)))].mean(axis=1)
             low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
             rows.append(
@@ -117,8 +128,8 @@ def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.9
                     "accuracy": shares.mean(),
                     "low": low,
                     "high": high,
-                    "right_number": these["right_number"].mean(),
-                    "in_language": these["in_language"].mean(),
+                    "right_number": means["right_number"].mean(),
+                    "in_language": means["in_language"].mean(),
                 }
             )
     return pd.DataFrame(rows)

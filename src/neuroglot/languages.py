@@ -23,6 +23,9 @@ def parse_languages(languages: str | Iterable[str] | None) -> tuple[str, ...] | 
     if languages is None:
         return None
     parts = re.split(r"[,\s]+", languages) if isinstance(languages, str) else languages
+    parts = list(parts) if isinstance(parts, Iterable) else [None]
+    if not all(isinstance(part, str) for part in parts):
+        raise NeuroglotError(f"languages={languages!r}: give codes, 'en,zh' or a list of them.")
     codes = tuple(code.strip() for code in parts if code.strip())
     if len(set(codes)) < len(codes):
         raise NeuroglotError(f"languages {' '.join(codes)}: a language is named twice; name each once.")

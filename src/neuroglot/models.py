@@ -82,6 +82,8 @@ def neuron_gates(model: PreTrainedModel) -> list[nn.Module]:
             f"the architecture {family!r} is not known to neuroglot; known: {', '.join(SITES)} "
             "(add a row to neuroglot.models.SITES)."
         )
+    if getattr(model.config, "use_bidirectional_attention", False):
+        raise NeuroglotError(f"this {family!r} attends to both sides; counting needs a causal model.")
     layers = attrgetter(site.layers)(model.base_model)
     activation = attrgetter(site.activation)(layers[0])
     with torch.inference_mode():

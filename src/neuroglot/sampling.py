@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,8 @@ from tqdm import tqdm
 from transformers import (
     DynamicCache,
     GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     StoppingCriteria,
@@ -73,7 +76,8 @@ def sample(
 
     Returns:
         The responses as a corpus: ids ``ID`` or, for n > 1, ``ID#1`` to ``ID#n``; prompts as the
-        model got them. An empty response is left out (:func:`neuroglot.grade` counts it as wrong).
+        model got them. An empty response is left out; :func:`neuroglot.grade`, given the questions,
+        counts it as wrong.
 
     Raises:
         NeuroglotError: no worked examples in a language, no chat template, a prompt that leaves
@@ -96,6 +100,12 @@ def sample(
         progress=progress,
     )
     examples = tuple(Example(**row) for row in rows if row["response"].strip())
+    silent = set(corpus.languages) - {example.language for example in examples}
+    if silent:
+        place = f"; see {path}" if path else ""
+        raise NeuroglotError(
+            f"the model answered nothing in {', '.join(sorted(silent))}, so there is nothing to count{place}."
+        )
     source = f"sampled from {provenance['model']} on {corpus.name}"
     return Corpus(f"responses:{corpus.name}", corpus.languages, examples, source, provenance["settings"])
 
@@ -118,11 +128,21 @@ def sample_rows(
     progress: bool = True,
 ) -> tuple[list[dict[str, str]], dict[str, Any]]:
     """As :func:`sample`, but every response, empty ones too, as rows of the file; and their provenance."""
-    if temperature < 0 or not math.isfinite(temperature):
-        raise NeuroglotError(f"temperature={temperature}: give 0 for greedy or a number above it.")
-    for name, number in {"n": n, "max_new_tokens": max_new_tokens, "batch_size": batch_size}.items():
-        if not isinstance(number, int) or number < 1:
-            raise NeuroglotError(f"{name}={number!r}: give a whole number from 1 on.")
+    number_ = isinstance(temperature, int | float) and not isinstance(temperature, bool)
+    if not number_ or not (temperature == 0 or 1e-3 <= temperature < math.inf):
+        raise NeuroglotError(f"temperature={temperature!r}: give 0 for greedy or a number from 0.001 on.")
+    least = {"n": 1, "max_new_tokens": 1, "batch_size": 1, "shots": 0, "seed": 0}
+    for name, value in {
+        "n": n,
+        "max_new_tokens": max_new_tokens,
+        "batch_size": batch_size,
+        "shots": shots,
+        "seed": seed,
+    }.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < least[name]:
+            raise NeuroglotError(f"{name}={value!r}: give a whole number from {least[name]} on.")
+    if worked is not None and not isinstance(worked, Corpus):
+        raise NeuroglotError(f"worked={worked!r}: give a corpus, as load_corpus returns it.")
     if not temperature and n > 1:
         raise NeuroglotError(f"n={n} responses at temperature 0 would be all the same; give a temperature above 0.")
     questions = _questions(tokenizer, corpus, shots, worked, chat, n)
@@ -143,23 +163,35 @@ def sample_rows(
         "corpus": corpus.name,
         "corpus_source": corpus.source,
         "corpus_options": dict(corpus.options),
-        "prompts_sha256": hashlib.sha256(json.dumps([ids for b in batches for _, ids in b]).encode()).hexdigest(),
+        "questions_sha256": _hash(
+            [[q.id, q.language, q.answer, q.group, q.cluster, ids] for b in batches for q, ids in b]
+        ),
         "settings": settings | {"max_new_tokens": max_new_tokens, "batch_size": batch_size},
         "versions": {"neuroglot": __version__, "torch": version("torch"), "transformers": version("transformers")},
     }
+    provenance = json.loads(json.dumps(provenance))  # as it will be read again
     path = Path(path) if path is not None else None
-    if path is not None and path.exists() and not overwrite:
-        if _header(path) != provenance:
-            raise NeuroglotError(f"{path} holds other responses; give another file or ask for it to be overwritten.")
-        return _read_rows(path), provenance
     parts = path.with_name(path.name + ".parts") if path else None
+    if path is not None and path.is_dir():
+        raise NeuroglotError(f"{path} is a folder; give the name of a file to write.")
+    if parts is not None and parts.exists() and not parts.is_dir():
+        raise NeuroglotError(f"{parts} is in the way of unfinished work; move it or give another file.")
+    if path is not None and path.exists():
+        if _header(path) == provenance:
+            if (rows := _read_rows(path, questions)) is not None:
+                return rows, provenance
+            if not overwrite:
+                raise NeuroglotError(f"{path} is damaged; delete it or ask for it to be overwritten.")
+        elif not overwrite:
+            raise NeuroglotError(f"{path} holds other responses; give another file or ask for it to be overwritten.")
     rows: list[dict[str, str]] = []
     total = sum(map(len, batches))
     beginnings = _Beginnings(model, batches)
     with tqdm(total=total, unit="resp", desc="sampling", disable=not progress, mininterval=1, file=sys.stderr) as bar:
         for number, batch in enumerate(batches):
             part = parts / f"{number:05d}.jsonl" if parts else None
-            done = _read_rows(part) if part and part.exists() and _header(part) == provenance else None
+            mine = [question for question, _ in batch]
+            done = _read_rows(part, mine) if part and _header(part) == provenance else None
             if done is None:
                 prompts = [ids for _, ids in batch]
                 cache = beginnings.cache(number)
@@ -198,7 +230,12 @@ def _questions(
         worked = load_corpus("problems", corpus.languages, n=32 * max(shots, 1), seed=1)
     seen: dict[tuple[str, str], Example] = {}
     for example in corpus.examples:
-        seen.setdefault((example.language, example.document), example)
+        first = seen.setdefault((example.language, example.document), example)
+        if first.prompt != example.prompt:
+            raise NeuroglotError(
+                f"{example.place}: its id {example.id!r} makes it an answer to {first.place}, which asks something "
+                "else; what follows a # in an id numbers the answers to one question."
+            )
     questions = []
     for (_, document), question in seen.items():
         before = _worked(question, worked, shots) if worked is not None else []
@@ -327,6 +364,29 @@ class _AtEnd(StoppingCriteria):
         return torch.tensor([_END in tail.lstrip() for tail in tails], device=input_ids.device)
 
 
+class _Finite(LogitsProcessor):
+    """Scores that are not numbers would pass for tokens."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if scores.isnan().any():
+            raise NeuroglotError(f"the model's scores in {self.model.dtype} are not numbers; load it in float32.")
+        return scores
+
+
+@contextlib.contextmanager
+def _plainly(model: PreTrainedModel) -> Iterator[None]:
+    """Without the model's own defaults for generation (penalties, beams ...), which nobody asked for."""
+    own = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
+
+
 def _generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -351,13 +411,14 @@ def _generate(
         eos_token_id=own if own is not None else tokenizer.eos_token_id,
         **({"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {}),
     )
-    with torch.inference_mode(), torch.random.fork_rng():
+    with torch.inference_mode(), torch.random.fork_rng(), _plainly(model):
         torch.manual_seed(int.from_bytes(hashlib.sha256(label.encode()).digest()[:7]))
         output = model.generate(
             ids.to(device),
             attention_mask=mask.to(device),
             past_key_values=cache,
             generation_config=config,
+            logits_processor=LogitsProcessorList([_Finite(model)]),
             stopping_criteria=None if chat else StoppingCriteriaList([_AtEnd(tokenizer, width)]),
         )
     texts = tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
@@ -368,7 +429,7 @@ def _generate(
 
 
 def _row(question: Example, text: str) -> dict[str, str]:
-    names = ("id", "language", "prompt", "answer", "group")
+    names = ("id", "language", "prompt", "answer", "group", "cluster")
     return {name: getattr(question, name) for name in names} | {"response": text}
 
 
@@ -380,12 +441,25 @@ def _write_rows(path: Path, provenance: dict[str, Any], rows: list[dict[str, str
 
 def _header(path: Path) -> dict[str, Any] | None:
     """The provenance a file of responses begins with, or ``None`` for any other file."""
-    with contextlib.suppress(UnicodeDecodeError, json.JSONDecodeError, OSError), path.open(encoding="utf-8") as file:
+    with contextlib.suppress(ValueError, RecursionError, OSError), path.open(encoding="utf-8") as file:
         head = json.loads(file.readline())
         if isinstance(head, dict) and head.get("neuroglot") == "responses":
             return head.get("provenance")
     return None
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[1:] if line]
+def _read_rows(path: Path, questions: list[Example]) -> list[dict[str, str]] | None:
+    """The rows of a file, or ``None`` if they are not one whole response to each of the questions."""
+    with contextlib.suppress(ValueError, RecursionError, OSError):
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[1:] if line]
+        wanted = [_row(question, "") for question in questions]
+        whole = len(rows) == len(wanted) and all(
+            isinstance(row, dict) and isinstance(row.get("response"), str) and row | {"response": ""} == empty
+            for row, empty in zip(rows, wanted, strict=True)
+        )
+        return rows if whole else None
+    return None
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
