@@ -99,7 +99,8 @@ def accuracy(
 def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
     """Accuracy per language and group, with percentile bootstrap intervals over questions.
 
-    Several responses to one question count as their mean.
+    Several responses to one question count as their mean. Where none or all are right, the
+    bootstrap has nothing to vary, and the interval no width.
 
     Returns:
         One row per language and group, and one per language for ``"all"`` where there are
