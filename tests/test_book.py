@@ -103,6 +103,26 @@ def test_a_changed_threshold_reruns_only_what_depends_on_it(project, ran):
     assert after["types.safetensors"] != before["types.safetensors"]
 
 
+def test_changed_text_is_counted_again(project, ran):
+    path = project / "texts" / "en.txt"
+    whole = path.read_text()
+    path.write_text(whole.replace("old", "new"))
+    before = artifacts(project)
+    seconds = book.run_chapters(PARAMETERS, root=project, run="tiny")
+    assert (
+        seconds["01-activations"] > 0
+        and artifacts(project)["activations.safetensors"] != before["activations.safetensors"]
+    )
+    path.write_text(whole)
+    book.run_chapters(PARAMETERS, root=project, run="tiny")
+
+
+def test_every_file_of_the_package_decides_whether_a_chapter_is_up_to_date():
+    package = Path(book.__file__).parent
+    kept = book._file_hashes(package, ("*.py", "*.toml"))
+    assert {"book.py", "problems/__init__.py", "problems/sw.toml"} <= set(kept)
+
+
 def test_a_failed_chapter_stops_and_names_its_cell(project, ran):
     with pytest.raises(NeuroglotError, match=r"chapter 02-identification, cell \d+: NeuroglotError: top_rate=7"):
         book.run_chapters(PARAMETERS | {"top_rate": 7}, root=project, run="tiny")

@@ -445,15 +445,17 @@ def _texts(
     tokenizer: PreTrainedTokenizerBase, corpus: Corpus, shards: int, longest: int | None
 ) -> tuple[list[_Text], int]:
     """All texts to run, and how many examples were split."""
-    ids = list(dict.fromkeys(example.cluster or example.document for example in corpus.examples))
+    together = [example.cluster or example.document for example in corpus.examples]
+    ids = list(dict.fromkeys(together))
     shard_of = {id_: number % min(shards, len(ids)) for number, id_ in enumerate(ids)}
     language_of = {code: number for number, code in enumerate(corpus.languages)}
     texts, split = [], 0
-    for example, (tokens, counted) in zip(corpus.examples, _tokenize(tokenizer, corpus), strict=True):
+    tokenized = _tokenize(tokenizer, corpus)
+    for example, id_, (tokens, counted) in zip(corpus.examples, together, tokenized, strict=True):
         name = f"{corpus.name}, {example.place}"
         pieces = list(_split(name, tokens, counted, longest))
         split += len(pieces) > 1
-        place = language_of[example.language], shard_of[example.cluster or example.document]
+        place = language_of[example.language], shard_of[id_]
         texts += [_Text(*piece, *place) for piece in pieces if any(piece[1])]
     return texts, split
 
@@ -529,11 +531,15 @@ def _shared_batches(groups: Mapping[int, list[list[_Text]]], batch_tokens: int) 
     for shared, alike in sorted(groups.items()):
         ordered = sorted(alike, key=lambda group: -max(len(text.ids) for text in group))
         texts: list[_Text] = []
-        for text in (text for group in ordered for text in group):
-            if texts and _Batch([*texts, text], shared).size > batch_tokens:
-                batches.append(_Batch(texts, shared))
-                texts = []
-            texts.append(text)
+        width = beginnings = 0
+        for group in ordered:
+            for number, text in enumerate(group):
+                # What a batch with this text would run; a group's first text brings its beginning.
+                wider, more = max(width, len(text.ids) - shared), beginnings + (not number or not texts)
+                if texts and (len(texts) + 1) * wider + more * shared > batch_tokens:
+                    batches.append(_Batch(texts, shared))
+                    texts, wider, more = [], len(text.ids) - shared, 1
+                texts, width, beginnings = [*texts, text], wider, more
         batches.append(_Batch(texts, shared))
     return batches
 

@@ -159,11 +159,22 @@ def _parameters(root: Path, chapter: Chapter) -> tuple[str, ...]:
 def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, Any]) -> str:
     """Hash of everything a chapter's output depends on."""
     package = Path(str(package_files(__package__)))
-    code = {path.name: sha256_file(path) for path in sorted(package.glob("*.py"))}
+    code = _file_hashes(package, ("*.py", "*.toml"))
     inputs = {name: sha256_file(root / parameters[name]) for name in chapter.reads}
     versions = {name: version(name) for name in ("torch", "transformers", "altair", "pandas", "numpy")}
-    everything = [sha256_file(source), dict(parameters), code, inputs, versions]
+    # The text of a corpus that is files may change under its name.
+    place = root / str(parameters.get("corpus", "")).partition(":")[2]
+    text = _file_hashes(place, ("*",)) if place != root else {}
+    everything = [sha256_file(source), dict(parameters), code, text, inputs, versions]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def _file_hashes(place: Path, patterns: tuple[str, ...]) -> dict[str, str]:
+    """Of a file, or of the files anywhere in a folder; of nothing where nothing is."""
+    if place.is_file():
+        return {place.name: sha256_file(place)}
+    files = {path for pattern in patterns for path in place.rglob(pattern) if path.is_file()}
+    return {path.relative_to(place).as_posix(): sha256_file(path) for path in sorted(files)}
 
 
 def _up_to_date(root: Path, record: Path, key: str, outputs: list[Path]) -> bool:

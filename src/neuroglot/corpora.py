@@ -142,10 +142,11 @@ class Corpus:
         Raises:
             NeuroglotError: a document that is not there, or a language left without text.
         """
-        wanted = list(documents)
-        if missing := [d for d in wanted if d not in {example.document for example in self.examples}]:
+        wanted = dict.fromkeys(documents)
+        there = {example.document for example in self.examples}
+        if missing := [document for document in wanted if document not in there]:
             raise NeuroglotError(f"corpus {self.name}: there is no document {missing[0]!r}.")
-        kept = tuple(example for example in self.examples if example.document in set(wanted))
+        kept = tuple(example for example in self.examples if example.document in wanted)
         return dataclasses.replace(self, examples=kept, options={**self.options, "documents": len(wanted)})
 
     def side_by_side(self, number: int = 3) -> pd.DataFrame:

@@ -32,24 +32,23 @@ def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None
     Raises:
         NeuroglotError: an example without an answer.
     """
-    given = list(responses.examples if isinstance(responses, Corpus) else responses)
-    examples = list(given)
+    examples = list(responses.examples if isinstance(responses, Corpus) else responses)
     if questions is not None:
         # What was asked and not answered: the empty responses, which a corpus leaves out.
         n = max((int(e.id.rpartition("#")[2]) for e in examples if e.id != e.document), default=1)
         answered = {(example.language, example.id) for example in examples}
         for question in {(e.language, e.document): e for e in questions.examples}.values():
             ids = [question.document] if n == 1 else [f"{question.document}#{i}" for i in range(1, n + 1)]
-            examples += [replace(question, id=id_) for id_ in ids if (question.language, id_) not in answered]
+            silent = (id_ for id_ in ids if (question.language, id_) not in answered)
+            examples += [replace(question, id=id_, response="") for id_ in silent]
     rows = []
-    for number, example in enumerate(examples):
+    for example in examples:
         answer = as_number(example.answer)
         if answer is None:
             raise NeuroglotError(f"{example.place}: there is no answer to compare with; use a corpus with answers.")
-        response = example.response if number < len(given) else ""
-        found = last_number(response)
+        found = last_number(example.response)
         known = is_detectable(example.language)
-        in_language = bool(response) and is_language(response, example.language) if known else None
+        in_language = bool(example.response) and is_language(example.response, example.language) if known else None
         rows.append(
             {
                 "language": example.language,

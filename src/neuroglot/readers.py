@@ -16,7 +16,7 @@ from .errors import NeuroglotError
 from .files import npm_package
 from .languages import PAPER_LANGUAGES, language_code, parse_languages
 
-#: How a corpus is named, for messages and ``--help``.
+# The command line says the same in its own words: it answers before anything heavy is imported.
 SPECS = (
     "problems, udhr, mgsm:FOLDER, msvamp:FOLDER, generations:PATH, text:FOLDER, jsonl:PATH, parquet:PATH or "
     "hub:ID[/CONFIG]"
@@ -163,20 +163,20 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
     """Objects of a JSON list or of JSON lines, with their numbers from 1."""
     text = _read(path)
     if text.lstrip().startswith("["):
-        try:
-            yield from enumerate(json.loads(text), start=1)
-        except json.JSONDecodeError as error:
-            raise NeuroglotError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}); mend it.") from error
-        except (ValueError, RecursionError) as error:
-            raise NeuroglotError(f"{path}: not JSON that can be read ({error}); mend it.") from error
+        yield from enumerate(_json(text, str(path)), start=1)
         return
     for number, line in _rows(path):
-        try:
-            yield number, json.loads(line)
-        except json.JSONDecodeError as error:
-            raise NeuroglotError(f"{path}, row {number}: not valid JSON ({error.msg}); mend that line.") from error
-        except (ValueError, RecursionError) as error:
-            raise NeuroglotError(f"{path}, row {number}: not JSON that can be read ({error}); mend it.") from error
+        yield number, _json(line, f"{path}, row {number}")
+
+
+def _json(text: str, origin: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        line = f", line {error.lineno}" if "\n" in text else ""
+        raise NeuroglotError(f"{origin}{line}: not valid JSON ({error.msg}); mend it.") from error
+    except (ValueError, RecursionError) as error:
+        raise NeuroglotError(f"{origin}: not JSON that can be read ({error}); mend it.") from error
 
 
 def _field(row: Any, names: Sequence[str], origin: str) -> Any:
@@ -192,7 +192,7 @@ def _field(row: Any, names: Sequence[str], origin: str) -> Any:
 
 def _string(value: Any, what: str, origin: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        state = "empty" if value is None or value == "" or isinstance(value, str) else f"{value!r}, not text"
+        state = "empty" if value is None or isinstance(value, str) else f"{value!r}, not text"
         raise NeuroglotError(f"{origin}: the {what} is {state}; give text or remove the row.")
     if re.search("[\ud800-\udfff]", value):
         raise NeuroglotError(f"{origin}: the {what} holds half a character (a lone surrogate); mend it.")
@@ -202,7 +202,7 @@ def _string(value: Any, what: str, origin: str) -> str:
 def _answer(value: Any, origin: str) -> str:
     """The answer as it was written, checked to be a number; a number as text that reads as it."""
     text = str(value).strip()
-    if isinstance(value, float | Decimal) and not isinstance(value, bool) and Decimal(text).is_finite():
+    if isinstance(value, float | Decimal) and Decimal(text).is_finite():
         text = f"{Decimal(text):f}"
         text += "0" * (len(text.partition(".")[2]) == 3)  # 1.125 would read as 1,125
     if isinstance(value, bool) or as_number(text) is None:
@@ -222,6 +222,11 @@ def _first(examples: list[Example], n: int | None) -> list[Example]:
     """Those of the first ``n`` documents."""
     kept = set(list(dict.fromkeys(example.document for example in examples))[:n])
     return [example for example in examples if example.document in kept]
+
+
+def _first_of_each(examples: list[Example], codes: tuple[str, ...], n: int | None) -> tuple[Example, ...]:
+    """Language by language, those of its first ``n`` documents."""
+    return tuple(e for code in codes for e in _first([e for e in examples if e.language == code], n))
 
 
 def _unique(examples: list[Example], duplicates: str) -> None:
@@ -381,7 +386,7 @@ def _generations(
                 response = _string(_field(answer, ("generated",), at), "answer", at)
                 examples.append(Example(f"{number:04d}#{i}", code, prompt, response, origin=at))
     chosen = _found(examples, codes, place)
-    kept = tuple(e for code in chosen for e in _first([e for e in examples if e.language == code], n))
+    kept = _first_of_each(examples, chosen, n)
     return Corpus(f"generations:{Path(place).stem}", chosen, kept, ", ".join(path.name for path in paths), _given(n=n))
 
 
@@ -475,7 +480,7 @@ def _table(
         raise NeuroglotError(f"{place}: there is no row in it; give rows with text.")
     _unique([example for example in examples if example.document == example.id], duplicates)
     codes = _found(examples, codes, place)
-    kept = tuple(e for code in codes for e in _first([e for e in examples if e.language == code], n))
+    kept = _first_of_each(examples, codes, n)
     return Corpus(name, codes, kept, source, options | _given(n=n))
 
 
@@ -566,11 +571,10 @@ def _hub(
     parts = place.split("/")
     local = next((i for i in range(len(parts), 0, -1) if Path("/".join(parts[:i])).is_dir()), None)
     id_, config = ("/".join(parts[: local or 2]), "/".join(parts[local or 2 :]) or None)
-    if config and "{language}" in config and codes is None:
+    each = config is not None and "{language}" in config
+    if each and codes is None:
         raise NeuroglotError(f"hub:{place}: name the languages, since there is a configuration for each.")
-    wanted = (
-        [(config.replace("{language}", c), c) for c in codes] if config and "{language}" in config else [(config, None)]
-    )
+    wanted = [(config.replace("{language}", code), code) for code in codes] if each else [(config, None)]
     rows, prints = [], []
     for name, language in wanted:
         try:
@@ -591,7 +595,7 @@ def _hub(
             "columns={'language': ...} or write a configuration per language, hub:ID/{language}."
         )
     examples = _from_rows(rows, columns, template)
-    if wanted[0][1] is not None and all(example.answer for example in examples):
+    if each and all(example.answer for example in examples):
         _parallel(examples)
     options = _given(columns=columns or None, split=split, revision=revision)
     return _table(f"hub:{place}", place, codes, examples, f"hub {id_} {' '.join(prints)}", n, duplicates, options)

@@ -236,19 +236,21 @@ def _questions(
                 f"{example.place}: its id {example.id!r} makes it an answer to {first.place}, which asks something "
                 "else; what follows a # in an id numbers the answers to one question."
             )
+    by_language: dict[str, list[Example]] = {}
+    for example in worked.examples if worked is not None else ():
+        by_language.setdefault(example.language, []).append(example)
     questions = []
-    for (_, document), question in seen.items():
-        before = _worked(question, worked, shots) if worked is not None else []
+    for (language, document), question in seen.items():
+        before = _worked(question, by_language.get(language, []), shots) if worked is not None else []
         prompt = _chat(tokenizer, question, before) if chat else _plain(question, before)
         ids = [document] if n == 1 else [f"{document}#{i}" for i in range(1, n + 1)]
         questions += [replace(question, id=id_, prompt=prompt, response="") for id_ in ids]
     return questions
 
 
-def _worked(question: Example, worked: Corpus, shots: int) -> list[Example]:
-    """The first worked examples of the question's language, those of its group before the others."""
-    mine = (example for example in worked.examples if example.language == question.language)
-    own = [example for example in mine if example.prompt.strip() != question.prompt.strip()]
+def _worked(question: Example, worked: list[Example], shots: int) -> list[Example]:
+    """The first worked examples, those of the question's group before the others; not itself."""
+    own = [example for example in worked if example.prompt.strip() != question.prompt.strip()]
     own.sort(key=lambda example: example.group != question.group)
     if len(own) < shots or not all(example.response for example in own[:shots]):
         raise NeuroglotError(
