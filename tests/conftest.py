@@ -16,22 +16,43 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 # One small random model per architecture; every row of SITES must be here (tested).
 TINY = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
-TINY |= {"num_key_value_heads": 2, "vocab_size": 300, "max_position_embeddings": 256}
-CONFIGS = {
-    family: TINY | {"head_dim": 8}
-    for family in ("gemma", "gemma2", "gemma3_text", "llama", "mistral", "olmo2", "qwen2", "qwen3", "smollm3")
+TINY |= {"num_key_value_heads": 2, "vocab_size": 300, "max_position_embeddings": 256, "pad_token_id": 0}
+_GPT = {"n_embd": 32, "n_inner": 48, "n_layer": 3, "n_head": 4, "vocab_size": 300, "n_positions": 256}
+_EXPERTS = TINY | {"intermediate_size": 12, "num_experts_per_tok": 2, "head_dim": 8}
+_PLAIN = "cohere gpt_neox granite llama mistral nemotron olmo2 phi phi3 qwen2 smollm3 stablelm starcoder2"
+CONFIGS = dict.fromkeys(_PLAIN.split(), TINY)
+CONFIGS |= {
+    "bloom": {"hidden_size": 32, "n_layer": 3, "n_head": 4, "vocab_size": 300},
+    "falcon": TINY | {"ffn_hidden_size": 48, "new_decoder_architecture": True, "num_kv_heads": 2},
+    "gemma": TINY | {"head_dim": 8},
+    "gemma2": TINY | {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 16},
+    "gemma3": {
+        "text_config": TINY | {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 16},
+        "vision_config": {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+        | {"num_attention_heads": 2, "image_size": 28, "patch_size": 14},
+        "mm_tokens_per_image": 4,
+    },
+    "gemma3_text": TINY | {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 16},
+    "glm": TINY | {"head_dim": 8},
+    "gpt2": _GPT,
+    "gptj": _GPT | {"rotary_dim": 8},
+    "mixtral": _EXPERTS | {"num_local_experts": 4},
+    "mpt": {"d_model": 32, "n_heads": 4, "n_layers": 3, "vocab_size": 300, "max_seq_len": 256},
+    "olmoe": _EXPERTS | {"num_experts": 4},
+    "opt": TINY | {"ffn_dim": 48, "word_embed_proj_dim": 32},
+    "qwen3": TINY | {"head_dim": 8},
+    "qwen3_moe": _EXPERTS | {"num_experts": 4, "moe_intermediate_size": 12, "norm_topk_prob": True},
+    "xglm": {"d_model": 32, "ffn_dim": 48, "num_layers": 3, "attention_heads": 4, "vocab_size": 300},
 }
-CONFIGS["gemma2"] |= {"query_pre_attn_scalar": 8}
-CONFIGS["gemma3_text"] |= {"query_pre_attn_scalar": 8, "sliding_window": 16}
-CONFIGS["smollm3"] |= {"pad_token_id": 0}
-CONFIGS["gpt2"] = {"n_embd": 32, "n_inner": 48, "n_layer": 3, "n_head": 4, "vocab_size": 300, "n_positions": 256}
 
 
 def tiny_model(family: str, **changes):
     """A random model in float64, where no pre-activation is within rounding of zero."""
     transformers.set_seed(0)
     config = AutoConfig.for_model(family, **(CONFIGS[family] | changes))
-    model = AutoModelForCausalLM.from_config(config).double().eval()
+    model = AutoModelForCausalLM.from_config(config, experts_implementation="eager").eval()
+    if family != "xglm":  # its attention overflows in float64
+        model = model.double()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)

@@ -11,8 +11,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import answers, book, charts, files, languages, layers, problems
-    from .activations import ActivationStats, collect, count_activations, read_njunlp, tokens_per_language
+    from .activations import ActivationStats, read_njunlp
+    from .batches import tokens_per_language
     from .corpora import Corpus, Example
+    from .counting import collect, count_activations
     from .effects import accuracy, grade
     from .errors import NeuroglotError
     from .identification import KINDS, NeuronTypes, classify, overlap
@@ -53,8 +55,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "activations": ("ActivationStats", "collect", "count_activations", "read_njunlp", "tokens_per_language"),
+    "activations": ("ActivationStats", "read_njunlp"),
+    "batches": ("tokens_per_language",),
     "corpora": ("Corpus", "Example"),
+    "counting": ("collect", "count_activations"),
     "effects": ("accuracy", "grade"),
     "errors": ("NeuroglotError",),
     "identification": ("KINDS", "NeuronTypes", "classify", "overlap"),

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -33,11 +34,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"neuroglot {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    text = argparse.ArgumentParser(add_help=False)
-    text.add_argument("--model", default="gemma3-270m", help=f"{_MODEL}; default: %(default)s")
+    text, one, many = (argparse.ArgumentParser(add_help=False) for _ in range(3))
+    one.add_argument("--model", default="gemma3-270m", help=f"{_MODEL}; default: %(default)s")
+    many.add_argument("--model", action="append", help=f"{_MODEL}; several are set side by side, the first leads")
     text.add_argument("--revision", help="commit, branch or tag of a hub id")
     text.add_argument("--dtype", help="float32, bfloat16 or float16; default: as stored")
     text.add_argument("--device-map", help='"auto" uses every accelerator; default: the CPU')
+    text.add_argument(
+        "--model-option",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="""another option of from_pretrained, for instance: --model-option max_memory '{"0": "20GiB"}'""",
+    )
     text.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
     text.add_argument("--corpus", default="problems", help=f"{_CORPUS}; default: %(default)s")
     text.add_argument(
@@ -53,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sample = commands.add_parser(
         "sample",
-        parents=[text],
+        parents=[one, text],
         help="let the model answer the questions of a corpus",
         description="Write the model's own responses to a file that collect and book read as jsonl:FILE. "
         "An interrupted run goes on where it stopped.",
@@ -71,12 +81,26 @@ def _parser() -> argparse.ArgumentParser:
 
     collect = commands.add_parser(
         "collect",
-        parents=[text],
+        parents=[one, text],
         help="count how often each neuron is active in each language",
         description="Run a model over a corpus and count, for every neuron and language, the tokens "
-        "for which it is active. An interrupted run goes on where it stopped.",
+        "for which it is active. An interrupted run goes on where it stopped. Several processes share the work: "
+        "accelerate launch -m neuroglot collect ..., or torchrun --nproc_per_node 2 -m neuroglot collect ...",
     )
     collect.add_argument("--out", required=True, type=Path, help="file to write, for instance counts.safetensors")
+    collect.add_argument(
+        "--dry-run", action="store_true", help="print tokens, memory and an estimate of the time; count nothing"
+    )
+    collect.add_argument(
+        "--count",
+        dest="quantity",
+        default="pre-activation",
+        metavar="QUANTITY",
+        help="what makes a neuron active: its pre-activation, activation or product with the up projection; "
+        "default: %(default)s",
+    )
+    collect.add_argument("--above", type=float, default=0.0, help="the least it must exceed; default: %(default)s")
+    collect.add_argument("--moments", action="store_true", help="also sum values and squares per language")
     collect.add_argument("--shards", type=int, default=20, help="parts kept apart for intervals; default: %(default)s")
     collect.add_argument("--batch-tokens", type=int, default=1024, help="tokens per forward pass; default: %(default)s")
     collect.add_argument("--max-tokens", type=int, help="split longer texts; default: the model's context")
@@ -103,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
 
     book = commands.add_parser(
         "book",
-        parents=[text],
+        parents=[many, text],
         help="run every chapter and build the pages",
         description="Run the chapters whose inputs have changed and build _build/html, in a clone of neuroglot.",
     )
@@ -130,19 +154,30 @@ def _text(arguments: argparse.Namespace) -> "Corpus":
 
     options = {name: _literal(value) for name, value in arguments.corpus_option}
     corpus = load_corpus(arguments.corpus, arguments.languages, **options)
-    print(f"text: {corpus.name}, {len(corpus.examples):,} examples in {', '.join(corpus.languages)}", flush=True)
+    _say(f"text: {corpus.name}, {len(corpus.examples):,} examples in {', '.join(corpus.languages)}")
     return corpus
+
+
+def _say(text: str) -> None:
+    """Print, once for all the processes that share a run."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, flush=True)
 
 
 def _model(arguments: argparse.Namespace) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     from .models import load_model
+    from .processes import own_device
 
+    device = own_device()
+    if device is not None and arguments.device_map is not None:
+        raise NeuroglotError("several processes take one accelerator each; leave out --device-map, or start only one.")
     return load_model(
         arguments.model,
         revision=arguments.revision,
         dtype=arguments.dtype or "auto",
-        device_map=arguments.device_map,
+        device_map=arguments.device_map or device,
         trust_remote_code=arguments.trust_remote_code,
+        **{name: _literal(value) for name, value in arguments.model_option},
     )
 
 
@@ -161,26 +196,36 @@ def _sample(arguments: argparse.Namespace) -> None:
 
 
 def _collect(arguments: argparse.Namespace) -> None:
-    from .activations import Collection
+    from .counting import Collection
+    from .processes import leave
 
     corpus = _text(arguments)
-    if not corpus.questions_only:
-        print(corpus.purity().to_string(index=False), flush=True)
     model, tokenizer = _model(arguments)
-    sizes = {name: getattr(arguments, name) for name in ("shards", "batch_tokens", "max_tokens")}
-    collection = Collection(model, tokenizer, corpus, **sizes)
+    names = ("quantity", "above", "moments", "shards", "batch_tokens", "max_tokens")
+    collection = Collection(model, tokenizer, corpus, **{name: getattr(arguments, name) for name in names})
+    first = collection.processes.first
+    if first and not corpus.questions_only:
+        _say(corpus.purity().to_string(index=False))
     tokens = dict(zip(corpus.languages, collection.tokens.sum(axis=0).tolist(), strict=True))
-    print(f"tokens to count: {sum(tokens.values()):,} ({', '.join(f'{c} {n:,}' for c, n in tokens.items())})")
+    _say(f"tokens to count: {sum(tokens.values()):,} ({', '.join(f'{c} {n:,}' for c, n in tokens.items())})")
     if collection.split:
-        print(f"{collection.split} texts are longer than the context and are counted in pieces")
-    print(
-        f"counting {len(collection.gates)} layers in {collection.n_shards} shards, about "
-        f"{collection.estimate_seconds():.0f} s, into {arguments.out}",
-        flush=True,
-    )
+        _say(f"{collection.split} texts are longer than the context and are counted in pieces")
+    layer = collection.layers[0]
+    _say(f"neurons: {len(collection.layers)} layers x {layer.neurons:,}")
+    if arguments.dry_run:
+        needed = collection.memory()
+        each = ", ".join(f"{name} {size / 2**30:.2f} GiB" for name, size in needed.items())
+        _say(f"memory: about {sum(needed.values()) / 2**30:.2f} GiB ({each})")
+        if first:
+            seconds = collection.estimate_seconds()
+            _say(
+                f"time: about {seconds:.0f} s, {sum(tokens.values()) / seconds:,.0f} counted tokens/s; nothing written"
+            )
+        return leave()
     start = time.perf_counter()
     collection.run(arguments.out, overwrite=arguments.overwrite)
-    print(f"wrote {arguments.out} in {time.perf_counter() - start:.1f} s")
+    _say(f"wrote {arguments.out} in {time.perf_counter() - start:.1f} s")
+    return leave()
 
 
 def _classify(arguments: argparse.Namespace) -> None:
@@ -261,7 +306,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         commands[arguments.command](arguments)
     except NeuroglotError as error:
-        print(f"neuroglot: {error}", file=sys.stderr)
+        which = f" (process {rank})" if (rank := os.environ.get("RANK", "0")) != "0" else ""
+        print(f"neuroglot{which}: {error}", file=sys.stderr, flush=True)
         return 2
     except KeyboardInterrupt:
         print("neuroglot: interrupted; run the same command again to go on.", file=sys.stderr)

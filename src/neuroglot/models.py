@@ -1,4 +1,4 @@
-"""Load a causal language model, and say where its MLP neurons sit."""
+"""Load a causal language model, and say which one it is."""
 
 import contextlib
 import dataclasses
@@ -9,13 +9,12 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from torch import nn
+from accelerate.utils import align_module_device
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -27,86 +26,45 @@ from transformers import (
 from .errors import NeuroglotError
 from .files import atomic, cache_dir, sha256_file
 
-# --- where the neurons sit ---------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Site:
-    """Where one architecture keeps a layer's neurons; paths of attributes inside the backbone.
-
-    ``gate`` outputs the pre-activations ``x W``, ``activation`` is the non-linearity on them,
-    ``down`` takes the neurons' values as its input.
-    """
-
-    layers: str
-    gate: str
-    activation: str
-    down: str
-
-
-_GATED = Site("layers", "mlp.gate_proj", "mlp.act_fn", "mlp.down_proj")
-_GPT2 = Site("h", "mlp.c_fc", "mlp.act", "mlp.c_proj")
-
-#: Architecture (``config.model_type``) -> where its neurons sit.
-SITES: dict[str, Site] = {
-    "gemma": _GATED,
-    "gemma2": _GATED,
-    "gemma3_text": _GATED,
-    "gpt2": _GPT2,
-    "llama": _GATED,
-    "mistral": _GATED,
-    "olmo2": _GATED,
-    "qwen2": _GATED,
-    "qwen3": _GATED,
-    "smollm3": _GATED,
-}
-
-# Where an activation's sign is its input's sign; compared on this grid of inputs.
-_PROBE = torch.cat([-torch.logspace(-3, 1, 200).flip(0), torch.zeros(1), torch.logspace(-3, 1, 200)])
-
-
-def neuron_gates(model: PreTrainedModel) -> list[nn.Module]:
-    """The modules whose output ``z = x W`` decides, per layer, which neurons are active (z > 0).
-
-    Returns:
-        One module per layer, in order; neuron ``j`` of a layer is column ``j`` of its output.
-
-    Raises:
-        NeuroglotError: the architecture is not in :data:`SITES`, or its non-linearity can be
-            positive for a negative input, so that the sign of ``z`` does not tell.
-    """
-    family = model.config.model_type
-    site = SITES.get(family)
-    if site is None:
-        raise NeuroglotError(
-            f"the architecture {family!r} is not known to neuroglot; known: {', '.join(SITES)} "
-            "(add a row to neuroglot.models.SITES)."
-        )
-    if getattr(model.config, "use_bidirectional_attention", False):
-        raise NeuroglotError(f"this {family!r} attends to both sides; counting needs a causal model.")
-    layers = attrgetter(site.layers)(model.base_model)
-    activation = attrgetter(site.activation)(layers[0])
-    with torch.inference_mode():
-        if not torch.equal(activation(_PROBE) > 0, _PROBE > 0):
-            raise NeuroglotError(
-                f"the activation {activation} of {family!r} does not keep the sign of its input; "
-                "its neurons cannot be counted by sign."
-            )
-    return [attrgetter(site.gate)(layer) for layer in layers]
+# --- what a model is ---------------------------------------------------------------------------
 
 
 def weights_hash(model: PreTrainedModel) -> str:
     """SHA-256 over every saved parameter's and buffer's name, type, shape and bytes."""
+    state = model.state_dict()
 
-    def one(item: tuple[str, torch.Tensor]) -> bytes:
-        name, tensor = item
-        digest = hashlib.sha256(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
+    def one(name: str) -> bytes:
+        with _loaded(model, name, state[name]) as tensor:
+            digest = hashlib.sha256(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
         return digest.digest()
 
-    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter lock
-        digests = list(pool.map(one, sorted(model.state_dict().items())))
-    return hashlib.sha256(b"".join(digests)).hexdigest()
+    # Hashing releases the interpreter lock; what is offloaded is brought in module by module.
+    together = [name for name, tensor in state.items() if tensor.device.type != "meta"]
+    with ThreadPoolExecutor() as pool:
+        digests = dict(zip(together, pool.map(one, together), strict=True))
+    digests |= {name: one(name) for name in state if name not in digests}
+    return hashlib.sha256(b"".join(digests[name] for name in sorted(digests))).hexdigest()
+
+
+@contextlib.contextmanager
+def _loaded(model: PreTrainedModel, name: str, tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    """A tensor of the model's state, read from where it is offloaded to if it is not there."""
+    if tensor.device.type != "meta":
+        yield tensor
+        return
+    module, _, leaf = name.rpartition(".")
+    owner = model.get_submodule(module)
+    with align_module_device(owner, "cpu"):
+        yield getattr(owner, leaf)
+
+
+def input_device(model: PreTrainedModel) -> torch.device:
+    """Where a model takes its input: the embeddings' device, also while they are kept elsewhere."""
+    embeddings = model.get_input_embeddings()
+    if embeddings.weight.device.type == "meta":  # offloaded: brought there for each pass
+        return torch.device(embeddings._hf_hook.execution_device)
+    return embeddings.weight.device
 
 
 def config_hash(model: PreTrainedModel) -> str:
@@ -195,6 +153,7 @@ def load_model(
     dtype: str | torch.dtype = "auto",
     device_map: str | dict[str, Any] | None = None,
     trust_remote_code: bool = False,
+    **options: Any,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokenizer.
 
@@ -204,8 +163,11 @@ def load_model(
         revision: commit, branch or tag of a hub id.
         dtype: ``"auto"`` (as stored; a GGUF file is stored as float32), or for instance
             ``"bfloat16"``.
-        device_map: as in transformers; ``None`` loads on the CPU, ``"auto"`` uses every device.
+        device_map: as in transformers; ``None`` loads on the CPU, ``"auto"`` uses every device, and
+            what does not fit there the CPU's memory and then a folder on disk.
         trust_remote_code: run code that comes with the model; off unless asked for.
+        **options: others of ``from_pretrained``, for instance ``max_memory={0: "20GiB"}``,
+            ``offload_folder="offload"`` or ``attn_implementation="sdpa"``.
 
     Returns:
         The model in evaluation mode, and its tokenizer. A GGUF file is converted to safetensors
@@ -220,11 +182,13 @@ def load_model(
         if not isinstance(found, torch.dtype) or not found.is_floating_point:
             raise NeuroglotError(f"dtype {dtype!r} is unknown; use auto, float32, bfloat16 or float16.")
     place, revision_found = _locate(name, revision)
-    options = {"revision": revision, "trust_remote_code": trust_remote_code}
+    usual = {"revision": revision, "trust_remote_code": trust_remote_code}
+    if isinstance(limits := options.get("max_memory"), dict):  # JSON has no whole numbers for keys
+        options["max_memory"] = {int(key) if str(key).isdecimal() else key: value for key, value in limits.items()}
     try:
         with _quiet():
-            model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, device_map=device_map, **options)
-            tokenizer = AutoTokenizer.from_pretrained(place, **options)
+            model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, device_map=device_map, **usual, **options)
+            tokenizer = AutoTokenizer.from_pretrained(place, **usual)
     except Exception as error:  # a damaged or foreign folder fails in the loaders in many ways
         reason = re.sub(r"\s+", " ", str(error)).strip()[:300]
         raise NeuroglotError(

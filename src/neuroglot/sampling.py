@@ -30,7 +30,7 @@ from . import __version__, problems
 from .corpora import Corpus, Example
 from .errors import NeuroglotError
 from .files import write_bytes
-from .models import config_hash, context_length, model_source, weights_hash
+from .models import config_hash, context_length, input_device, model_source, weights_hash
 from .readers import load_corpus
 
 # What stands between worked examples, and so ends a response to a few-shot prompt.
@@ -332,7 +332,7 @@ class _Beginnings:
 
     def _states(self, beginning: tuple[int, ...]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         if beginning not in self.kept:
-            ids = torch.tensor([beginning], device=self.model.get_input_embeddings().weight.device)
+            ids = torch.tensor([beginning], device=input_device(self.model))
             with torch.inference_mode():
                 cache = self.model.base_model(ids, past_key_values=DynamicCache(), use_cache=True).past_key_values
             self.kept[beginning] = [(layer.keys, layer.values) for layer in cache.layers]
@@ -404,7 +404,7 @@ def _generate(
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
     ids = torch.tensor([[pad] * (width - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-    device = model.get_input_embeddings().weight.device
+    device = input_device(model)
     own = model.generation_config.eos_token_id
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,

@@ -1,0 +1,567 @@
+"""Count activations: one pass over the backbone, in batches, resumable, by one process or many."""
+
+import contextlib
+import hashlib
+import json
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from . import __version__
+from .activations import ActivationStats
+from .artifacts import load_artifact, save_artifact
+from .batches import Batch, Inputs, Unit, texts_of, units_of
+from .corpora import Corpus
+from .errors import NeuroglotError
+from .models import config_hash, context_length, input_device, model_source, weights_hash
+from .processes import joined
+from .sites import QUANTITIES, Layer, Routing, keeps_sign, neuron_layers, neuron_site, observed
+
+# --- one batch ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a :class:`Counter` has counted, on the CPU.
+
+    ``counts`` int64 ``[layers, groups, neurons]``; ``routed`` int64 ``[layers, groups, experts]``;
+    ``moments`` int64 ``[2, layers, groups, neurons]``, sums of values and of squares in units of
+    ``1 / SCALE``; the last two ``None`` where there are no experts, or no moments wanted.
+    """
+
+    counts: torch.Tensor
+    routed: torch.Tensor | None = None
+    moments: torch.Tensor | None = None
+
+
+#: Moments are summed as whole multiples of 1 / SCALE, so that any order of batches gives the same.
+SCALE = 2**16
+
+
+class _Done(Exception):  # noqa: N818 - no error: what is left of a pass counts nothing
+    """Ends a forward pass once its last neurons are counted."""
+
+
+class Counter:
+    """Adds up, for each group of tokens, how often each neuron is active, as a model runs.
+
+    A batch comes with a 0/1 matrix ``weights`` ``[rows, tokens]`` that says which tokens are summed
+    together, and with the group each of its rows belongs to; a token in no row is not counted. One
+    matrix product per layer then counts all rows at once: sums of zeros and ones in float32 are
+    exact up to 2**24 tokens a batch. Counts stay on each layer's device until :meth:`take`.
+
+    Args:
+        layers: from :func:`neuroglot.sites.neuron_layers`.
+        n_groups: number of groups.
+        quantity: what is compared, one of :data:`neuroglot.sites.QUANTITIES`.
+        above: active is a neuron whose quantity is above this.
+        moments: also sum values and their squares.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        n_groups: int = 1,
+        *,
+        quantity: str = "pre-activation",
+        above: float = 0.0,
+        moments: bool = False,
+    ) -> None:
+        self.layers, self.n_groups, self.quantity, self.above, self.moments = layers, n_groups, quantity, above, moments
+        self.weights: torch.Tensor | None = None
+        self.groups = torch.empty(0, dtype=torch.long)
+        self._finite, self._stops = True, False
+        self._seen: set[int] = set()
+        self._there: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._active: dict[torch.device, torch.Tensor] = {}
+        self._clear()
+
+    def _clear(self) -> None:
+        self._counts: list[torch.Tensor | None] = [None] * len(self.layers)
+        self._routed: list[torch.Tensor | None] = [None] * len(self.layers)
+        self._moments: list[torch.Tensor | None] = [None] * len(self.layers)
+        self._bound: list[torch.Tensor | float] = [0.0] * len(self.layers)
+
+    def attached(self) -> contextlib.AbstractContextManager[None]:
+        """While active, every forward pass of the model is counted."""
+        return observed(self.layers, self._see, self.quantity, values=self.moments)
+
+    def count(self, weights: torch.Tensor | None, groups: torch.Tensor | None = None) -> None:
+        """Which tokens of the next pass to sum, and to which groups; ``None`` counts nothing."""
+        self.weights, self._there = weights, {}
+        self.groups = torch.zeros(1, dtype=torch.long) if groups is None else groups
+
+    def _see(self, number: int, counted: torch.Tensor, value: torch.Tensor | None, routing: Routing | None) -> None:
+        self._seen.add(number)
+        if self.weights is None:
+            return
+        device = counted.device
+        if device not in self._there:
+            self._there[device] = self.weights.to(device), self.groups.to(device)
+        weights, groups = self._there[device]
+        if self._counts[number] is None:
+            self._allocate(number, device)
+        if device not in self._active or self._active[device].shape != counted.shape:
+            self._active[device] = torch.empty(counted.shape, device=device)
+        active = torch.gt(counted, self.above, out=self._active[device])
+        if routing is None:
+            self._counts[number].index_add_(0, groups, (weights @ active).to(torch.int64))
+            if value is not None:
+                self._add_moments(number, slice(None), weights, groups, value)
+            if self._stops and number == len(self.layers) - 1:
+                self._finite = bool(counted[weights.any(0)].isfinite().all())
+                raise _Done
+            return
+        width = self.layers[number].width
+        for expert, rows in routing.spans:
+            own = weights[:, routing.tokens[rows]]
+            columns = slice(expert * width, (expert + 1) * width)
+            self._counts[number][:, columns].index_add_(0, groups, (own @ active[rows]).to(torch.int64))
+            self._routed[number][:, expert].index_add_(0, groups, own.sum(1).to(torch.int64))
+            if value is not None:
+                self._add_moments(number, columns, own, groups, value[rows])
+
+    def _allocate(self, number: int, device: torch.device) -> None:
+        layer, whole = self.layers[number], {"dtype": torch.int64, "device": device}
+        self._counts[number] = torch.zeros(self.n_groups, layer.neurons, **whole)
+        if layer.experts is not None:
+            self._routed[number] = torch.zeros(self.n_groups, layer.n_experts, **whole)
+        if self.moments:
+            self._moments[number] = torch.zeros(2, self.n_groups, layer.neurons, **whole)
+
+    def _add_moments(
+        self, number: int, columns: slice, weights: torch.Tensor, groups: torch.Tensor, value: torch.Tensor
+    ) -> None:
+        precise = value if value.dtype == torch.float64 else value.float()
+        weights = weights.to(precise.dtype)
+        for kind, powers in enumerate((precise, precise.square())):
+            sums = (weights @ powers).double()
+            self._bound[number] = self._bound[number] + sums.abs().max()
+            self._moments[number][kind][:, columns].index_add_(0, groups, (sums * SCALE).round().to(torch.int64))
+
+    def take(self) -> Totals:
+        """The counts so far; starts again at zero.
+
+        Raises:
+            NeuroglotError: values so large, or not finite, that their sums are not exact.
+        """
+        if self.moments and not all(float(bound) < 2**62 / SCALE for bound in self._bound):
+            raise NeuroglotError("the neurons' values are too large to be summed, or not finite; leave out moments.")
+        for number, counts in enumerate(self._counts):
+            if counts is None:  # no batch came
+                self._allocate(number, torch.device("cpu"))
+        counts = torch.stack([total.cpu() for total in self._counts])
+        routed = torch.stack([total.cpu() for total in self._routed]) if self._routed[0] is not None else None
+        moments = torch.stack([total.cpu() for total in self._moments], dim=1) if self.moments else None
+        self._clear()
+        return Totals(counts, routed, moments)
+
+    def forward(self, model: PreTrainedModel, inputs: Inputs) -> None:
+        """One pass over the backbone, up to the last layer's neurons: no head and no attention mask.
+
+        Padding must be on the right: attention is causal, so nothing that is counted sees it, and
+        without a mask attention takes its fastest path. Texts that begin alike get the keys and
+        values of their beginning from one earlier pass over it.
+        """
+        device = input_device(model)
+        cache = None
+        if inputs.prefixes is not None:
+            self.count(None)  # nothing in a prefix is counted
+            cache = model.base_model(input_ids=inputs.prefixes.to(device), use_cache=True).past_key_values
+            cache.reorder_cache(inputs.prefix_of.to(device))
+        self.count(inputs.weights, inputs.groups)
+        self._seen.clear()
+        own = {"past_key_values": cache, "use_cache": True} if cache is not None else {"use_cache": False}
+        self._stops = True
+        try:
+            states = model.base_model(input_ids=inputs.ids.to(device), **own).last_hidden_state.flatten(0, 1)
+            self._finite = bool(states[inputs.weights.any(0).to(states.device)].isfinite().all())
+        except _Done:
+            pass
+        finally:
+            self._stops = False
+        if len(self._seen) != len(self.layers):
+            raise NeuroglotError(
+                f"{type(model).__name__} ran {len(self._seen)} of its {len(self.layers)} MLPs as modules; "
+                "load it without fused kernels."
+            )
+        # A state that is not finite compares as "not active" and would pass for a count.
+        if not self._finite:
+            raise NeuroglotError(f"the hidden states in {model.dtype} are not finite; load the model in float32.")
+
+
+def _checked(layers: Sequence[Layer], quantity: str, above: float) -> None:
+    if quantity not in QUANTITIES:
+        raise NeuroglotError(f"quantity {quantity!r} is unknown; use {', '.join(QUANTITIES)}.")
+    if isinstance(above, bool) or not isinstance(above, int | float) or not np.isfinite(above):
+        raise NeuroglotError(f"above={above!r}: give a finite number.")
+    if quantity == "pre-activation" and above == 0 and not keeps_sign(layers):
+        raise NeuroglotError(
+            f"the activation {layers[0].activation} does not keep the sign of its input, so that the sign of the "
+            'pre-activation says nothing; count on the activation (quantity="activation").'
+        )
+
+
+def count_activations(
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    count_mask: torch.Tensor | None = None,
+    *,
+    quantity: str = "pre-activation",
+    above: float = 0.0,
+) -> torch.Tensor:
+    """Count, for one batch, the tokens for which each neuron is active.
+
+    Args:
+        model: any causal language model whose neurons are found (:func:`neuroglot.sites.neuron_layers`).
+        input_ids: ``[batch, tokens]`` int64.
+        attention_mask: ``[batch, tokens]``, 1 for tokens and 0 for padding, on either side.
+        count_mask: ``[batch, tokens]``, 1 for the tokens to count; default: all but the padding.
+        quantity, above: what makes a neuron active; as for :func:`collect`.
+
+    Returns:
+        int64 ``[layers, neurons]`` on the CPU: tokens with ``act_fn(x W) > 0``.
+
+    Raises:
+        NeuroglotError: shapes that differ, an unknown architecture, or hidden states not finite.
+    """
+    mask = attention_mask if count_mask is None else count_mask
+    if not input_ids.shape == attention_mask.shape == mask.shape or input_ids.ndim != 2:
+        raise NeuroglotError(
+            f"input_ids {tuple(input_ids.shape)}, attention_mask {tuple(attention_mask.shape)} and count_mask "
+            f"{tuple(mask.shape)} must have one shape [batch, tokens]."
+        )
+    # Padding goes to the right, where causal attention never sees it, whatever side it came on.
+    order = attention_mask.bool().logical_not().int().argsort(dim=-1, stable=True)
+    input_ids, attention_mask, mask = (part.gather(-1, order) for part in (input_ids, attention_mask, mask))
+    weights = (mask.bool() & attention_mask.bool()).reshape(1, -1).float()
+    layers = neuron_layers(model)
+    _checked(layers, quantity, above)
+    counter = Counter(layers, quantity=quantity, above=above)
+    with torch.inference_mode(), counter.attached():
+        counter.forward(model, Inputs(input_ids, weights, torch.zeros(1, dtype=torch.long)))
+    return counter.take().counts[:, 0]
+
+
+# --- a corpus ----------------------------------------------------------------------------------
+
+
+class Collection:
+    """A run of :func:`collect`, prepared: what it will do is known before it does it."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        corpus: Corpus,
+        *,
+        quantity: str = "pre-activation",
+        above: float = 0.0,
+        moments: bool = False,
+        shards: int = 20,
+        batch_tokens: int = 1024,
+        max_tokens: int | None = None,
+        share_prefixes: bool = True,
+    ) -> None:
+        if corpus.questions_only:
+            raise NeuroglotError(
+                f"corpus {corpus.name} has questions and no responses to count; let the model answer them first "
+                "(neuroglot sample, or neuroglot.sample in Python)."
+            )
+        for name, number in {"shards": shards, "batch_tokens": batch_tokens, "max_tokens": max_tokens}.items():
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise NeuroglotError(f"{name}={number!r}: give a whole number from 1 on.")
+        site = neuron_site(model)
+        self.model, self.layers = model, neuron_layers(model, site)
+        _checked(self.layers, quantity, above)
+        self.rule = {"quantity": quantity, "above": float(above), "moments": moments}
+        context = context_length(model)
+        longest = min((n for n in (context, max_tokens) if n is not None), default=None)
+        self.processes = joined()
+        self.languages = corpus.languages
+        self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        self.texts, self.split = texts_of(tokenizer, corpus, shards, longest)
+        self.n_shards = max((text.shard for text in self.texts), default=-1) + 1
+        self.tokens = np.zeros((self.n_shards, len(self.languages)), dtype=np.int64)
+        for text in self.texts:
+            self.tokens[text.shard, text.language] += sum(text.counted)
+        if not self.tokens.sum(0).all():
+            code = self.languages[int(np.argmin(self.tokens.sum(0)))]
+            raise NeuroglotError(f"corpus {corpus.name}: {code} has no token to count; give it text.")
+        self.units = units_of(self.texts, batch_tokens, share_prefixes)
+        inputs = hashlib.sha256()
+        for text in self.texts:
+            inputs.update(json.dumps([text.ids, text.counted, text.language, text.shard]).encode())
+        self.provenance: dict[str, Any] = {
+            **model_source(model),
+            "weights_sha256": weights_hash(model),
+            "config_sha256": config_hash(model),
+            "neurons": f"{site.layers}.*.{f'{site.experts}.' * bool(site.experts)}{site.gate}",
+            "tokenizer": type(tokenizer).__name__,
+            "corpus": corpus.name,
+            "corpus_source": corpus.source,
+            "corpus_options": dict(corpus.options),
+            "corpus_sha256": corpus.hash,
+            "input_sha256": inputs.hexdigest(),
+            "examples": len(corpus.examples),
+            "examples_split": self.split,
+            "settings": {
+                **self.rule,
+                "shards": shards,
+                "batch_tokens": batch_tokens,
+                "max_tokens": longest,
+                "share_prefixes": share_prefixes,
+            },
+            "machine": {"device": str(input_device(model)), "threads": torch.get_num_threads()},
+            "versions": {
+                "neuroglot": __version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")},
+            },
+        }
+
+    # --- before ---
+
+    def estimate_seconds(self) -> float:
+        """Time for the whole run, from timing one middling batch (run twice, the second counts)."""
+        batches = sorted((b for unit in self.units for b in unit.batches), key=lambda b: b.size)
+        batch = batches[len(batches) // 2]
+        for _ in range(2):
+            start = time.perf_counter()
+            self._count(Unit(range(self.n_shards), [batch]))
+            seconds = time.perf_counter() - start
+        return seconds * sum(b.size for b in batches) / batch.size / self.processes.number
+
+    def memory(self) -> dict[str, int]:
+        """What the run needs, in bytes: ``model``, ``batch`` (the largest one), ``counts``."""
+        size = max(batch.size for unit in self.units for batch in unit.batches)
+        config = self.model.config.get_text_config()
+        layer, item = self.layers[0], self.model.dtype.itemsize
+        # Of one layer: hidden states and attention's, the MLP's gate, up and product, and the mask as float32.
+        batch = size * (8 * config.hidden_size * item + layer.width * (3 * item + 4))
+        cells = len(self.layers) * layer.neurons * len(self.languages)
+        most = max(len(unit.shards) for unit in self.units)
+        counts = cells * (8 * most * (3 if self.rule["moments"] else 1) + self._smallest().itemsize * self.n_shards)
+        parameters = [*self.model.parameters(), *self.model.buffers()]
+        return {
+            "model": sum(parameter.numel() * parameter.element_size() for parameter in parameters),
+            "batch": batch,
+            "counts": counts,
+        }
+
+    def _smallest(self) -> np.dtype:
+        return np.min_scalar_type(int(self.tokens.max()))
+
+    # --- the run ---
+
+    def _count(self, unit: Unit, bar: tqdm | None = None, batches: Sequence[Batch] | None = None) -> Totals:
+        """Totals of some shards; a group is ``shard of the unit * languages + language``."""
+        k = len(self.languages)
+        counter = Counter(self.layers, len(unit.shards) * k, **self.rule)
+        with torch.inference_mode(), counter.attached():
+            for batch in unit.batches if batches is None else batches:
+                counter.forward(self.model, batch.tensors(self.pad, k, unit.shards[0] * k))
+                if bar is not None:
+                    bar.update(batch.counted)
+        return counter.take()
+
+    def _arrays(self, unit: Unit, bar: tqdm) -> dict[str, np.ndarray]:
+        """What a part's file holds: ``counts``, and ``routed`` and ``moments`` where there are any."""
+        before = bar.n
+        totals = self._count(unit, bar, self.processes.mine(unit.batches))
+        bar.update(int(self.tokens[unit.shards].sum()) + before - bar.n)  # what the other processes counted
+
+        def by_shard(tensor: torch.Tensor) -> torch.Tensor:
+            """``[layers, groups, n]`` as ``[shards, layers, n, languages]``."""
+            grouped = self.processes.total(tensor).unflatten(1, (len(unit.shards), len(self.languages)))
+            return grouped.permute(1, 0, 3, 2)
+
+        arrays = {"counts": by_shard(totals.counts).numpy().astype(self._smallest())}
+        if totals.routed is not None:
+            arrays["routed"] = by_shard(totals.routed).numpy()
+        if totals.moments is not None:
+            arrays["moments"] = torch.stack([by_shard(kind).sum(0) for kind in totals.moments]).numpy()
+        return arrays
+
+    def run(self, path: str | Path | None = None, *, overwrite: bool = False, progress: bool = True) -> ActivationStats:
+        """Count; see :func:`collect`."""
+        path = Path(path) if path is not None else None
+        once, first = self.processes.once, self.processes.first
+        theirs = once(lambda: _identity(self.provenance))
+        if differing := [key for key, value in _identity(self.provenance).items() if theirs.get(key) != value]:
+            raise NeuroglotError(
+                f"process {self.processes.index} has not what the first one has ({', '.join(differing)} differ); "
+                "start all of them with the same model, text and settings."
+            )
+        if path is not None and (done := once(lambda: self._finished(path, overwrite))) is not None:
+            return done
+        parts = _parts(path) if path else None
+        total, held = int(self.tokens.sum()), {}
+        if parts is not None and first:
+            held = {unit.shards[0]: part for unit in self.units if (part := self._part(parts, unit)) is not None}
+        have = once(lambda: set(held))
+        if progress and first:
+            what = f"{total:,} tokens of {len(self.languages)} languages in {self.n_shards} shards"
+            place = f" into {path}" if path else ""
+            print(f"counting {what}{place}, about {self.estimate_seconds():.0f} s", file=sys.stderr, flush=True)
+        already = sum(int(self.tokens[unit.shards].sum()) for unit in self.units if unit.shards[0] in have)
+        collected: list[dict[str, np.ndarray]] = []
+        shown = {"unit": "tok", "desc": "counting", "mininterval": 1, "file": sys.stderr}
+        with tqdm(total=total, initial=already, disable=not (progress and first), **shown) as bar:
+            for unit in self.units:
+                arrays = held.get(unit.shards[0], {})
+                if unit.shards[0] not in have:
+                    arrays = self._arrays(unit, bar)
+                    if parts is not None:
+                        once(lambda u=unit, a=arrays: self._save_part(parts, u, a))
+                collected.append(arrays)
+        return once(lambda: self._finish(path, collected))
+
+    def _finish(self, path: Path | None, collected: list[dict[str, np.ndarray]]) -> ActivationStats:
+        counts = np.concatenate([arrays["counts"] for arrays in collected])
+        routed = np.concatenate([a["routed"] for a in collected]) if "routed" in collected[0] else None
+        sums = squares = None
+        if "moments" in collected[0]:
+            sums, squares = sum(arrays["moments"] for arrays in collected) / SCALE
+        stats = ActivationStats(counts, self.tokens, self.languages, self.provenance, routed, sums, squares)
+        if path is not None:
+            # Made among the parts, so that whatever is interrupted leaves nothing beside the file.
+            made = _parts(path) / path.name
+            stats.save(made)
+            made.replace(path)
+            shutil.rmtree(_parts(path))
+        return stats
+
+    def _finished(self, path: Path, overwrite: bool) -> ActivationStats | None:
+        """The finished file, if it holds just this; ``None`` if it is to be made (again)."""
+        if path.is_dir():
+            raise NeuroglotError(f"{path} is a folder; give the name of a file to write.")
+        if not path.exists():
+            return None
+        stats = None
+        # What cannot be read was given up by a caller who asked for it to be overwritten.
+        with contextlib.suppress(NeuroglotError) if overwrite else contextlib.nullcontext():
+            stats = ActivationStats.load(path)
+        if stats is not None and _same(stats.provenance, self.provenance):
+            shutil.rmtree(_parts(path), ignore_errors=True)
+            return stats
+        if overwrite:
+            return None
+        ours, theirs = (_identity(p, versions=False) for p in (self.provenance, stats.provenance))
+        if differing := [key for key in ours if ours[key] != theirs.get(key)]:
+            raise NeuroglotError(
+                f"{path} holds other counts ({', '.join(differing)} differ); "
+                "give another file or ask for it to be overwritten."
+            )
+        return None
+
+    def _part(self, parts: Path, unit: Unit) -> dict[str, np.ndarray] | None:
+        """The finished shards of an interrupted run of just this, else ``None``."""
+        with contextlib.suppress(NeuroglotError):
+            arrays, header = load_artifact(parts / _part_name(unit), "activations-part", ("counts",))
+            if _same(header["provenance"], self.provenance) and arrays["counts"].shape[0] == len(unit.shards):
+                return arrays
+        return None
+
+    def _save_part(self, parts: Path, unit: Unit, arrays: dict[str, np.ndarray]) -> None:
+        save_artifact(parts / _part_name(unit), "activations-part", arrays, {"provenance": self.provenance})
+
+
+def _parts(path: Path) -> Path:
+    return path.with_name(path.name + ".parts")
+
+
+def _part_name(unit: Unit) -> str:
+    return f"shards-{unit.shards[0]:04d}.safetensors"
+
+
+def _identity(provenance: dict[str, Any], *, versions: bool = True) -> dict[str, Any]:
+    """The part of a provenance that decides the counts; the machine may differ."""
+    left_out = {"machine"} if versions else {"machine", "versions"}
+    return {key: value for key, value in provenance.items() if key not in left_out}
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return _identity(one) == _identity(other)
+
+
+def collect(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    path: str | Path | None = None,
+    *,
+    quantity: str = "pre-activation",
+    above: float = 0.0,
+    moments: bool = False,
+    shards: int = 20,
+    batch_tokens: int = 1024,
+    max_tokens: int | None = None,
+    share_prefixes: bool = True,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> ActivationStats:
+    """Count the activations of every neuron on a corpus, in one pass over the backbone.
+
+    Only response tokens count; padding and special tokens never do. Attention is causal, so one
+    pass over prompt and response gives what the released code gets from two runs and a difference.
+
+    Several processes started by ``torchrun`` or ``accelerate launch`` deal the batches out among
+    them; the counts, and the file that the first one writes, are those of one process.
+
+    Args:
+        model, tokenizer: from :func:`neuroglot.load_model` or transformers.
+        corpus: the text, of two or more languages.
+        path: where to save. A file that already holds just these counts is returned without
+            counting; an interrupted run goes on after its last finished shards, kept in
+            ``PATH.parts`` (small shards are finished together, about eight batches at a time).
+        quantity: what makes a neuron active: its ``"pre-activation"`` ``x W`` (whose sign is the
+            activation's, as in the paper), its ``"activation"`` ``act_fn(x W)``, or the
+            ``"product"`` of that with the up projection, which enters the down projection.
+        above: the quantity must be above this.
+        moments: also sum each neuron's value and its square over the counted tokens, per language
+            (the activation, or the product if that is counted).
+        shards: parts of the corpus whose counts are kept apart, for intervals. Examples are dealt
+            out by cluster or document, so that translations, all answers to a question and
+            all problems of one situation share a shard.
+        batch_tokens: tokens per forward pass, padding included.
+        max_tokens: split responses so that no input is longer; default: the model's context.
+        share_prefixes: run what several texts begin with (a question with several answers, worked
+            examples) once and keep its keys and values. The counts are those of separate runs
+            but for pre-activations within rounding of zero (benchmarks/answers.py counts them).
+        overwrite: replace a file at ``path`` that holds other counts.
+        progress: show a bar with tokens per second and the time left.
+
+    Returns:
+        The counts. Memory: ``shards * layers * neurons * languages`` times 2 bytes (4 where a
+        shard has more than 65,535 tokens of a language).
+
+    Raises:
+        NeuroglotError: a language without text, a prompt longer than the context, other counts at
+            ``path``, a full disk.
+    """
+    collection = Collection(
+        model,
+        tokenizer,
+        corpus,
+        quantity=quantity,
+        above=above,
+        moments=moments,
+        shards=shards,
+        batch_tokens=batch_tokens,
+        max_tokens=max_tokens,
+        share_prefixes=share_prefixes,
+    )
+    return collection.run(path, overwrite=overwrite, progress=progress)
