@@ -24,8 +24,7 @@ lint: $(READY)
 
 benchmark: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[benchmark]"
-	$(BIN)/python benchmarks/collect.py
-	$(BIN)/python benchmarks/answers.py
+	for name in collect answers rounding cost; do $(BIN)/python benchmarks/$$name.py || exit; done
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

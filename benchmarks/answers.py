@@ -12,7 +12,7 @@ import statistics
 import time
 from dataclasses import replace
 
-import torch
+from report import table, write
 
 import neuroglot
 
@@ -44,17 +44,19 @@ def main() -> None:
             seconds[shared].append(time.perf_counter() - start)
     ratio = statistics.median(a / b for a, b in zip(seconds[True], seconds[False], strict=True))
     tokens = int(stats[True].tokens.sum())
-    print(
-        f"{arguments.model}, {len(examples):,} responses, {arguments.answers} to a question, {tokens:,} counted "
-        f"tokens, {torch.get_num_threads()} threads"
-    )
-    print(f"{statistics.median(seconds[True]):8.2f} s  questions run once")
-    print(f"{statistics.median(seconds[False]):8.2f} s  questions run with every answer")
-    print(f"ratio {ratio:.3f} (median of {arguments.rounds} interleaved rounds)")
     difference = abs(stats[True].shard_counts.astype(int) - stats[False].shard_counts).sum()
     layers, width, _ = stats[True].shape
     decisions = tokens * layers * width
-    print(f"{difference:,} of {decisions:,} decisions differ, {difference / decisions * 1e6:.3f} in a million")
+    rows = [("", "seconds", "ratio")]
+    rows.append(("every answer with its question", f"{statistics.median(seconds[False]):.1f}", "1.000"))
+    rows.append(("the question once, for all its answers", f"{statistics.median(seconds[True]):.1f}", f"{ratio:.3f}"))
+    write(
+        "answers",
+        f"Several answers to one question share its keys and values: {len(examples):,} responses, "
+        f"{arguments.answers} to a question, {tokens:,} counted tokens; medians of {arguments.rounds} interleaved "
+        f"rounds. {difference:,} of {decisions:,} decisions differ, {difference / decisions * 1e6:.3f} in a million."
+        f"\n\n{table(rows)}",
+    )
 
 
 if __name__ == "__main__":

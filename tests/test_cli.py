@@ -51,6 +51,44 @@ def test_collect_then_classify(model_folder, texts, tmp_path, capsys):
     assert f"tau {other.tau:.6g}, {other.selected.sum()} neurons selected" in out
 
 
+def test_dry_run_writes_nothing(model_folder, texts, tmp_path, capsys):
+    path = tmp_path / "counts.safetensors"
+    usual = ["--model", model_folder, "--corpus", f"text:{texts}", "--out", path]
+    code, out, _ = run(capsys, "collect", *usual, "--dry-run")
+    stats = collect(*load_model(str(model_folder)), load_corpus(f"text:{texts}"), progress=False)
+    assert code == 0 and f"tokens to count: {stats.tokens.sum():,}" in out and "neurons: 3 layers x 48" in out
+    assert "memory: about" in out and "time: about" in out and "nothing written" in out
+    assert not path.exists() and not path.with_name("counts.safetensors.parts").exists()
+
+
+def test_what_is_counted_is_an_option(model_folder, texts, tmp_path, capsys):
+    path = tmp_path / "counts.safetensors"
+    usual = ["--model", model_folder, "--corpus", f"text:{texts}", "--out", path]
+    settings = ["--count", "product", "--above", "0.01", "--moments", "--model-option", "attn_implementation", "eager"]
+    assert run(capsys, "collect", *usual, *settings)[0] == 0
+    stats = ActivationStats.load(path)
+    assert (
+        stats.provenance["settings"] | {"quantity": "product", "above": 0.01, "moments": True}
+        == (stats.provenance["settings"])
+    )
+    model, tokenizer = load_model(str(model_folder))
+    again = collect(
+        model, tokenizer, load_corpus(f"text:{texts}"), quantity="product", above=0.01, moments=True, progress=False
+    )
+    assert np.array_equal(stats.counts, again.counts) and np.allclose(stats.means(), again.means(), atol=1e-4)
+    code, _, err = run(capsys, "collect", *usual)
+    assert code == 2 and "holds other counts" in err and "settings" in err
+
+
+def test_memory_counts_every_weight(model_folder, texts):
+    from neuroglot.counting import Collection
+
+    model, tokenizer = load_model(str(model_folder))
+    needed = Collection(model, tokenizer, load_corpus(f"text:{texts}")).memory()
+    assert needed["model"] == sum(t.numel() * t.element_size() for t in [*model.parameters(), *model.buffers()])
+    assert set(needed) == {"model", "batch", "counts"} and all(size > 0 for size in needed.values())
+
+
 def test_sample_then_collect(model_folder, tmp_path, capsys):
     rows = [{"id": "a", "language": code, "prompt": "2 + 3 = ?", "answer": "5"} for code in ("de", "en")]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

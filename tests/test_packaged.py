@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from neuroglot import accuracy, collect, count_activations, load_corpus, load_model
-from neuroglot.models import PACKAGED, neuron_gates
+from neuroglot.models import PACKAGED
+from neuroglot.sites import neuron_layers
 
 from .conftest import fetched
 
@@ -100,7 +101,7 @@ def test_gemma_reasons_a_little(gemma, tmp_path):
 
 def test_smollm_is_another_model():
     model, tokenizer = fetched(load_model, "smollm2-135m")
-    assert len(neuron_gates(model)) == 30 and model.config.intermediate_size == 1536
+    assert [layer.neurons for layer in neuron_layers(model)] == [1536] * 30
     assert PACKAGED["smollm2-135m"].package in model.neuroglot_source[1]
     corpus = load_corpus("udhr", "en fr", articles=2)
     stats = collect(model, tokenizer, corpus, progress=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import answers, book, charts, files, languages, layers, problems
+    from . import answers, book, charts, files, languages, layers, problems, runs, sites
     from .activations import ActivationStats, read_njunlp
     from .batches import tokens_per_language
     from .corpora import Corpus, Example
@@ -50,7 +50,9 @@ __all__ = [
     "overlap",
     "problems",
     "read_njunlp",
+    "runs",
     "sample",
+    "sites",
     "tokens_per_language",
 ]
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -19,11 +19,12 @@ from typing import Any
 
 from .errors import NeuroglotError
 from .files import atomic, npm_package, sha256_file, write_json
+from .runs import ARTIFACTS, COMPARED
 
 
 @dataclasses.dataclass(frozen=True)
 class Chapter:
-    """One notebook, and the artefacts it reads and writes (names of its parameters)."""
+    """One notebook, and the artefacts it reads and writes (names of its parameters; ``runs`` are folders)."""
 
     name: str
     reads: tuple[str, ...] = ()
@@ -36,15 +37,17 @@ CHAPTERS = (
     Chapter("02-identification", reads=("stats",), writes=("types",)),
     Chapter("03-layers", reads=("stats", "types"), writes=("layers",)),
     Chapter("00-introduction", reads=("stats", "types")),
+    Chapter("09-models", reads=("runs",)),
 )
 
-_ARTIFACTS = {
-    "stats": "activations.safetensors",
-    "types": "types.safetensors",
-    "layers": "layers.json",
-    "responses": "responses.jsonl",
-    "solved": "solved.jsonl",
-}
+#: What a run that is only set beside another one needs.
+BESIDE = tuple(chapter for chapter in CHAPTERS if chapter.writes)
+
+#: The default book: its leading run, and the one beside it, on less text since it only serves to compare.
+DEFAULT_RUNS: tuple[dict[str, Any], ...] = (
+    {"model": "gemma3-270m"},
+    {"model": "smollm2-135m", "corpus_options": {"n": 30}},
+)
 
 
 def project_root(start: str | Path = ".") -> Path:
@@ -72,14 +75,49 @@ def run_name(parameters: Mapping[str, Any]) -> str:
     return f"{words[-80:].strip('-.')}-{digest[:8]}"
 
 
-_COUNTING = ("languages", "corpus_options", "sampling", "shards", "batch_tokens", "max_tokens", "dtype")
+_COUNTING = (
+    *("languages", "corpus_options", "sampling", "shards", "batch_tokens", "max_tokens"),
+    *("dtype", "model_options", "quantity", "above", "moments"),
+)
 
 
 # --- running the chapters ----------------------------------------------------------------------
 
 
+def run_models(
+    runs: Sequence[Mapping[str, Any]], *, root: Path | None = None, run: str | None = None, force: bool = False
+) -> tuple[str, dict[str, float]]:
+    """Run all chapters for the first of several runs, and for the others those that make them comparable.
+
+    Args:
+        runs: parameters of each, as for :func:`run_chapters`. The others' models are asked no
+            questions unless their parameters say so.
+        root, force: as for :func:`run_chapters`.
+        run: folder name of the first run.
+
+    Returns:
+        That name, and the seconds that the chapters took, over all runs.
+    """
+    lead, *others = runs
+    seconds: dict[str, float] = {}
+    names = [run or run_name(lead), *map(run_name, others)]
+    if len(set(names)) < len(names):
+        raise NeuroglotError(f"the model {lead['model']} is asked for twice; name different ones.")
+    for name, other in zip(names[1:], others, strict=True):
+        taken = run_chapters({"accuracy_questions": 0} | other, root=root, run=name, force=force, chapters=BESIDE)
+        seconds |= {f"{name} {chapter}": time_ for chapter, time_ in taken.items()}
+    beside = [f"runs/{name}" for name in names[1:]]
+    return names[0], seconds | run_chapters(lead, root=root, run=names[0], force=force, beside=beside)
+
+
 def run_chapters(
-    parameters: Mapping[str, Any], *, root: Path | None = None, run: str | None = None, force: bool = False
+    parameters: Mapping[str, Any],
+    *,
+    root: Path | None = None,
+    run: str | None = None,
+    force: bool = False,
+    beside: Sequence[str] = (),
+    chapters: Sequence[Chapter] = CHAPTERS,
 ) -> dict[str, float]:
     """Run every chapter whose notebook, parameters, inputs or package have changed.
 
@@ -88,6 +126,8 @@ def run_chapters(
         root: the project; default: :func:`project_root`.
         run: folder name under ``runs/``; default: :func:`run_name`.
         force: run all of them again.
+        beside: folders of finished runs to set beside this one.
+        chapters: which of them.
 
     Returns:
         Seconds per chapter; 0 for one that was up to date.
@@ -101,14 +141,14 @@ def run_chapters(
     run = run or run_name(parameters)
     folder = root / "runs" / run
     # The run's own folder is the book's to write; a file that the caller names is not.
-    own_files = {name: f"runs/{run}/{file}" for name, file in _ARTIFACTS.items()}
-    given = own_files | {"overwrite": "stats" not in parameters} | dict(parameters)
+    own_files = {name: f"runs/{run}/{file}" for name, file in ARTIFACTS.items()}
+    given = own_files | {"overwrite": "stats" not in parameters, "runs": [f"runs/{run}", *beside]} | dict(parameters)
     known = {chapter.name: _parameters(root, chapter) for chapter in CHAPTERS}
     if unknown := [name for name in parameters if not any(name in names for names in known.values())]:
         raise NeuroglotError(f"no chapter has the parameter {unknown[0]!r}; see the first cell of each notebook.")
     print(f"run {run}: {', '.join(f'{key}={value}' for key, value in parameters.items())}", flush=True)
     seconds = {}
-    for chapter in CHAPTERS:
+    for chapter in chapters:
         source = root / "notebooks" / f"{chapter.name}.ipynb"
         output = folder / "chapters" / source.name
         own = {name: given[name] for name in known[chapter.name] if name in given}
@@ -160,13 +200,21 @@ def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, An
     """Hash of everything a chapter's output depends on."""
     package = Path(str(package_files(__package__)))
     code = _file_hashes(package, ("*.py", "*.toml"))
-    inputs = {name: sha256_file(root / parameters[name]) for name in chapter.reads}
+    inputs = {name: _input_hashes(root, parameters[name]) for name in chapter.reads}
     versions = {name: version(name) for name in ("torch", "transformers", "altair", "pandas", "numpy")}
     # The text of a corpus that is files may change under its name.
     place = root / str(parameters.get("corpus", "")).partition(":")[2]
     text = _file_hashes(place, ("*",)) if place != root else {}
     everything = [sha256_file(source), dict(parameters), code, text, inputs, versions]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def _input_hashes(root: Path, named: str | Sequence[str]) -> dict[str, str]:
+    """Of an artefact, or of those of several runs."""
+    files = [named] if isinstance(named, str) else [f"{run}/{ARTIFACTS[name]}" for run in named for name in COMPARED]
+    if missing := [file for file in files if not (root / file).is_file()]:
+        raise NeuroglotError(f"there is no file {missing[0]}; run the chapter that writes it first.")
+    return {file: sha256_file(root / file) for file in files}
 
 
 def _file_hashes(place: Path, patterns: tuple[str, ...]) -> dict[str, str]:

@@ -190,12 +190,12 @@ def active_share(stats: ActivationStats) -> alt.Chart:
 
 def neuron(stats: ActivationStats, types: NeuronTypes, layer: int, index: int) -> alt.LayerChart:
     """One neuron's activation probability in each language, with tau and 95 % Wilson intervals."""
-    counts, tokens = stats.counts[layer, index], stats.tokens
+    counts, tokens = stats.counts[layer, index], stats.seen[layer, index]
     low, high = _wilson(counts, tokens)
     rows = pd.DataFrame(
         {
             "language": stats.languages,
-            "probability": counts / tokens,
+            "probability": counts / np.maximum(tokens, 1),
             "low": low,
             "high": high,
             "active": counts,
@@ -237,11 +237,12 @@ def neuron(stats: ActivationStats, types: NeuronTypes, layer: int, index: int) -
 
 
 def _wilson(counts: np.ndarray, tokens: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's 95 % interval for shares ``counts / tokens``."""
+    """Wilson's 95 % interval for shares ``counts / tokens``; everything where there is no token."""
+    none, tokens = tokens == 0, np.maximum(tokens, 1)
     p = counts / tokens
     middle = (p + z**2 / (2 * tokens)) / (1 + z**2 / tokens)
     half = z * np.sqrt(p * (1 - p) / tokens + z**2 / (4 * tokens**2)) / (1 + z**2 / tokens)
-    return middle - half, middle + half
+    return np.where(none, 0, middle - half), np.where(none, 1, middle + half)
 
 
 def counts_per_language(types: NeuronTypes) -> alt.Chart:
@@ -367,6 +368,88 @@ def layers(
     )
 
 
+def depth(profiles: pd.DataFrame, kind: str) -> alt.LayerChart:
+    """One neuron type over relative depth, a line per run with its interval.
+
+    Args:
+        profiles: from :func:`neuroglot.runs.depth_profiles`.
+        kind: the type shown.
+    """
+    names = list(dict.fromkeys(profiles["run"]))
+    pick = alt.selection_point(fields=["run"], bind="legend")
+    base = alt.Chart(profiles[profiles["kind"] == kind])
+    x = alt.X("depth:Q", title="relative depth: first layer 0, last layer 1", axis=alt.Axis(format=".1f"))
+    y = alt.Y("share:Q", title="share of the layer's neurons", axis=alt.Axis(format="%"))
+    dashes = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
+    legend = alt.Legend(columns=2, labelLimit=300, symbolSize=200)
+    dash = alt.StrokeDash(
+        "run:N", legend=legend, scale=alt.Scale(domain=names, range=[dashes[i % 4] for i in range(len(names))])
+    )
+    tips = [
+        "run",
+        "layer",
+        "neurons",
+        alt.Tooltip("share:Q", title="share of the layer", format=".2%"),
+        alt.Tooltip("low:Q", title="95 % from", format=".2%"),
+        alt.Tooltip("high:Q", title="to", format=".2%"),
+    ]
+    band = base.mark_area(color=KIND_COLORS[kind]).encode(
+        x=x, y=alt.Y("low:Q", title="share of the layer's neurons"), y2="high:Q", detail="run:N",
+        opacity=alt.condition(pick, alt.value(0.18), alt.value(0.03)),
+    )  # fmt: skip
+    line = base.mark_line(color=KIND_COLORS[kind]).encode(
+        x=x, y=y, strokeDash=dash, opacity=alt.condition(pick, alt.value(1), alt.value(0.12))
+    )
+    shapes = ["circle", "square", "triangle-up", "diamond"]
+    shape = alt.Shape("run:N", scale=alt.Scale(domain=names, range=[shapes[i % 4] for i in range(len(names))]))
+    points = (
+        base.mark_point(filled=True, size=40, color=KIND_COLORS[kind])
+        .encode(x=x, y=y, shape=shape, tooltip=tips, opacity=alt.condition(pick, alt.value(1), alt.value(0.12)))
+        .add_params(pick)
+    )
+    return _finish(
+        alt.layer(band, line, points),
+        f"At what depth do {kind} neurons sit?",
+        "Click a model in the legend to single it out. Bands: 95 % bootstrap intervals.",
+        f"Lines: share of each layer's neurons that are {kind}, by relative depth, one line per model.",
+        width="container",
+        height=220,
+    )
+
+
+def languages_beside(table: pd.DataFrame) -> alt.LayerChart:
+    """Language neurons of each language as a share of all, a point per run and type.
+
+    Args:
+        table: from :func:`neuroglot.runs.language_shares`.
+    """
+    names = list(dict.fromkeys(table["run"]))
+    shapes = ["circle", "square", "triangle-up", "diamond"]
+    chart = (
+        alt.Chart(table)
+        .mark_point(size=70, filled=False, strokeWidth=2)
+        .encode(
+            x=alt.X("share:Q", title="share of all neurons", axis=alt.Axis(format=".2%")),
+            y=alt.Y("language:N", sort=None, title="language"),
+            color=alt.Color("kind:N", scale=_kind_scale(["specific", "related"])),
+            shape=alt.Shape(
+                "run:N",
+                legend=alt.Legend(columns=2, labelLimit=300),
+                scale=alt.Scale(domain=names, range=[shapes[i % 4] for i in range(len(names))]),
+            ),
+            tooltip=["run", "language", "kind", "neurons", alt.Tooltip("share:Q", format=".3%")],
+        )
+    )
+    return _finish(
+        chart,
+        "Which languages have many neurons, and in which model?",
+        "A related neuron counts for each of its languages.",
+        "Points: specific and related neurons of each language as a share of all neurons, per model.",
+        width="container",
+        height=alt.Step(26),
+    )
+
+
 def top_rates(table: pd.DataFrame) -> alt.Chart:
     """Neurons of each type as the share of neurons selected grows.
 
@@ -413,6 +496,11 @@ def explorer(stats: ActivationStats, types: NeuronTypes) -> alt.VConcatChart:
         NeuroglotError: more than :data:`EXPLORER_LIMIT` neurons.
     """
     n_layers, width, k = stats.shape
+    if stats.shard_routed is not None:
+        raise NeuroglotError(
+            "the experts of a mixture see different tokens, which the page's sliders do not know; "
+            "use neuroglot.ThresholdExplorer in Jupyter."
+        )
     if n_layers * width > EXPLORER_LIMIT:
         raise NeuroglotError(
             f"{n_layers * width:,} neurons are too many for a page; use neuroglot.ThresholdExplorer in Jupyter."

