@@ -20,7 +20,7 @@ import neuroglot
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="gemma3-270m")
-    parser.add_argument("--questions", type=int, default=16, help="questions of each language")
+    parser.add_argument("--questions", type=int, default=4, help="questions of each language")
     parser.add_argument("--answers", type=int, default=4, help="answers to each question")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()

@@ -63,9 +63,9 @@ def peak(code: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="gemma3-270m")
-    parser.add_argument("--problems", type=int, default=24, help="problems of each language")
-    parser.add_argument("--peer-problems", type=int, default=6, help="of those the slower peers get")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--problems", type=int, default=30, help="problems of each language")
+    parser.add_argument("--peer-problems", type=int, default=4, help="of those the slower peers get")
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     model, tokenizer = neuroglot.load_model(arguments.model)
     with torch.inference_mode():
@@ -95,7 +95,7 @@ def against_forward(model, tokenizer, arguments) -> list[str]:
             path = Path(folder) / "counts.safetensors"
             return neuroglot.collect(model, tokenizer, corpus, path, progress=False).counts
 
-    speeds, _ = timed({str(shape): lambda shape=shape: dense(shape, 4096) for shape in SHAPES}, 3)
+    speeds, _ = timed({str(shape): lambda shape=shape: dense(shape, 2048) for shape in SHAPES}, 3)
     best = min(SHAPES, key=lambda shape: statistics.median(speeds[str(shape)]))
     bare = f"backbone forward, dense batches of {best[0]} x {best[1]} (best of {len(SHAPES)} shapes)"
     same = "backbone forward, the batches of collect"

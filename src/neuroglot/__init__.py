@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .effects import accuracy, grade
     from .errors import NeuroglotError
     from .identification import KINDS, NeuronTypes, classify, overlap
+    from .interventions import Intervention, amplify, deactivate, intervene, set_to
     from .layers import four_parts, layer_profile
     from .models import load_model
     from .readers import load_corpus
@@ -29,19 +30,23 @@ __all__ = [
     "ActivationStats",
     "Corpus",
     "Example",
+    "Intervention",
     "NeuroglotError",
     "NeuronTypes",
     "ThresholdExplorer",
     "accuracy",
+    "amplify",
     "answers",
     "book",
     "charts",
     "classify",
     "collect",
     "count_activations",
+    "deactivate",
     "files",
     "four_parts",
     "grade",
+    "intervene",
     "languages",
     "layer_profile",
     "layers",
@@ -52,6 +57,7 @@ __all__ = [
     "read_njunlp",
     "runs",
     "sample",
+    "set_to",
     "sites",
     "tokens_per_language",
 ]
@@ -64,6 +70,7 @@ _HOMES = {
     "effects": ("accuracy", "grade"),
     "errors": ("NeuroglotError",),
     "identification": ("KINDS", "NeuronTypes", "classify", "overlap"),
+    "interventions": ("Intervention", "amplify", "deactivate", "intervene", "set_to"),
     "layers": ("four_parts", "layer_profile"),
     "models": ("load_model",),
     "readers": ("load_corpus",),

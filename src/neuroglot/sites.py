@@ -199,11 +199,12 @@ class Routing:
     """Which token and which expert each row of a mixture's values belongs to.
 
     ``tokens`` int64 ``[rows]``; ``spans``: for each expert that saw a token, its number and the
-    rows that are its own (a slice, or their indices).
+    rows that are its own (a slice, or their indices); ``total``: tokens of the batch.
     """
 
     tokens: torch.Tensor
     spans: list[tuple[int, slice | torch.Tensor]]
+    total: int
 
 
 #: ``see(layer, counted, value, routing)``: see :func:`observed`.
@@ -228,7 +229,7 @@ def observed(
     try:
         for number, layer in enumerate(layers):
             if layer.experts is not None:
-                handles += _observe_experts(number, layer, see, quantity, values)
+                handles += at_experts(layer, _experts_hook(number, see, quantity, values))
             elif quantity == "product":
                 handles.append(layer.down.register_forward_pre_hook(_product_hook(number, see, values)))
             else:
@@ -258,11 +259,24 @@ def _product_hook(number: int, see: See, values: bool) -> Callable[..., None]:
     return hook
 
 
-def _observe_experts(number: int, layer: Layer, see: See, quantity: str, values: bool) -> list[RemovableHandle]:
-    """Hooks on the experts, for the routing, and on their activation, for the values.
+def _experts_hook(number: int, see: See, quantity: str, values: bool) -> "Do":
+    def read(z: torch.Tensor, a: torch.Tensor, routing: Routing) -> None:
+        counted = a * beside(z) if quantity == "product" else a if quantity == "activation" else z
+        see(number, counted, (a if quantity == "pre-activation" else counted) if values else None, routing)
 
-    Whatever implementation runs them, the activation is called on rows of which each is one token
-    in one expert; in which order is part of each implementation.
+    return read
+
+
+#: ``do(z, a, routing)``, see :func:`at_experts`.
+Do = Callable[[torch.Tensor, torch.Tensor, Routing], torch.Tensor | None]
+
+
+def at_experts(layer: Layer, do: Do) -> list[RemovableHandle]:
+    """Call ``do`` whenever the activation of a mixture's experts has run; what it returns, if anything, replaces it.
+
+    Whatever implementation runs the experts, their activation is called on rows of which each is
+    one token in one expert; in which order is part of each implementation. ``do`` is given the
+    pre-activations, the activations, and the :class:`Routing`.
     """
     pending: list[Routing] = []
 
@@ -270,15 +284,11 @@ def _observe_experts(number: int, layer: Layer, see: See, quantity: str, values:
         index = kwargs["top_k_index"] if "top_k_index" in kwargs else args[1]
         pending[:] = _routings(module, index)
 
-    def activated(_module: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+    def activated(_module: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
         z, a = args[0].detach(), output.detach()
-        routing = pending.pop(0)
-        if len(routing.tokens) != len(z):
+        if not pending or len(pending[0].tokens) != len(z):
             raise NeuroglotError("the experts ran in an order that neuroglot does not know; load them as eager.")
-        read = {"pre-activation": z, "activation": a}.get(quantity)
-        if quantity == "product":
-            read = a * _beside(z)
-        see(number, read, (a if quantity == "pre-activation" else read) if values else None, routing)
+        return do(z, a, pending.pop(0))
 
     before = layer.experts.register_forward_pre_hook(routed, with_kwargs=True)
     return [before, layer.activation.register_forward_hook(activated)]
@@ -292,24 +302,24 @@ def _routings(experts: nn.Module, index: torch.Tensor) -> list[Routing]:
         routings = []
         for expert in flat.unique().tolist():
             _, tokens = (expert == index.T).nonzero(as_tuple=True)
-            routings.append(Routing(tokens, [(expert, slice(0, len(tokens)))]))
+            routings.append(Routing(tokens, [(expert, slice(0, len(tokens)))], len(index)))
         return routings
     if how == "grouped_mm":  # one call, sorted by expert
         chosen, order = torch.sort(flat)
         which, lengths = (part.tolist() for part in chosen.unique_consecutive(return_counts=True))
         ends = torch.tensor(lengths).cumsum(0).tolist()
         spans = [(e, slice(end - n, end)) for e, end, n in zip(which, ends, lengths, strict=True)]
-        return [Routing(order // k, spans)]
+        return [Routing(order // k, spans, len(index))]
     if how == "batched_mm":  # one call, token by token
         spans = [(expert, (flat == expert).nonzero()[:, 0]) for expert in flat.unique().tolist()]
-        return [Routing(torch.arange(len(flat), device=flat.device) // k, spans)]
+        return [Routing(torch.arange(len(flat), device=flat.device) // k, spans, len(index))]
     raise NeuroglotError(
         f"the experts run as {how!r}, whose order of tokens is not known to neuroglot; load the model with "
         'experts_implementation="grouped_mm", "batched_mm" or "eager".'
     )
 
 
-def _beside(gate: torch.Tensor) -> torch.Tensor:
+def beside(gate: torch.Tensor) -> torch.Tensor:
     """The up projection's output, which a fused projection puts beside the gate's."""
     rows, width = gate.shape
     if gate.stride() != (2 * width, 1):
@@ -371,10 +381,13 @@ _Seen = tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]
 def _linears(model: PreTrainedModel, blocks: list[nn.Module]) -> list[_Seen] | None:
     """Inputs and outputs of each layer's linear modules over a few tokens; ``None`` if a token sees later ones."""
     seen: list[_Seen] = [({}, {}) for _ in blocks]
+    size = model.get_input_embeddings().weight.shape[0]
+    ids = torch.arange(1, 9)[None] % size
 
     def hook(number: int, name: str) -> Callable[..., None]:
         def keep(_module: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            if args and isinstance(output, torch.Tensor):
+            # An expert that not all tokens reach is not the layer's MLP.
+            if args and isinstance(output, torch.Tensor) and output.shape[:-1].numel() == ids.numel():
                 for kept, tensor in zip(seen[number], (args[0], output), strict=True):
                     kept[name] = tensor.detach().flatten(0, -2)
 
@@ -386,8 +399,6 @@ def _linears(model: PreTrainedModel, blocks: list[nn.Module]) -> list[_Seen] | N
         for name, module in block.named_modules()
         if _is_linear(module)
     ]
-    size = model.get_input_embeddings().weight.shape[0]
-    ids = torch.arange(1, 9)[None] % size
     try:
         with torch.inference_mode():
             changed = ids.clone()

@@ -1,0 +1,207 @@
+"""Change neurons' values while a model runs: deactivate, amplify, set; row by row where that is wanted.
+
+Changed is what enters the down projection: the activation, times the up projection where there is one.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from .errors import NeuroglotError
+from .sites import Layer, Routing, at_experts, beside, neuron_layers
+
+#: One index array per layer, as :meth:`neuroglot.NeuronTypes.neurons` returns them.
+Neurons = Sequence[np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Intervention:
+    """What is done to some neurons.
+
+    Attributes:
+        neurons: one index array per layer.
+        factor: their values are multiplied by this,
+        values: or replaced by these: one number for all, or an array ``[layers, neurons]`` of
+            which the chosen neurons' are taken.
+    """
+
+    neurons: Neurons
+    factor: float | None = None
+    values: float | np.ndarray | None = None
+
+
+def deactivate(model: PreTrainedModel, neurons: Neurons) -> contextlib.AbstractContextManager[None]:
+    """While active, the neurons' values are zero: ``with deactivate(model, types.neurons("de")): ...``.
+
+    Args:
+        model: any model whose neurons are found.
+        neurons: one index array per layer.
+
+    Raises:
+        NeuroglotError: not one array per layer, or an index that is no neuron.
+    """
+    return intervene(model, [Intervention(neurons, values=0.0)])
+
+
+def amplify(model: PreTrainedModel, neurons: Neurons, factor: float) -> contextlib.AbstractContextManager[None]:
+    """While active, the neurons' values are multiplied by ``factor``."""
+    return intervene(model, [Intervention(neurons, factor=factor)])
+
+
+def set_to(
+    model: PreTrainedModel, neurons: Neurons, values: float | np.ndarray
+) -> contextlib.AbstractContextManager[None]:
+    """While active, the neurons' values are ``values``: one number, or an array ``[layers, neurons]``.
+
+    A language's mean is ``stats.means()[..., k]`` of counts with ``quantity="product"`` and moments.
+    """
+    return intervene(model, [Intervention(neurons, values=values)])
+
+
+@contextlib.contextmanager
+def intervene(model: PreTrainedModel, interventions: Sequence[Intervention | None]) -> Iterator[None]:
+    """While active, every row of a batch has its own intervention, in one forward pass.
+
+    Interventions inside one another add up, the outer one first. Nothing is left behind, whatever
+    ends the block.
+
+    Args:
+        model: any model whose neurons are found.
+        interventions: one for each row of the batches that will run, or a single one for all rows;
+            ``None`` leaves a row as it is.
+
+    Raises:
+        NeuroglotError: not one index array per layer, an index that is no neuron, a value that is
+            not finite, or, while running, a batch of another number of rows.
+    """
+    layers = neuron_layers(model)
+    if not interventions:
+        raise NeuroglotError("there is no intervention; give one for each row, or one for all.")
+    for intervention in interventions:
+        if intervention is not None:
+            _check(intervention, layers)
+    handles = []
+    try:
+        for number, layer in enumerate(layers):
+            table = _Table(layer, number, interventions)
+            if not table.empty:
+                handles += _hooks(layer, table)
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _check(intervention: Intervention, layers: Sequence[Layer]) -> None:
+    if len(intervention.neurons) != len(layers):
+        raise NeuroglotError(
+            f"there are neurons of {len(intervention.neurons)} layers, the model has {len(layers)}; give one index "
+            "array per layer."
+        )
+    for number, (index, layer) in enumerate(zip(intervention.neurons, layers, strict=True)):
+        index = np.asarray(index)
+        if index.size and (index.ndim != 1 or not np.issubdtype(index.dtype, np.integer)):
+            raise NeuroglotError(f"the neurons of layer {number} are no list of whole numbers; give their indices.")
+        if index.size and not 0 <= index.min() <= index.max() < layer.neurons:
+            raise NeuroglotError(f"layer {number} has neurons 0 to {layer.neurons - 1}; {index.max()} is not one.")
+    if (intervention.factor is None) == (intervention.values is None):
+        raise NeuroglotError("give either a factor or values.")
+    given = intervention.factor if intervention.values is None else intervention.values
+    shape = np.shape(given)
+    if shape and (intervention.values is None or shape != (len(layers), layers[0].neurons)):
+        raise NeuroglotError(f"values of shape {shape}: give one number, or an array [layers, neurons].")
+    if not np.isfinite(given).all():
+        raise NeuroglotError("a factor or value is not finite; give finite numbers.")
+
+
+class _Table:
+    """What one layer does to each row: ``[rows, neurons]`` factors, and which values are replaced by what."""
+
+    def __init__(self, layer: Layer, number: int, interventions: Sequence[Intervention | None]) -> None:
+        shape = len(interventions), layer.neurons
+        self.rows, self.neurons = shape
+        self.factors, self.values = torch.ones(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
+        self.replaced = torch.zeros(shape, dtype=torch.bool)
+        for row, intervention in enumerate(interventions):
+            if intervention is None or not len(intervention.neurons[number]):
+                continue
+            index = torch.as_tensor(np.asarray(intervention.neurons[number], dtype=np.int64))
+            if intervention.factor is not None:
+                self.factors[row, index] = intervention.factor
+                continue
+            self.replaced[row, index] = True
+            values = intervention.values
+            self.values[row, index] = torch.as_tensor(
+                np.asarray(values[number] if np.ndim(values) else np.full(layer.neurons, values), dtype=np.float64)
+            )[index]
+        self.scales = bool((self.factors != 1).any())
+        self.replaces = bool(self.replaced.any())
+        self._there: dict[tuple[torch.device, torch.dtype], tuple[torch.Tensor, ...]] = {}
+
+    @property
+    def empty(self) -> bool:
+        return not (self.scales or self.replaces)
+
+    def on(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Factors, which are replaced, and by what, where ``like`` is and in its numbers."""
+        key = like.device, like.dtype
+        if key not in self._there:
+            kept = (self.factors.to(like), self.replaced.to(like.device), self.values.to(like))
+            self._there[key] = kept
+        return self._there[key]
+
+    def fits(self, total: int) -> None:
+        if total % self.rows:
+            raise NeuroglotError(f"{self.rows} interventions do not fit a batch of {total} tokens; give one per row.")
+
+
+def _hooks(layer: Layer, table: _Table) -> list[Any]:
+    if layer.experts is None:
+        return [layer.down.register_forward_pre_hook(_dense(table))]
+    return at_experts(layer, _mixed(layer, table))
+
+
+def _dense(table: _Table) -> Any:
+    def hook(_module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        value = args[0]
+        if value.ndim > 2 and table.rows > 1 and value.shape[0] != table.rows:
+            raise NeuroglotError(
+                f"the batch has {value.shape[0]} rows and there are {table.rows} interventions; give one per row."
+            )
+        table.fits(value.shape[:-1].numel())
+        factors, replaced, values = (part[:, None] for part in table.on(value))
+        by_row = value.reshape(table.rows, -1, table.neurons)
+        if table.scales:
+            by_row = by_row * factors
+        if table.replaces:
+            by_row = torch.where(replaced, values, by_row)
+        return by_row.reshape(value.shape), *args[1:]
+
+    return hook
+
+
+def _mixed(layer: Layer, table: _Table) -> Any:
+    """Experts multiply the activation by the up projection: that is made one where a value is replaced."""
+
+    def change(z: torch.Tensor, activation: torch.Tensor, routing: Routing) -> torch.Tensor:
+        table.fits(routing.total)
+        rows, up, changed = routing.tokens // (routing.total // table.rows), beside(z), activation.clone()
+        factors, replaced, values = table.on(activation)
+        for expert, own in routing.spans:
+            columns = slice(expert * layer.width, (expert + 1) * layer.width)
+            of = rows[own]
+            if table.scales:
+                changed[own] = changed[own] * factors[of, columns]
+            if table.replaces:
+                where = replaced[of, columns]
+                changed[own] = torch.where(where, values[of, columns], changed[own])
+                up[own] = torch.where(where, 1.0, up[own])
+        return changed
+
+    return change

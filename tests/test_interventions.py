@@ -1,0 +1,203 @@
+"""Interventions against weights changed by hand, row by row against one at a time, and nothing left behind."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from neuroglot import NeuroglotError, amplify, deactivate, intervene, set_to
+from neuroglot.interventions import Intervention
+from neuroglot.sites import SITES, neuron_layers
+
+from .conftest import tiny_model
+
+NONE = [np.array([], dtype=int)] * 3
+SOME = [np.array([0, 5, 17]), np.array([], dtype=int), np.array([2, 3, 30, 47])]
+OTHER = [np.array([1]), np.array([5, 6, 7]), np.array([], dtype=int)]
+
+
+def logits(model, rows=2, length=7, seed=1):
+    ids = torch.randint(1, 256, (rows, length), generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        return model(ids).logits
+
+
+def by_hand(model, neurons, factor):
+    """A copy whose down projections have the neurons' weights multiplied: what a neuron gives on is changed alike."""
+    changed = copy.deepcopy(model)
+    site = SITES[model.config.model_type]
+    with torch.no_grad():
+        for layer, index in zip(neuron_layers(changed), neurons, strict=True):
+            for neuron in index:
+                if layer.experts is not None:
+                    layer.experts.down_proj[neuron // layer.width, :, neuron % layer.width] *= factor
+                elif site.transposed:
+                    layer.down.weight[neuron] *= factor
+                else:
+                    layer.down.weight[:, neuron] *= factor
+    return changed
+
+
+def close(one, other):
+    exact = one.dtype == torch.float64
+    torch.testing.assert_close(one, other, rtol=1e-9 if exact else 1e-4, atol=1e-12 if exact else 1e-5)
+
+
+def hookless(model):
+    return not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_nothing_changes_no_bit(any_model):
+    plain = logits(any_model)
+    for context in (deactivate(any_model, NONE), amplify(any_model, NONE, 3.0), set_to(any_model, NONE, 1.0)):
+        with context:
+            assert torch.equal(logits(any_model), plain)
+    with amplify(any_model, SOME, 1.0):
+        assert torch.equal(logits(any_model), plain)
+    with intervene(any_model, [None, Intervention(SOME, values=0.0)]):
+        mixed = logits(any_model)
+    assert torch.equal(mixed[0], plain[0]) and not torch.equal(mixed[1], plain[1])
+    assert hookless(any_model) and torch.equal(logits(any_model), plain)
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, 2.5])
+def test_factors_are_those_of_the_weights_behind(any_model, factor):
+    with deactivate(any_model, SOME) if factor == 0 else amplify(any_model, SOME, factor):
+        found = logits(any_model)
+    close(found, logits(by_hand(any_model, SOME, factor)))
+    assert not torch.allclose(found, logits(any_model))
+
+
+def test_everything_in_a_layer_is_the_down_projection_of_zeros(any_model):
+    width = neuron_layers(any_model)[0].neurons
+    with deactivate(any_model, [NONE[0], np.arange(width), NONE[0]]):
+        found = logits(any_model)
+    emptied = copy.deepcopy(any_model)
+    layer = neuron_layers(emptied)[1]
+    with torch.no_grad():
+        (layer.down.weight if layer.experts is None else layer.experts.down_proj).zero_()
+    assert torch.equal(found, logits(emptied))
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "phi3", "bloom", "mixtral", "olmoe"])
+def test_values_are_set(family):
+    """What the down projection adds for a constant: its weights times the constant."""
+    model = tiny_model(family)
+    values = np.random.default_rng(0).normal(size=(3, neuron_layers(model)[0].neurons))
+    with set_to(model, SOME, values):
+        found = logits(model)
+    slow = by_hand(model, SOME, 0.0)
+    for layer, original, index, row in zip(neuron_layers(slow), neuron_layers(model), SOME, values, strict=True):
+        if not len(index):
+            continue
+        if layer.experts is None:
+            weight = original.down.weight.T if not SITES[family].transposed else original.down.weight
+            added = sum(row[j] * weight[j].detach() for j in index)
+            layer.down.register_forward_hook(lambda _m, _a, output, added=added: output + added)
+        else:
+            layer.experts.register_forward_hook(_added(original, index, row))
+    close(found, logits(slow))
+
+
+def _added(layer, index, row):
+    """Each token gets, from every expert that saw it, the expert's weights times the constants times its routing."""
+
+    def hook(_module, args, output):
+        _, chosen, weights = args
+        extra = torch.zeros_like(output)
+        for token in range(len(output)):
+            for expert, share in zip(chosen[token].tolist(), weights[token], strict=True):
+                for j in index:
+                    if j // layer.width == expert:
+                        extra[token] += share.double() * row[j] * layer.experts.down_proj[expert, :, j % layer.width]
+        return output + extra
+
+    return hook
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "phi3", "mpt", "mixtral", "qwen3_moe"])
+def test_every_row_has_its_own(family):
+    model = tiny_model(family)
+    values = np.random.default_rng(0).normal(size=(3, neuron_layers(model)[0].neurons))
+    rows = [Intervention(SOME, values=0.0), None, Intervention(OTHER, factor=3.0), Intervention(OTHER, values=values)]
+    ids = torch.randint(1, 256, (1, 9), generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        with intervene(model, rows):
+            together = model(ids.repeat(4, 1)).logits
+        for number, row in enumerate(rows):
+            with intervene(model, [row]):
+                close(together[number : number + 1], model(ids).logits)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3_text", "gpt2", "mixtral"])
+def test_generation_with_a_cache(family):
+    model = tiny_model(family)
+    ids = torch.randint(1, 256, (2, 6), generator=torch.Generator().manual_seed(5))
+    options = {"max_new_tokens": 12, "do_sample": False, "eos_token_id": None, "attention_mask": torch.ones_like(ids)}
+    plain = model.generate(ids, **options)
+    with amplify(model, SOME, -4.0):
+        found = model.generate(ids, **options)
+    assert torch.equal(found, by_hand(model, SOME, -4.0).generate(ids, **options))
+    with intervene(model, [None, Intervention(SOME, factor=-4.0)]):
+        mixed = model.generate(ids, **options)
+    assert torch.equal(mixed[0], plain[0]) and torch.equal(mixed[1], found[1])
+
+
+@pytest.mark.parametrize("family", ["llama", "olmoe"])
+def test_one_inside_another(family):
+    model = tiny_model(family)
+    with amplify(model, SOME, 2.0), amplify(model, SOME, 3.0):
+        nested = logits(model)
+    close(nested, logits(by_hand(model, SOME, 6.0)))
+    with deactivate(model, SOME), amplify(model, OTHER, 2.0):
+        both = logits(model)
+    close(both, logits(by_hand(by_hand(model, SOME, 0.0), OTHER, 2.0)))
+    with set_to(model, SOME, 0.7), amplify(model, SOME, 2.0):
+        doubled = logits(model)
+    with set_to(model, SOME, 1.4):
+        close(doubled, logits(model))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, NeuroglotError])
+@pytest.mark.parametrize("family", ["llama", "mixtral"])
+def test_nothing_is_left_after_an_error(family, error):
+    model = tiny_model(family)
+    plain = logits(model)
+    with pytest.raises(error), deactivate(model, SOME):
+        raise error("stop")
+    assert hookless(model) and torch.equal(logits(model), plain)
+    with pytest.raises(IndexError), deactivate(model, SOME):
+        model(torch.tensor([[9999]]))
+    assert hookless(model) and torch.equal(logits(model), plain)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"neurons": SOME[:2]}, "neurons of 2 layers, the model has 3"),
+        ({"neurons": [np.array([48]), *NONE[:2]]}, "neurons 0 to 47; 48 is not one"),
+        ({"neurons": [np.array([-1]), *NONE[:2]]}, "is not one"),
+        ({"neurons": [np.array([0.5]), *NONE[:2]]}, "no list of whole numbers"),
+        ({"neurons": [np.ones(48, dtype=bool), *NONE[:2]]}, "no list of whole numbers"),
+        ({"factor": float("nan"), "values": None}, "not finite"),
+        ({"factor": 1.0}, "either a factor or values"),
+        ({"values": np.zeros(48)}, "values of shape"),
+    ],
+)
+def test_bad_input(llama, arguments, message):
+    intervention = Intervention(**({"neurons": SOME, "values": 0.0} | arguments))
+    with pytest.raises(NeuroglotError, match=message), intervene(llama, [intervention]):
+        pass
+    assert hookless(llama)
+
+
+def test_rows_that_do_not_fit_the_batch(llama):
+    with (
+        pytest.raises(NeuroglotError, match="2 rows and there are 3"),
+        intervene(llama, [None, None, Intervention(SOME, values=0.0)]),
+    ):
+        logits(llama)
+    with pytest.raises(NeuroglotError, match="there is no intervention"), intervene(llama, []):
+        pass
+    assert hookless(llama)
