@@ -30,7 +30,7 @@ def padded(collection: Collection):
     k = len(collection.languages)
     for unit in collection.units:
         for batch in unit.batches:
-            inputs = batch.tensors(collection.pad, k)
+            inputs = batch.tensors(k)
             mask = torch.zeros_like(inputs.ids)
             for row, text in enumerate(batch.texts):
                 mask[row, : len(text.ids)] = 1

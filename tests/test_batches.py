@@ -96,6 +96,23 @@ def test_special_and_unknown_tokens():
     assert counted(tokenizer, "a", "bzc") == ["b", "<unk>", "c"]  # an unknown token stands for text
 
 
+def test_added_special_tokens_and_an_unknown_token_that_pads():
+    tokenizer = byte_tokenizer()
+    tokenizer.add_tokens([AddedToken("<end>", special=True), AddedToken("<word>", special=False)])
+    assert counted(tokenizer, "a", "b<end>c<word>") == ["b", "c", "<word>"]
+    base, special = word_tokenizer()
+    assert counted(fast(base, special | {"pad_token": "<unk>"}), "a", "bzc") == ["b", "<unk>", "c"]
+
+
+def test_a_padding_token_outside_the_embeddings(llama, texts):
+    tokenizer = byte_tokenizer()
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    tokenizer.pad_token_id = 5000
+    corpus = load_corpus(f"text:{texts}")
+    usual = collect(llama, byte_tokenizer(), corpus, progress=False)
+    assert (collect(llama, tokenizer, corpus, progress=False).counts == usual.counts).all()
+
+
 @pytest.mark.parametrize("special", [{}, {"pad_token": "</s>"}, {"padding_side": "left", "pad_token": "<s>"}])
 def test_padding_is_ours_whatever_the_tokenizer_says(llama, texts, special):
     corpus = load_corpus(f"text:{texts}")
@@ -135,7 +152,7 @@ def test_every_counted_token_is_in_one_batch_of_its_shard(drawn, batch_tokens, s
         for batch in unit.batches:
             assert len(batch.texts) == 1 or batch.size <= batch_tokens
             assert all(text.shard in unit.shards for text in batch.texts)
-            inputs = batch.tensors(0, 3, unit.shards[0] * 3)
+            inputs = batch.tensors(3, unit.shards[0] * 3)
             assert inputs.weights.sum() == batch.counted and inputs.groups.min() >= 0
             ran += batch.texts
     assert sorted(map(id, ran)) == sorted(map(id, texts))

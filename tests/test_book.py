@@ -1,6 +1,7 @@
 """Chapters run by papermill on a tiny model, nbval over the sources, and the offline assets."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -118,6 +119,18 @@ def test_changed_text_is_counted_again(project, ran):
     book.run_chapters(PARAMETERS, root=project, run="tiny")
 
 
+def test_a_changed_model_is_counted_again(project, ran, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_text("1")
+    before = book._file_stamps(tmp_path / "model")
+    (tmp_path / "model" / "weights").write_text("22")
+    assert book._file_stamps(tmp_path / "model") != before and book._file_stamps(tmp_path / "none") == {}
+    key = book._key(project, book.CHAPTERS[0], project / "notebooks/01-activations.ipynb", {"model": "model"})
+    os.utime(project / "model" / "config.json")
+    assert book._key(project, book.CHAPTERS[0], project / "notebooks/01-activations.ipynb", {"model": "model"}) != key
+    book.run_chapters(PARAMETERS, root=project, run="tiny")
+
+
 def test_every_file_of_the_package_decides_whether_a_chapter_is_up_to_date():
     package = Path(book.__file__).parent
     kept = book._file_hashes(package, ("*.py", "*.toml"))
@@ -153,8 +166,10 @@ def test_several_models_are_set_side_by_side(project, ran, capsys):
         f"{beside} 03-layers",
         "09-models",
     }
-    with pytest.raises(NeuroglotError, match="the model model is asked for twice"):
-        book.run_models([lead, lead], root=project)
+    with pytest.raises(NeuroglotError, match="the model other is asked for twice"):
+        book.run_models([lead, pair[1], pair[1]], root=project)
+    with pytest.raises(NeuroglotError, match="types names one file, and there are 2 runs"):
+        book.run_models([one | {"types": "t.safetensors"} for one in pair], root=project)
     book.run_chapters(PARAMETERS, root=project, run="tiny")
 
 

@@ -29,13 +29,13 @@ def counted(model_folder, texts, tmp_path):
 
 def test_collect_then_classify(model_folder, texts, tmp_path, capsys):
     path = tmp_path / "counts.safetensors"
-    code, out, _ = run(capsys, "collect", "--model", model_folder, "--corpus", f"text:{texts}", "--out", path)
+    code, out, err = run(capsys, "collect", "--model", model_folder, "--corpus", f"text:{texts}", "--out", path)
     assert code == 0
     stats = ActivationStats.load(path)
     said = f"tokens to count: {stats.tokens.sum():,} (" + ", ".join(
         f"{c} {n:,}" for c, n in zip(stats.languages, stats.tokens, strict=True)
     )
-    assert said in out and "purity" in out and "about" in out and f"wrote {path}" in out
+    assert said in out and "purity" in out and "about" in err and f"wrote {path}" in out
     assert stats.languages == ("de", "en", "ru") and stats.provenance["model"] == str(model_folder)
     settings = ["--top-rate", "0.2", "--quantile", "0.8", "--lam", "0.1"]
     code, out, _ = run(capsys, "classify", path, *settings, "--out", tmp_path / "types.safetensors")
@@ -137,6 +137,11 @@ def test_a_prompt_longer_than_the_context(model_folder, tmp_path, capsys):
         (["--corpus", "text:{tmp}/blank"], "there is no text in a"),
         (["--shards", "0"], "shards=0"),
         (["--dtype", "int3"], "dtype 'int3' is unknown"),
+        (["--model-option", "dtype", "float16"], "the option 'dtype' has a flag of its own"),
+        (["--model-option", "device_mop", "cpu"], "could not be loaded"),
+        (["-o", "languages", "en"], "the option 'languages' has a flag of its own"),
+        (["--count", "sign"], "quantity 'sign' is unknown"),
+        (["--above", "nan"], "above=nan"),
     ],
 )
 def test_bad_input_to_collect(arguments, message, model_folder, texts, tmp_path, capsys):

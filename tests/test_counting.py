@@ -167,7 +167,7 @@ def test_a_shared_prefix_holds_nothing_counted(llama, tokenizer):
     for unit in prepared.units:
         for batch in unit.batches:
             assert batch.shared % 8 == 0 and not any(any(text.counted[: batch.shared]) for text in batch.texts)
-            assert batch.counted == int(batch.tensors(0, 2).weights.sum())
+            assert batch.counted == int(batch.tensors(2).weights.sum())
 
 
 def test_texts_that_only_begin_alike_by_chance_are_run_apart(llama, tokenizer):
@@ -336,8 +336,8 @@ def test_moments_and_levels_of_every_quantity(family, quantity, tokenizer):
         assert np.array_equal(stats.seen[..., k], seen)
         values = np.nan_to_num(own[code])
         # each batch's sum is rounded to 2**-16 once
-        assert np.allclose(stats.means()[..., k] * seen, values.sum(0), rtol=0, atol=20 / module.SCALE)
-        assert np.allclose(stats.second_moments()[..., k] * seen, (values**2).sum(0), rtol=0, atol=20 / module.SCALE)
+        assert np.allclose(stats.means()[..., k] * seen, values.sum(0), rtol=1e-12, atol=1e-15)
+        assert np.allclose(stats.second_moments()[..., k] * seen, (values**2).sum(0), rtol=1e-12, atol=1e-15)
     assert stats.provenance["settings"]["quantity"] == quantity and stats.provenance["settings"]["above"] == 0.02
 
 
@@ -415,6 +415,76 @@ def test_rounding_may_only_flip_what_is_next_to_zero(tokenizer, texts):
     z = values_of(model, tokenizer, corpus, "pre-activation")
     near = np.stack([(np.abs(z[code]) < 1e-5).sum(0) for code in corpus.languages], axis=-1)
     assert (np.abs(one - other) <= near).all()
+
+
+def test_a_level_is_compared_as_it_was_given(tokenizer, texts):
+    """bfloat16 has 0.0500488 next to 0.05; that is above it."""
+    model = tiny_model("llama").to(torch.bfloat16)
+    ids = torch.randint(1, 256, (1, 64), generator=torch.Generator().manual_seed(0))
+    read = []
+    with torch.no_grad(), module.observed(module.neuron_layers(model), lambda layer, z, *_: read.append(z.double())):
+        model.model(ids)
+    expected = torch.stack([(z > 0.05).sum(0) for z in read])
+    rounded = torch.stack([(z > torch.tensor(0.05).bfloat16().double()).sum(0) for z in read])
+    assert torch.equal(count_activations(model, ids, torch.ones_like(ids), above=0.05), expected)
+    assert not torch.equal(expected, rounded)
+
+
+def test_counts_are_exact_whatever_the_surroundings(llama, tokenizer):
+    text = "abcdefgh" * 31
+    corpus = Corpus("long", ("en", "fr"), (Example("1", "en", "", text), Example("2", "fr", "", text[::-1])))
+    usual = collect(llama, tokenizer, corpus, progress=False)
+    assert (usual.counts % 2 == 1).any()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        other = collect(llama, tokenizer, corpus, progress=False)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert np.array_equal(other.counts, usual.counts)
+    counter = module.Counter(module.neuron_layers(llama))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        z = torch.ones(301, 48)
+        counter.count(torch.ones(1, 301))
+        counter._see(0, z, None, None)
+    assert (counter.take().counts[0] == 301).all()
+
+
+def test_moments_of_neurons_that_are_almost_silent(llama, tokenizer, texts):
+    with torch.no_grad():
+        for layer in llama.model.layers:
+            layer.mlp.gate_proj.weight.mul_(1e-4)
+    stats = collect(llama, tokenizer, load_corpus(f"text:{texts}"), moments=True, progress=False)
+    variance = stats.second_moments() - stats.means() ** 2
+    assert (stats.second_moments() > 0).all() and (stats.second_moments() < 1e-6).all()
+    assert (variance > 0).all()
+
+
+def test_a_pass_ends_at_the_last_neurons(llama, tokenizer, texts):
+    llama.model.layers[2].mlp.down_proj.register_forward_hook(lambda *_: pytest.fail("ran on"))
+    llama.model.norm.register_forward_hook(lambda *_: pytest.fail("ran on"))
+    collect(llama, tokenizer, load_corpus(f"text:{texts}"), progress=False)
+
+
+@pytest.mark.parametrize("family", ["llama", "mixtral"])
+@pytest.mark.parametrize("quantity", ["pre-activation", "product"])
+def test_states_that_are_not_finite_are_refused_for_every_quantity(family, quantity, tokenizer, texts):
+    model = tiny_model(family)
+    with torch.no_grad():
+        model.model.layers[1].self_attn.o_proj.weight.fill_(float("inf"))
+    with pytest.raises(NeuroglotError, match="not finite"):
+        collect(model, tokenizer, load_corpus(f"text:{texts}"), quantity=quantity, progress=False)
+
+
+def test_counts_of_other_versions_are_not_overwritten_unasked(llama, tokenizer, texts, tmp_path, monkeypatch):
+    path, corpus = tmp_path / "s.safetensors", load_corpus(f"text:{texts}")
+    collect(llama, tokenizer, corpus, path, progress=False)
+    before = path.read_bytes()
+    monkeypatch.setattr(module, "__version__", "99")
+    with pytest.raises(NeuroglotError, match=r"holds other counts \(versions differ\)"):
+        collect(llama, tokenizer, corpus, path, progress=False)
+    assert path.read_bytes() == before
+    collect(llama, tokenizer, corpus, path, overwrite=True, progress=False)
+    assert ActivationStats.load(path).provenance["versions"]["neuroglot"] == "99"
 
 
 def test_weights_offloaded_to_disk_count_the_same(model_folder, texts, tmp_path):

@@ -119,9 +119,11 @@ def test_a_process_that_dies_fails_the_run_and_the_next_one_goes_on(place, alone
     assert (place / out).read_bytes() == alone and not parts.exists()
 
 
-def test_bad_input_is_said_once_by_the_first(place):
-    done = launch(place, "bad.safetensors", *torchrun(2, "-m", "neuroglot"), more=["--count", "sign"])
-    assert done.returncode != 0 and "neuroglot: quantity 'sign' is unknown" in done.stderr
+def test_what_only_the_first_process_finds_ends_them_all(place, alone):
+    done = launch(place, "alone.safetensors", *torchrun(2, "-m", "neuroglot"), more=["--above", "0.5"])
+    assert done.returncode != 0 and (place / "alone.safetensors").read_bytes() == alone
+    for said in ("neuroglot: alone.safetensors holds other counts (settings differ)", "neuroglot (process 1): alone"):
+        assert said in done.stderr
 
 
 def test_one_process_alone(monkeypatch):

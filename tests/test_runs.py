@@ -69,6 +69,11 @@ def test_runs_of_one_model_are_called_by_their_folders(tmp_path, two):
     finished(tmp_path / "three", 5, 3, model="a")
     found = runs.load_runs([tmp_path / "one", tmp_path / "three"])
     assert [run.name for run in found] == ["one", "three"]
+    finished(tmp_path / "other" / "one", 5, 4, model="a")
+    found = runs.load_runs([tmp_path / "one", tmp_path / "other" / "one"])
+    assert [run.name for run in found] == [str(tmp_path / "one"), str(tmp_path / "other" / "one")]
+    with pytest.raises(NeuroglotError, match="named twice"):
+        runs.load_runs([tmp_path / "one", tmp_path / "one"])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """Where the neurons sit: every family against formulas, families found by structure, and refusals."""
 
+import copy
+
 import pytest
 import torch
+from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from neuroglot import NeuroglotError, count_activations, sites
@@ -194,6 +197,57 @@ def test_bidirectional_attention_is_refused():
     model.config.use_bidirectional_attention = True
     with pytest.raises(NeuroglotError, match="both sides"):
         neuron_layers(model)
+
+
+def test_a_configuration_that_is_not_causal_is_refused():
+    model = tiny_model("llama")
+    model.config.is_causal = False
+    with pytest.raises(NeuroglotError, match="both sides"):
+        neuron_layers(model)
+
+
+class Looped(nn.Module):
+    """Runs a layer's MLP twice, as models that share layers do."""
+
+    def __init__(self, mlp):
+        super().__init__()
+        self.gate_proj, self.up_proj, self.down_proj, self.act_fn = (
+            mlp.gate_proj,
+            mlp.up_proj,
+            mlp.down_proj,
+            mlp.act_fn,
+        )
+
+    def forward(self, x):
+        for _ in range(2):
+            x = x + self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x))
+        return x
+
+
+class Mixed(nn.Module):
+    """A shared MLP, and experts of which every token sees one by its place."""
+
+    def __init__(self, mlp):
+        super().__init__()
+        self.shared = mlp
+        self.experts = nn.ModuleList([copy.deepcopy(mlp) for _ in range(4)])
+
+    def forward(self, x):
+        out = self.shared(x)
+        for token in range(x.shape[1]):
+            out[:, token] += self.experts[token % 2](x[:, token])
+        return out
+
+
+@pytest.mark.parametrize("mlp", [Looped, Mixed])
+def test_structure_that_proves_nothing_is_refused(mlp):
+    model = tiny_model("llama")
+    model.config.model_type = "martian"
+    assert neuron_site(model) == Site()
+    for layer in model.model.layers:
+        layer.mlp = mlp(layer.mlp)
+    with pytest.raises(NeuroglotError, match="'martian' is not known"):
+        neuron_site(model)
 
 
 def test_an_activation_that_does_not_keep_the_sign():

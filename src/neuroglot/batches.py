@@ -61,13 +61,13 @@ class Batch:
         """Tokens that count."""
         return sum(sum(text.counted) for text in self.texts)
 
-    def tensors(self, pad: int, languages: int, first: int = 0) -> Inputs:
+    def tensors(self, languages: int, first: int = 0) -> Inputs:
         """For :meth:`neuroglot.counting.Counter.forward`; a group is ``shard * languages + language - first``."""
         of_text = [text.shard * languages + text.language - first for text in self.texts]
         groups = sorted(set(of_text))
         start, width = self.shared, max(len(text.ids) for text in self.texts) - self.shared
-        ids = torch.full((len(self.texts), width), pad)
-        weights = torch.zeros(len(groups), *ids.shape)
+        ids = torch.zeros(len(self.texts), width, dtype=torch.long)  # padding is neither seen nor counted
+        weights = torch.zeros(len(groups), *ids.shape, dtype=torch.float32)
         for row, text in enumerate(self.texts):
             ids[row, : len(text.ids) - start] = torch.tensor(text.ids[start:])
             kept = torch.tensor(text.counted[start:], dtype=torch.float)
@@ -104,9 +104,10 @@ def _tokenize(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> list[tuple[
         return_offsets_mapping=prompts,
         verbose=False,
     )
-    # An unknown token stands for text, so it counts.
-    special = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
-    special |= set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    special = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, *tokenizer.all_special_ids}
+    special |= {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    if tokenizer.unk_token_id not in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        special.discard(tokenizer.unk_token_id)  # an unknown token stands for text, so it counts
     result = []
     for i, example in enumerate(corpus.examples):
         ids = encoded["input_ids"][i]

@@ -101,8 +101,10 @@ def run_models(
     lead, *others = runs
     seconds: dict[str, float] = {}
     names = [run or run_name(lead), *map(run_name, others)]
-    if len(set(names)) < len(names):
-        raise NeuroglotError(f"the model {lead['model']} is asked for twice; name different ones.")
+    if twice := [one["model"] for one, name in zip(runs, names, strict=True) if names.count(name) > 1]:
+        raise NeuroglotError(f"the model {twice[0]} is asked for twice; name different ones.")
+    if others and (named := [name for name in ARTIFACTS if name in lead]):
+        raise NeuroglotError(f"{named[0]} names one file, and there are {len(runs)} runs; leave it out.")
     for name, other in zip(names[1:], others, strict=True):
         taken = run_chapters({"accuracy_questions": 0} | other, root=root, run=name, force=force, chapters=BESIDE)
         seconds |= {f"{name} {chapter}": time_ for chapter, time_ in taken.items()}
@@ -205,8 +207,17 @@ def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, An
     # The text of a corpus that is files may change under its name.
     place = root / str(parameters.get("corpus", "")).partition(":")[2]
     text = _file_hashes(place, ("*",)) if place != root else {}
-    everything = [sha256_file(source), dict(parameters), code, text, inputs, versions]
+    # So may a local model's; its files are too large to be read for this.
+    model = root / str(parameters.get("model", ""))
+    weights = _file_stamps(model) if model != root else {}
+    everything = [sha256_file(source), dict(parameters), code, text, weights, inputs, versions]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def _file_stamps(place: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of change of a file, or of those in a folder; of nothing where nothing is."""
+    files = [place] if place.is_file() else sorted(path for path in place.glob("*") if path.is_file())
+    return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
 def _input_hashes(root: Path, named: str | Sequence[str]) -> dict[str, str]:

@@ -152,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
 def _text(arguments: argparse.Namespace) -> "Corpus":
     from .readers import load_corpus
 
-    options = {name: _literal(value) for name, value in arguments.corpus_option}
+    options = _options(arguments.corpus_option, ("spec", "languages"), "--corpus and --languages")
     corpus = load_corpus(arguments.corpus, arguments.languages, **options)
     _say(f"text: {corpus.name}, {len(corpus.examples):,} examples in {', '.join(corpus.languages)}")
     return corpus
@@ -177,8 +177,20 @@ def _model(arguments: argparse.Namespace) -> "tuple[PreTrainedModel, PreTrainedT
         dtype=arguments.dtype or "auto",
         device_map=arguments.device_map or device,
         trust_remote_code=arguments.trust_remote_code,
-        **{name: _literal(value) for name, value in arguments.model_option},
+        **_model_options(arguments),
     )
+
+
+def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    own = ("name", "revision", "dtype", "device_map", "trust_remote_code")
+    return _options(arguments.model_option, own, "--model, --revision, --dtype, --device-map and --trust-remote-code")
+
+
+def _options(given: Sequence[Sequence[str]], own: Sequence[str], flags: str) -> dict[str, Any]:
+    """Pairs of name and value; those that have a flag of their own are refused."""
+    if taken := [name for name, _ in given if name in own]:
+        raise NeuroglotError(f"the option {taken[0]!r} has a flag of its own; use {flags}.")
+    return {name: _literal(value) for name, value in given}
 
 
 def _sample(arguments: argparse.Namespace) -> None:
@@ -271,7 +283,7 @@ def _book(arguments: argparse.Namespace) -> None:
     if arguments.corpus_option:
         parameters["corpus_options"] = {name: _literal(value) for name, value in arguments.corpus_option}
     if arguments.model_option:
-        parameters["model_options"] = {name: _literal(value) for name, value in arguments.model_option}
+        parameters["model_options"] = _model_options(arguments)
     if arguments.trust_remote_code:
         parameters["trust_remote_code"] = True
     parameters |= {name: _literal(value) for name, value in arguments.parameter}

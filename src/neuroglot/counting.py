@@ -26,7 +26,7 @@ from .corpora import Corpus
 from .errors import NeuroglotError
 from .models import config_hash, context_length, input_device, model_source, weights_hash
 from .processes import joined
-from .sites import QUANTITIES, Layer, Routing, keeps_sign, neuron_layers, neuron_site, observed
+from .sites import QUANTITIES, SITES, Layer, Routing, keeps_sign, neuron_layers, neuron_site, observed
 
 # --- one batch ---------------------------------------------------------------------------------
 
@@ -36,8 +36,8 @@ class Totals:
     """What a :class:`Counter` has counted, on the CPU.
 
     ``counts`` int64 ``[layers, groups, neurons]``; ``routed`` int64 ``[layers, groups, experts]``;
-    ``moments`` int64 ``[2, layers, groups, neurons]``, sums of values and of squares in units of
-    ``1 / SCALE``; the last two ``None`` where there are no experts, or no moments wanted.
+    ``moments`` int64 ``[4, layers, groups, neurons]``: sums of values in units of :data:`UNITS`, then
+    of squares; the last two ``None`` where there are no experts, or no moments wanted.
     """
 
     counts: torch.Tensor
@@ -45,8 +45,8 @@ class Totals:
     moments: torch.Tensor | None = None
 
 
-#: Moments are summed as whole multiples of 1 / SCALE, so that any order of batches gives the same.
-SCALE = 2**16
+#: Moments are summed in two whole numbers, of these units, so that any order of batches gives the same.
+UNITS = (2.0**-16, 2.0**-60)
 
 
 class _Done(Exception):  # noqa: N818 - no error: what is left of a pass counts nothing
@@ -104,16 +104,21 @@ class Counter:
 
     def _see(self, number: int, counted: torch.Tensor, value: torch.Tensor | None, routing: Routing | None) -> None:
         self._seen.add(number)
-        if self.weights is None:
-            return
+        if self.weights is not None:
+            with torch.autocast(counted.device.type, enabled=False):  # sums are exact in float32
+                self._add(number, counted, value, routing)
+
+    def _add(self, number: int, counted: torch.Tensor, value: torch.Tensor | None, routing: Routing | None) -> None:
         device = counted.device
+        if self.above:  # compared as it was given, not as the model's numbers round it
+            counted = counted.double()
         if device not in self._there:
             self._there[device] = self.weights.to(device), self.groups.to(device)
         weights, groups = self._there[device]
         if self._counts[number] is None:
             self._allocate(number, device)
         if device not in self._active or self._active[device].shape != counted.shape:
-            self._active[device] = torch.empty(counted.shape, device=device)
+            self._active[device] = torch.empty(counted.shape, dtype=torch.float32, device=device)
         active = torch.gt(counted, self.above, out=self._active[device])
         if routing is None:
             self._counts[number].index_add_(0, groups, (weights @ active).to(torch.int64))
@@ -138,17 +143,20 @@ class Counter:
         if layer.experts is not None:
             self._routed[number] = torch.zeros(self.n_groups, layer.n_experts, **whole)
         if self.moments:
-            self._moments[number] = torch.zeros(2, self.n_groups, layer.neurons, **whole)
+            self._moments[number] = torch.zeros(4, self.n_groups, layer.neurons, **whole)
 
     def _add_moments(
         self, number: int, columns: slice, weights: torch.Tensor, groups: torch.Tensor, value: torch.Tensor
     ) -> None:
         precise = value if value.dtype == torch.float64 else value.float()
-        weights = weights.to(precise.dtype)
+        weights, (large, small) = weights.to(precise.dtype), UNITS
         for kind, powers in enumerate((precise, precise.square())):
             sums = (weights @ powers).double()
-            self._bound[number] = self._bound[number] + sums.abs().max()
-            self._moments[number][kind][:, columns].index_add_(0, groups, (sums * SCALE).round().to(torch.int64))
+            self._bound[number] = self._bound[number] + sums.abs().max() * len(weights)
+            whole = (sums / large).floor()
+            rest = ((sums / large - whole) * (large / small)).round()
+            for limb, part in enumerate((whole, rest)):
+                self._moments[number][2 * kind + limb][:, columns].index_add_(0, groups, part.to(torch.int64))
 
     def take(self) -> Totals:
         """The counts so far; starts again at zero.
@@ -156,7 +164,8 @@ class Counter:
         Raises:
             NeuroglotError: values so large, or not finite, that their sums are not exact.
         """
-        if self.moments and not all(float(bound) < 2**62 / SCALE for bound in self._bound):
+        # Room is left for the sum over a hundred processes.
+        if self.moments and not all(float(bound) < 2**56 * UNITS[0] for bound in self._bound):
             raise NeuroglotError("the neurons' values are too large to be summed, or not finite; leave out moments.")
         for number, counts in enumerate(self._counts):
             if counts is None:  # no batch came
@@ -284,6 +293,8 @@ class Collection:
             if number is not None and (not isinstance(number, int) or number < 1):
                 raise NeuroglotError(f"{name}={number!r}: give a whole number from 1 on.")
         site = neuron_site(model)
+        # A family outside the table is proven for plain passes, not for those that go on from kept keys and values.
+        share_prefixes = share_prefixes and model.config.model_type in SITES
         self.model, self.layers = model, neuron_layers(model, site)
         _checked(self.layers, quantity, above)
         self.rule = {"quantity": quantity, "above": float(above), "moments": moments}
@@ -291,7 +302,6 @@ class Collection:
         longest = min((n for n in (context, max_tokens) if n is not None), default=None)
         self.processes = joined()
         self.languages = corpus.languages
-        self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         self.texts, self.split = texts_of(tokenizer, corpus, shards, longest)
         self.n_shards = max((text.shard for text in self.texts), default=-1) + 1
         self.tokens = np.zeros((self.n_shards, len(self.languages)), dtype=np.int64)
@@ -340,7 +350,8 @@ class Collection:
         batch = batches[len(batches) // 2]
         for _ in range(2):
             start = time.perf_counter()
-            self._count(Unit(range(self.n_shards), [batch]))
+            shards = [text.shard for text in batch.texts]
+            self._count(Unit(range(min(shards), max(shards) + 1), [batch]))
             seconds = time.perf_counter() - start
         return seconds * sum(b.size for b in batches) / batch.size / self.processes.number
 
@@ -350,10 +361,12 @@ class Collection:
         config = self.model.config.get_text_config()
         layer, item = self.layers[0], self.model.dtype.itemsize
         # Of one layer: hidden states and attention's, the MLP's gate, up and product, and the mask as float32.
-        batch = size * (8 * config.hidden_size * item + layer.width * (3 * item + 4))
+        rows = size * (getattr(config, "num_experts_per_tok", 1) if layer.experts is not None else 1)
+        batch = 8 * size * config.hidden_size * item + rows * layer.width * (3 * item + 4)
         cells = len(self.layers) * layer.neurons * len(self.languages)
         most = max(len(unit.shards) for unit in self.units)
-        counts = cells * (8 * most * (3 if self.rule["moments"] else 1) + self._smallest().itemsize * self.n_shards)
+        # While a part is counted, and twice the result, as it is put together.
+        counts = cells * (8 * most * (5 if self.rule["moments"] else 1) + 2 * self._smallest().itemsize * self.n_shards)
         parameters = [*self.model.parameters(), *self.model.buffers()]
         return {
             "model": sum(parameter.numel() * parameter.element_size() for parameter in parameters),
@@ -372,7 +385,7 @@ class Collection:
         counter = Counter(self.layers, len(unit.shards) * k, **self.rule)
         with torch.inference_mode(), counter.attached():
             for batch in unit.batches if batches is None else batches:
-                counter.forward(self.model, batch.tensors(self.pad, k, unit.shards[0] * k))
+                counter.forward(self.model, batch.tensors(k, unit.shards[0] * k))
                 if bar is not None:
                     bar.update(batch.counted)
         return counter.take()
@@ -392,10 +405,12 @@ class Collection:
         if totals.routed is not None:
             arrays["routed"] = by_shard(totals.routed).numpy()
         if totals.moments is not None:
-            arrays["moments"] = torch.stack([by_shard(kind).sum(0) for kind in totals.moments]).numpy()
+            arrays["moments"] = torch.stack([by_shard(limb).sum(0) for limb in totals.moments]).numpy()
         return arrays
 
-    def run(self, path: str | Path | None = None, *, overwrite: bool = False, progress: bool = True) -> ActivationStats:
+    def run(
+        self, path: str | Path | None = None, *, overwrite: bool = False, progress: bool = True
+    ) -> ActivationStats | None:
         """Count; see :func:`collect`."""
         path = Path(path) if path is not None else None
         once, first = self.processes.once, self.processes.first
@@ -405,8 +420,11 @@ class Collection:
                 f"process {self.processes.index} has not what the first one has ({', '.join(differing)} differ); "
                 "start all of them with the same model, text and settings."
             )
-        if path is not None and (done := once(lambda: self._finished(path, overwrite))) is not None:
-            return done
+        results: list[ActivationStats | None] = [None]  # what the first process has, and no other needs
+        if path is not None:
+            once(lambda: results.append(self._finished(path, overwrite)))
+            if once(lambda: results[-1] is not None):
+                return results[-1]
         parts = _parts(path) if path else None
         total, held = int(self.tokens.sum()), {}
         if parts is not None and first:
@@ -426,15 +444,18 @@ class Collection:
                     arrays = self._arrays(unit, bar)
                     if parts is not None:
                         once(lambda u=unit, a=arrays: self._save_part(parts, u, a))
-                collected.append(arrays)
-        return once(lambda: self._finish(path, collected))
+                if first:
+                    collected.append(arrays)
+        once(lambda: results.append(self._finish(path, collected)))
+        return results[-1]
 
     def _finish(self, path: Path | None, collected: list[dict[str, np.ndarray]]) -> ActivationStats:
         counts = np.concatenate([arrays["counts"] for arrays in collected])
         routed = np.concatenate([a["routed"] for a in collected]) if "routed" in collected[0] else None
         sums = squares = None
         if "moments" in collected[0]:
-            sums, squares = sum(arrays["moments"] for arrays in collected) / SCALE
+            whole, rest, whole2, rest2 = sum(arrays["moments"].astype(np.float64) for arrays in collected)
+            sums, squares = (a * UNITS[0] + b * UNITS[1] for a, b in ((whole, rest), (whole2, rest2)))
         stats = ActivationStats(counts, self.tokens, self.languages, self.provenance, routed, sums, squares)
         if path is not None:
             # Made among the parts, so that whatever is interrupted leaves nothing beside the file.
@@ -459,13 +480,12 @@ class Collection:
             return stats
         if overwrite:
             return None
-        ours, theirs = (_identity(p, versions=False) for p in (self.provenance, stats.provenance))
-        if differing := [key for key in ours if ours[key] != theirs.get(key)]:
-            raise NeuroglotError(
-                f"{path} holds other counts ({', '.join(differing)} differ); "
-                "give another file or ask for it to be overwritten."
-            )
-        return None
+        ours, theirs = _identity(self.provenance), _identity(stats.provenance)
+        differing = [key for key in ours if ours[key] != theirs.get(key)]
+        raise NeuroglotError(
+            f"{path} holds other counts ({', '.join(differing)} differ); "
+            "give another file or ask for it to be overwritten."
+        )
 
     def _part(self, parts: Path, unit: Unit) -> dict[str, np.ndarray] | None:
         """The finished shards of an interrupted run of just this, else ``None``."""
@@ -487,10 +507,9 @@ def _part_name(unit: Unit) -> str:
     return f"shards-{unit.shards[0]:04d}.safetensors"
 
 
-def _identity(provenance: dict[str, Any], *, versions: bool = True) -> dict[str, Any]:
+def _identity(provenance: dict[str, Any]) -> dict[str, Any]:
     """The part of a provenance that decides the counts; the machine may differ."""
-    left_out = {"machine"} if versions else {"machine", "versions"}
-    return {key: value for key, value in provenance.items() if key not in left_out}
+    return {key: value for key, value in provenance.items() if key != "machine"}
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -512,7 +531,7 @@ def collect(
     share_prefixes: bool = True,
     overwrite: bool = False,
     progress: bool = True,
-) -> ActivationStats:
+) -> ActivationStats | None:
     """Count the activations of every neuron on a corpus, in one pass over the backbone.
 
     Only response tokens count; padding and special tokens never do. Attention is causal, so one
@@ -545,8 +564,9 @@ def collect(
         progress: show a bar with tokens per second and the time left.
 
     Returns:
-        The counts. Memory: ``shards * layers * neurons * languages`` times 2 bytes (4 where a
-        shard has more than 65,535 tokens of a language).
+        The counts; of several processes the first has them, the others get ``None``. Memory:
+        ``shards * layers * neurons * languages`` times 2 bytes (4 where a shard has more than 65,535
+        tokens of a language).
 
     Raises:
         NeuroglotError: a language without text, a prompt longer than the context, other counts at

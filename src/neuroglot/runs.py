@@ -62,7 +62,10 @@ def load_runs(folders: Iterable[str | Path]) -> list[Run]:
         raise NeuroglotError("there is no run to read; name at least one folder.")
     read = [_load(folder) for folder in folders]
     models = [str(stats.provenance.get("model")) for stats, _, _ in read]
-    names = models if len(set(models)) == len(models) else [folder.name for folder in folders]
+    ways = (models, [folder.name for folder in folders], [str(folder) for folder in folders])
+    names = next((names for names in ways if len(set(names)) == len(names)), None)
+    if names is None:
+        raise NeuroglotError("a run is named twice; name different folders.")
     return [Run(name, *parts) for name, parts in zip(names, read, strict=True)]
 
 

@@ -149,8 +149,8 @@ def neuron_site(model: PreTrainedModel) -> Site:
         NeuroglotError: an architecture that is neither known nor found so, or that attends to both
             sides.
     """
-    family = model.config.model_type
-    if getattr(model.config.get_text_config(), "use_bidirectional_attention", False):
+    family, config = model.config.model_type, model.config.get_text_config()
+    if getattr(config, "use_bidirectional_attention", False) or getattr(config, "is_causal", True) is False:
         raise NeuroglotError(f"this {family!r} attends to both sides; counting needs a causal model.")
     site = SITES.get(family) or _found(model)
     if site is None:
@@ -344,16 +344,13 @@ def _found(model: PreTrainedModel) -> Site | None:
     # Weights of three dimensions are experts or convolutions: more than one MLP, or none.
     if any(parameter.ndim > 2 for block in blocks for parameter in block.parameters()):
         return None
-    candidates = [_candidates(block) for block in blocks]
     seen = _linears(model, blocks)
     if seen is None:
         return None
-    proven = set.intersection(
-        *(set(_proven(*layer_seen, named)) for layer_seen, named in zip(seen, candidates, strict=True))
-    )
-    if len(proven) != 1:
+    proven = [set(_proven(*ran, _candidates(block))) for ran, block in zip(seen, blocks, strict=True)]
+    if len(proven[0]) != 1 or any(layer != proven[0] for layer in proven):
         return None
-    gate, activation, down, fused = proven.pop()
+    gate, activation, down, fused = proven[0].pop()
     return Site(path, gate, activation, down, fused=fused, transposed=isinstance(blocks[0].get_submodule(gate), Conv1D))
 
 
@@ -379,14 +376,20 @@ _Seen = tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]
 
 
 def _linears(model: PreTrainedModel, blocks: list[nn.Module]) -> list[_Seen] | None:
-    """Inputs and outputs of each layer's linear modules over a few tokens; ``None`` if a token sees later ones."""
+    """Inputs and outputs of each layer's linear modules over a few tokens.
+
+    ``None`` where that proves nothing: a token sees later ones, or a module does not run just once
+    and for all tokens (experts, layers that are run several times).
+    """
     seen: list[_Seen] = [({}, {}) for _ in blocks]
+    expected = sum(_is_linear(module) for block in blocks for module in block.modules())
+    ran: list[str] = []
     size = model.get_input_embeddings().weight.shape[0]
     ids = torch.arange(1, 9)[None] % size
 
     def hook(number: int, name: str) -> Callable[..., None]:
         def keep(_module: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            # An expert that not all tokens reach is not the layer's MLP.
+            ran.append(name)
             if args and isinstance(output, torch.Tensor) and output.shape[:-1].numel() == ids.numel():
                 for kept, tensor in zip(seen[number], (args[0], output), strict=True):
                     kept[name] = tensor.detach().flatten(0, -2)
@@ -405,10 +408,15 @@ def _linears(model: PreTrainedModel, blocks: list[nn.Module]) -> list[_Seen] | N
             changed[0, -1] = 9 % size
             model.base_model(input_ids=changed.to(input_device(model)), use_cache=False)
             later = [{name: output.clone() for name, output in outputs.items()} for _, outputs in seen]
+            ran.clear()
             model.base_model(input_ids=ids.to(input_device(model)), use_cache=False)
+    except Exception:  # a model that needs more than tokens proves nothing
+        return None
     finally:
         for handle in handles:
             handle.remove()
+    if len(ran) != expected or sum(len(outputs) for _, outputs in seen) != expected:
+        return None
     for (_, outputs), others in zip(seen, later, strict=True):
         for name, output in outputs.items():
             if not _alike(output[:-1], others[name][:-1]):
