@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--model", default="gemma3-270m")
     parser.add_argument("--questions", type=int, default=4, help="questions of each language")
     parser.add_argument("--answers", type=int, default=4, help="answers to each question")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     model, tokenizer = neuroglot.load_model(arguments.model)
     problems = neuroglot.load_corpus("problems", n=arguments.questions * arguments.answers)

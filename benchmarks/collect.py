@@ -63,8 +63,8 @@ def peak(code: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="gemma3-270m")
-    parser.add_argument("--problems", type=int, default=30, help="problems of each language")
-    parser.add_argument("--peer-problems", type=int, default=4, help="of those the slower peers get")
+    parser.add_argument("--problems", type=int, default=20, help="problems of each language")
+    parser.add_argument("--peer-problems", type=int, default=6, help="of those the slower peers get")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     model, tokenizer = neuroglot.load_model(arguments.model)

@@ -71,7 +71,7 @@ def test_what_is_counted_is_an_option(model_folder, texts, tmp_path, capsys):
         stats.provenance["settings"] | {"quantity": "product", "above": 0.01, "moments": True}
         == (stats.provenance["settings"])
     )
-    model, tokenizer = load_model(str(model_folder))
+    model, tokenizer = load_model(str(model_folder), attn_implementation="eager")
     again = collect(
         model, tokenizer, load_corpus(f"text:{texts}"), quantity="product", above=0.01, moments=True, progress=False
     )
