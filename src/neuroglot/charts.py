@@ -378,7 +378,11 @@ def depth(profiles: pd.DataFrame, kind: str) -> alt.LayerChart:
     names = list(dict.fromkeys(profiles["run"]))
     pick = alt.selection_point(fields=["run"], bind="legend")
     base = alt.Chart(profiles[profiles["kind"] == kind])
-    x = alt.X("depth:Q", title="relative depth: first layer 0, last layer 1", axis=alt.Axis(format=".1f"))
+    x = alt.X(
+        "depth:Q",
+        title="relative depth: first layer 0, last layer 1",
+        axis=alt.Axis(format=".1f", values=[0, 0.2, 0.4, 0.6, 0.8, 1]),
+    )
     y = alt.Y("share:Q", title="share of the layer's neurons", axis=alt.Axis(format="%"))
     dashes = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]
     legend = alt.Legend(columns=2, labelLimit=300, symbolSize=200)
