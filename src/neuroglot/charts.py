@@ -18,6 +18,9 @@ from .identification import KINDS, Identifier, NeuronTypes
 KIND_COLORS = {"unclassified": "#8a8a8a", "specific": "#d55e00", "related": "#009e73", "general": "#6a5acd"}
 _SHAPES = {"specific": "circle", "related": "square", "general": "triangle-up"}
 
+# Runs beside each other differ in shape; their colour stays that of the type.
+_RUN_SHAPES = ("circle", "square", "triangle-up", "diamond")
+
 _TYPED = [kind for kind in KINDS if kind != "unclassified"]
 
 
@@ -404,8 +407,7 @@ def depth(profiles: pd.DataFrame, kind: str) -> alt.LayerChart:
     line = base.mark_line(color=KIND_COLORS[kind]).encode(
         x=x, y=y, strokeDash=dash, opacity=alt.condition(pick, alt.value(1), alt.value(0.12))
     )
-    shapes = ["circle", "square", "triangle-up", "diamond"]
-    shape = alt.Shape("run:N", scale=alt.Scale(domain=names, range=[shapes[i % 4] for i in range(len(names))]))
+    shape = alt.Shape("run:N", scale=alt.Scale(domain=names, range=[_RUN_SHAPES[i % 4] for i in range(len(names))]))
     points = (
         base.mark_point(filled=True, size=40, color=KIND_COLORS[kind])
         .encode(x=x, y=y, shape=shape, tooltip=tips, opacity=alt.condition(pick, alt.value(1), alt.value(0.12)))
@@ -428,7 +430,6 @@ def languages_beside(table: pd.DataFrame) -> alt.LayerChart:
         table: from :func:`neuroglot.runs.language_shares`.
     """
     names = list(dict.fromkeys(table["run"]))
-    shapes = ["circle", "square", "triangle-up", "diamond"]
     chart = (
         alt.Chart(table)
         .mark_point(size=70, filled=False, strokeWidth=2)
@@ -439,7 +440,7 @@ def languages_beside(table: pd.DataFrame) -> alt.LayerChart:
             shape=alt.Shape(
                 "run:N",
                 legend=alt.Legend(columns=2, labelLimit=300),
-                scale=alt.Scale(domain=names, range=[shapes[i % 4] for i in range(len(names))]),
+                scale=alt.Scale(domain=names, range=[_RUN_SHAPES[i % 4] for i in range(len(names))]),
             ),
             tooltip=["run", "language", "kind", "neurons", alt.Tooltip("share:Q", format=".3%")],
         )
