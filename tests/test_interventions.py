@@ -159,6 +159,28 @@ def test_one_inside_another(family):
         close(doubled, logits(model))
 
 
+@pytest.mark.parametrize("family", ["llama", "mixtral"])
+def test_every_neuron_has_its_own_factor(family):
+    model = tiny_model(family)
+    factors = np.random.default_rng(1).normal(size=(3, neuron_layers(model)[0].neurons))
+    slow = model
+    for number, index in enumerate(SOME):
+        for neuron in index:
+            one = [np.array([neuron]) if layer == number else NONE[0] for layer in range(3)]
+            slow = by_hand(slow, one, factors[number, neuron])
+    with intervene(model, [Intervention(SOME, factor=factors)]):
+        close(logits(model), logits(slow))
+
+
+def test_a_hash_tells_interventions_apart():
+    factors = np.ones((3, 48))
+    same = [Intervention(SOME, factor=1.0), Intervention(SOME, factor=factors)]
+    others = [Intervention(SOME, values=1.0), Intervention(SOME, factor=2.0), Intervention(OTHER, factor=1.0)]
+    others.append(Intervention(SOME, factor=factors * np.arange(48)))
+    assert same[0].hash == same[1].hash and len({each.hash for each in same + others}) == 5
+    assert Intervention(NONE, values=0.0).hash == Intervention(NONE, factor=3.0).hash
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, NeuroglotError])
 @pytest.mark.parametrize("family", ["llama", "mixtral"])
 def test_nothing_is_left_after_an_error(family, error):
@@ -183,6 +205,7 @@ def test_nothing_is_left_after_an_error(family, error):
         ({"factor": float("nan"), "values": None}, "not finite"),
         ({"factor": 1.0}, "either a factor or values"),
         ({"values": np.zeros(48)}, "values of shape"),
+        ({"factor": np.zeros(48), "values": None}, "values of shape"),
     ],
 )
 def test_bad_input(llama, arguments, message):

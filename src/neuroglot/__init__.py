@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .identification import KINDS, NeuronTypes, classify, overlap
     from .interventions import Intervention, amplify, deactivate, intervene, set_to
     from .layers import four_parts, layer_profile
+    from .likelihood import losses, perplexity
     from .models import load_model
     from .readers import load_corpus
     from .sampling import sample
@@ -52,7 +53,9 @@ __all__ = [
     "layers",
     "load_corpus",
     "load_model",
+    "losses",
     "overlap",
+    "perplexity",
     "problems",
     "read_njunlp",
     "runs",
@@ -72,6 +75,7 @@ _HOMES = {
     "identification": ("KINDS", "NeuronTypes", "classify", "overlap"),
     "interventions": ("Intervention", "amplify", "deactivate", "intervene", "set_to"),
     "layers": ("four_parts", "layer_profile"),
+    "likelihood": ("losses", "perplexity"),
     "models": ("load_model",),
     "readers": ("load_corpus",),
     "sampling": ("sample",),

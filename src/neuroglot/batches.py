@@ -149,7 +149,7 @@ def texts_of(
     tokenizer: PreTrainedTokenizerBase, corpus: Corpus, shards: int, longest: int | None
 ) -> tuple[list[Text], int]:
     """All texts to run, and how many examples were split."""
-    together = [example.cluster or example.document for example in corpus.examples]
+    together = [example.unit for example in corpus.examples]
     ids = list(dict.fromkeys(together))
     shard_of = {id_: number % min(shards, len(ids)) for number, id_ in enumerate(ids)}
     language_of = {code: number for number, code in enumerate(corpus.languages)}
@@ -169,7 +169,7 @@ def texts_of(
 _PASS_COST = 64
 
 
-def _batches(texts: Iterable[Text], batch_tokens: int) -> list[Batch]:
+def batches_of(texts: Iterable[Text], batch_tokens: int) -> list[Batch]:
     """Texts of like length together, at most ``batch_tokens`` tokens a batch, padding included.
 
     Of all ways to cut the texts, sorted by length, into batches, the one with the least padding and
@@ -279,7 +279,7 @@ def units_of(texts: Sequence[Text], batch_tokens: int, share_prefixes: bool) -> 
             shards = range(start, shard + 1)
             mine = [text for text in texts if text.shard in shards]
             groups, others = _beginnings(mine) if share_prefixes else ({}, mine)
-            batches = [*_batches(others, batch_tokens), *_shared_batches(groups, batch_tokens)]
+            batches = [*batches_of(others, batch_tokens), *_shared_batches(groups, batch_tokens)]
             units.append(Unit(shards, batches))
             start, size = shard + 1, 0
     return units

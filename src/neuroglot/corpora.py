@@ -7,11 +7,13 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from .errors import NeuroglotError
+from .files import write_bytes
 from .languages import detect_language, is_detectable, is_language, parse_languages, split_sentences
 
 
@@ -48,12 +50,22 @@ class Example:
         return head if mark and number.isdecimal() else self.id
 
     @property
+    def unit(self) -> str:
+        """What intervals resample and splits keep together: the cluster, or the document where there is none."""
+        return self.cluster or self.document
+
+    @property
     def place(self) -> str:
         """Where it stands, for messages: file and row, or language and id."""
         return self.origin or f"{self.language}, {self.id}"
 
 
 _FIELDS = ("id", "language", "prompt", "response", "answer", "group", "cluster")
+
+
+def _spread(name: str) -> bytes:
+    """An order that has nothing to do with that of the source."""
+    return hashlib.sha256(name.encode()).digest()
 
 
 @dataclass(frozen=True)
@@ -148,6 +160,83 @@ class Corpus:
             raise NeuroglotError(f"corpus {self.name}: there is no document {missing[0]!r}.")
         kept = tuple(example for example in self.examples if example.document in wanted)
         return dataclasses.replace(self, examples=kept, options={**self.options, "documents": len(wanted)})
+
+    def split(self, held_out: float) -> tuple["Corpus", "Corpus"]:
+        """Two parts without a document or wording in common: one to identify neurons on, one to measure effects on.
+
+        Of every group the share ``held_out`` of its clusters (documents, where there are none) is
+        held out, spread by a hash of their names. The held-out part's options say which part it was
+        split from: ``apart_from`` is that part's :attr:`hash`.
+
+        Raises:
+            NeuroglotError: a share that is none, or too little text for two parts in every language.
+        """
+        if isinstance(held_out, bool) or not isinstance(held_out, int | float) or not 0 < held_out < 1:
+            raise NeuroglotError(f"held_out={held_out!r}: give a share above 0 and below 1.")
+        groups: dict[str, str] = {}
+        for example in self.examples:
+            groups.setdefault(example.unit, example.group)
+        chosen: set[str] = set()
+        for group in dict.fromkeys(groups.values()):
+            units = sorted((unit for unit in groups if groups[unit] == group), key=_spread)
+            chosen.update(units[: round(held_out * len(units))])
+        chosen = chosen or {min(groups, key=_spread)}
+        parts = []
+        for name, inside in (("identification", False), ("held out", True)):
+            examples = tuple(e for e in self.examples if (e.unit in chosen) == inside)
+            if missing := [code for code in self.languages if code not in {e.language for e in examples}]:
+                raise NeuroglotError(
+                    f"corpus {self.name}: too little text to hold out {held_out:.0%} of it, {missing[0]} would have "
+                    f"none in the {name} part; give more text or another held_out."
+                )
+            parts.append((examples, {**self.options, "held_out": held_out, "part": name}))
+        kept, held = (dataclasses.replace(self, examples=examples, options=options) for examples, options in parts)
+        return kept, dataclasses.replace(held, options={**held.options, "apart_from": kept.hash})
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON lines, whole or not at all: a header, then an example a line."""
+        head = {"neuroglot": "corpus", "version": 1, "name": self.name, "languages": self.languages}
+        head |= {"source": self.source, "options": dict(self.options)}
+        rows = ({name: getattr(example, name) for name in _FIELDS} for example in self.examples)
+        lines = [json.dumps(line, ensure_ascii=False) for line in (head, *rows)]
+        write_bytes(path, ("\n".join(lines) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Corpus":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            NeuroglotError: no such file, or no whole corpus in it.
+        """
+        if not Path(path).is_file():
+            raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
+        try:
+            head, *rows = (json.loads(line) for line in Path(path).read_text(encoding="utf-8").split("\n") if line)
+            if (head["neuroglot"], head["version"]) != ("corpus", 1):
+                raise ValueError("it is no corpus of this version")
+            examples = tuple(Example(**row, origin=f"{path}, row {i}") for i, row in enumerate(rows, 2))
+            return cls(head["name"], tuple(head["languages"]), examples, head["source"], head["options"])
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise NeuroglotError(f"{path} is not what Corpus.save writes ({error}); make it again.") from error
+
+    def spread(self, number: int) -> "Corpus":
+        """At most ``number`` documents of each language: of different groups and wordings, as far as they go."""
+        places: dict[str, dict[str, list[str]]] = {}  # by group and wording, as the text has them
+        for example in self.examples:
+            documents = places.setdefault(example.group, {}).setdefault(example.unit, [])
+            if example.document not in documents:
+                documents.append(example.document)
+        order = {
+            document: (nth, rank)
+            for units in places.values()
+            for rank, documents in enumerate(units.values())
+            for nth, document in enumerate(documents)
+        }
+        ranked = sorted(order, key=order.__getitem__)
+        having = {(example.language, example.document) for example in self.examples}
+        wanted = {(code, d) for code in self.languages for d in [d for d in ranked if (code, d) in having][:number]}
+        kept = tuple(example for example in self.examples if (example.language, example.document) in wanted)
+        return dataclasses.replace(self, examples=kept, options={**self.options, "documents": number})
 
     def side_by_side(self, number: int = 3) -> pd.DataFrame:
         """The same few documents in every language, spread evenly over those that all languages have.

@@ -4,6 +4,7 @@ Changed is what enters the down projection: the activation, times the up project
 """
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,14 +27,27 @@ class Intervention:
 
     Attributes:
         neurons: one index array per layer.
-        factor: their values are multiplied by this,
-        values: or replaced by these: one number for all, or an array ``[layers, neurons]`` of
-            which the chosen neurons' are taken.
+        factor: their values are multiplied by this: one number for all, or an array ``[layers,
+            neurons]`` of which the chosen neurons' are taken;
+        values: or replaced by these, likewise.
     """
 
     neurons: Neurons
-    factor: float | None = None
+    factor: float | np.ndarray | None = None
     values: float | np.ndarray | None = None
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of what is done to which neurons; the same for all that change none."""
+        digest = hashlib.sha256()
+        if any(map(len, self.neurons)):
+            given = self.factor if self.values is None else self.values
+            digest.update(b"factor" if self.values is None else b"values")
+            for number, index in enumerate(self.neurons):
+                index = np.asarray(index, dtype=np.int64)
+                done = np.asarray(given)[number][index] if np.ndim(given) else np.full(len(index), given)
+                digest.update(index.tobytes() + done.astype(np.float64).tobytes() + b";")
+        return digest.hexdigest()
 
 
 def deactivate(model: PreTrainedModel, neurons: Neurons) -> contextlib.AbstractContextManager[None]:
@@ -114,8 +128,8 @@ def _check(intervention: Intervention, layers: Sequence[Layer]) -> None:
         raise NeuroglotError("give either a factor or values.")
     given = intervention.factor if intervention.values is None else intervention.values
     shape = np.shape(given)
-    if shape and (intervention.values is None or shape != (len(layers), layers[0].neurons)):
-        raise NeuroglotError(f"values of shape {shape}: give one number, or an array [layers, neurons].")
+    if shape and shape != (len(layers), layers[0].neurons):
+        raise NeuroglotError(f"factors or values of shape {shape}: give one number, or an array [layers, neurons].")
     if not np.isfinite(given).all():
         raise NeuroglotError("a factor or value is not finite; give finite numbers.")
 
@@ -132,14 +146,12 @@ class _Table:
             if intervention is None or not len(intervention.neurons[number]):
                 continue
             index = torch.as_tensor(np.asarray(intervention.neurons[number], dtype=np.int64))
-            if intervention.factor is not None:
-                self.factors[row, index] = intervention.factor
-                continue
-            self.replaced[row, index] = True
-            values = intervention.values
-            self.values[row, index] = torch.as_tensor(
-                np.asarray(values[number] if np.ndim(values) else np.full(layer.neurons, values), dtype=np.float64)
-            )[index]
+            given = intervention.factor if intervention.values is None else intervention.values
+            given = np.asarray(given[number][index] if np.ndim(given) else given, dtype=np.float64)
+            if intervention.values is None:
+                self.factors[row, index] = torch.as_tensor(given)
+            else:
+                self.values[row, index], self.replaced[row, index] = torch.as_tensor(given), True
         self.scales = bool((self.factors != 1).any())
         self.replaces = bool(self.replaced.any())
         self._there: dict[tuple[torch.device, torch.dtype], tuple[torch.Tensor, ...]] = {}
