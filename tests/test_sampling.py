@@ -7,11 +7,23 @@ import pandas as pd
 import pytest
 import torch
 
-from neuroglot import Corpus, Example, NeuroglotError, accuracy, collect, grade, load_corpus, sample
+from neuroglot import (
+    Corpus,
+    Example,
+    Intervention,
+    NeuroglotError,
+    accuracy,
+    collect,
+    grade,
+    intervene,
+    load_corpus,
+    sample,
+)
 from neuroglot import sampling as module
 from neuroglot.effects import summarize
 
 from .conftest import byte_tokenizer, tiny_model
+from .test_interventions import NONE, OTHER, SOME, hookless
 
 
 @pytest.fixture
@@ -141,7 +153,8 @@ def test_damaged_parts_are_made_again_and_damaged_files_refused(model, tokenizer
     parts.mkdir()
     head = plain.read_text().split("\n")[0]
     by_id = {(r["language"], r["id"]): r for r in map(json.loads, plain.read_text().splitlines()[1:])}
-    asked = module._batched(tokenizer, module._questions(tokenizer, questions, 0, None, False, 1), 4)
+    ordered = module._ordered(tokenizer, module._questions(tokenizer, questions, 0, None, False, 1))
+    asked = [ordered[i : i + 4] for i in range(0, len(ordered), 4)]
     for number, batch in enumerate(asked):
         rows = [json.dumps(by_id[q.language, q.id], ensure_ascii=False) for q, _ in batch]
         (parts / f"{number:05d}.jsonl").write_text("\n".join([head, *rows]) + "\n")
@@ -216,8 +229,8 @@ def test_chat_template(model, questions):
     made = module._questions(tokenizer, questions, 1, None, True, 1)
     assert made[0].prompt.startswith("[user]") and made[0].prompt.endswith("\n[assistant]")
     assert made[0].prompt.count("[user]") == 2 and made[0].prompt.count("[assistant]") == 2
-    (batch,) = module._batched(tokenizer, made[:1], 4)
-    assert batch[0][1].count(256) == 1, "one beginning of sequence, not the template's and the tokenizer's"
+    ((_, ids),) = module._ordered(tokenizer, made[:1])
+    assert ids.count(256) == 1, "one beginning of sequence, not the template's and the tokenizer's"
 
 
 def test_bad_requests_are_named(model, tokenizer, questions):
@@ -244,6 +257,64 @@ def test_bad_requests_are_named(model, tokenizer, questions):
     text = Corpus("t", ("en", "de"), (Example("1", "en", "", "Hello."), Example("1", "de", "", "Hallo.")))
     with pytest.raises(NeuroglotError, match="en, 1: there is no question"):
         sample(model, tokenizer, text, shots=0, **SHORT)
+
+
+CHANGES = {
+    "as it is": None,
+    "some": Intervention(SOME, factor=-4.0),
+    "nothing": Intervention(NONE, values=0.0),
+    "other": Intervention(OTHER, values=3.0),
+}
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3_text", "mixtral"])
+@pytest.mark.parametrize("shots", [0, 2])
+def test_every_question_is_answered_under_every_intervention(family, shots, tokenizer, questions, tmp_path):
+    """As one intervention at a time gives it, over the whole prompt and with no shared beginning."""
+    model = tiny_model(family, max_position_embeddings=4096)
+    path = tmp_path / "r.jsonl"
+    options = {"shots": shots} | SHORT
+    rows, provenance = module.sample_rows(model, tokenizer, questions, path, interventions=CHANGES, **options)
+    assert [row["intervention"] for row in rows] == [name for name in CHANGES for _ in range(10)]
+    asked = module._questions(tokenizer, questions, shots, None, False, 1)
+    for row, (name, question) in zip(rows, ((n, q) for n in CHANGES for q in asked), strict=True):
+        assert (row["language"], row["id"]) == (question.language, question.id)
+        ids = torch.tensor([tokenizer(question.prompt)["input_ids"]])
+        with intervene(model, [CHANGES[name]]), torch.no_grad():
+            made = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=6, do_sample=False)
+        said = tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True).strip().partition("\n\n")[0].rstrip()
+        assert row["response"] == said
+    plain, _ = module.sample_rows(model, tokenizer, questions, **options)
+    assert [row["response"] for row in plain] == [row["response"] for row in rows[:10]]
+    assert provenance["interventions"]["as it is"] == provenance["interventions"]["nothing"]
+    assert hookless(model)
+
+
+def test_answers_under_interventions_go_on(model, tokenizer, questions, tmp_path, monkeypatch):
+    path, plain = tmp_path / "r.jsonl", tmp_path / "plain.jsonl"
+    options = {"shots": 1, "interventions": CHANGES} | SHORT
+    module.sample_rows(model, tokenizer, questions, plain, **options)
+    real, calls = module._generate, []
+
+    def breaks(*arguments):
+        calls.append(arguments)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(module, "_generate", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        module.sample_rows(model, tokenizer, questions, path, **options)
+    assert hookless(model)
+    module.sample_rows(model, tokenizer, questions, path, **options)
+    assert len(calls) == 10 + 1 and path.read_bytes() == plain.read_bytes()
+    module.sample_rows(model, tokenizer, questions, path, **options)
+    assert len(calls) == 11
+    for other in ({"some": Intervention(SOME, factor=4.0)}, {"fifth": None}):
+        with pytest.raises(NeuroglotError, match="holds other responses"):
+            module.sample_rows(model, tokenizer, questions, path, **options | {"interventions": CHANGES | other})
+    with pytest.raises(NeuroglotError, match="no intervention to answer under"):
+        module.sample_rows(model, tokenizer, questions, **options | {"interventions": {}})
 
 
 # --- grading -----------------------------------------------------------------------------------

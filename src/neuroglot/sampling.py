@@ -6,8 +6,8 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from . import __version__, problems
 from .corpora import Corpus, Example
 from .errors import NeuroglotError
 from .files import write_bytes
+from .interventions import Intervention, intervene
 from .models import config_hash, context_length, input_device, model_source, weights_hash
 from .readers import load_corpus
 
@@ -126,8 +127,13 @@ def sample_rows(
     batch_size: int = 16,
     overwrite: bool = False,
     progress: bool = True,
+    interventions: Mapping[str, Intervention | None] | None = None,
 ) -> tuple[list[dict[str, str]], dict[str, Any]]:
-    """As :func:`sample`, but every response, empty ones too, as rows of the file; and their provenance."""
+    """As :func:`sample`, but every response, empty ones too, as rows of the file; and their provenance.
+
+    With ``interventions``, by name, every question is answered under each of them (``None`` is the
+    model as it is), and a row says which in ``intervention``.
+    """
     number_ = isinstance(temperature, int | float) and not isinstance(temperature, bool)
     if not number_ or not (temperature == 0 or 1e-3 <= temperature < math.inf):
         raise NeuroglotError(f"temperature={temperature!r}: give 0 for greedy or a number from 0.001 on.")
@@ -145,12 +151,16 @@ def sample_rows(
         raise NeuroglotError(f"worked={worked!r}: give a corpus, as load_corpus returns it.")
     if not temperature and n > 1:
         raise NeuroglotError(f"n={n} responses at temperature 0 would be all the same; give a temperature above 0.")
+    if interventions is not None and not interventions:
+        raise NeuroglotError("there is no intervention to answer under; give at least one, or leave them out.")
     questions = _questions(tokenizer, corpus, shots, worked, chat, n)
-    batches = _batched(tokenizer, questions, batch_size)
+    ordered = _ordered(tokenizer, questions)
+    asked = [_Asked(*pair, name) for name in interventions or [""] for pair in ordered]
+    batches = [asked[i : i + batch_size] for i in range(0, len(asked), batch_size)]
     context = context_length(model)
-    longest = max(len(ids) for batch in batches for _, ids in batch)
+    longest = max(len(ids) for _, ids in ordered)
     if context is not None and longest + max_new_tokens > context:
-        place = next(question.place for batch in batches for question, ids in batch if len(ids) == longest)
+        place = next(question.place for question, ids in ordered if len(ids) == longest)
         raise NeuroglotError(
             f"{place}: its prompt has {longest} tokens, which leaves less than {max_new_tokens} of the context of "
             f"{context}; use fewer shots or fewer new tokens."
@@ -163,12 +173,14 @@ def sample_rows(
         "corpus": corpus.name,
         "corpus_source": corpus.source,
         "corpus_options": dict(corpus.options),
-        "questions_sha256": _hash(
-            [[q.id, q.language, q.answer, q.group, q.cluster, ids] for b in batches for q, ids in b]
-        ),
+        "questions_sha256": _hash([[q.id, q.language, q.answer, q.group, q.cluster, ids] for q, ids in ordered]),
         "settings": settings | {"max_new_tokens": max_new_tokens, "batch_size": batch_size},
         "versions": {"neuroglot": __version__, "torch": version("torch"), "transformers": version("transformers")},
     }
+    if interventions is not None:
+        unchanged = Intervention(()).hash
+        hashes = {name: unchanged if each is None else each.hash for name, each in interventions.items()}
+        provenance["interventions"] = hashes
     provenance = json.loads(json.dumps(provenance))  # as it will be read again
     path = Path(path) if path is not None else None
     parts = path.with_name(path.name + ".parts") if path else None
@@ -178,37 +190,70 @@ def sample_rows(
         raise NeuroglotError(f"{parts} is in the way of unfinished work; move it or give another file.")
     if path is not None and path.exists():
         if _header(path) == provenance:
-            if (rows := _read_rows(path, questions)) is not None:
+            if (rows := _read_rows(path, _in_order(asked, questions))) is not None:
                 return rows, provenance
             if not overwrite:
                 raise NeuroglotError(f"{path} is damaged; delete it or ask for it to be overwritten.")
         elif not overwrite:
             raise NeuroglotError(f"{path} holds other responses; give another file or ask for it to be overwritten.")
     rows: list[dict[str, str]] = []
-    total = sum(map(len, batches))
-    beginnings = _Beginnings(model, batches)
-    with tqdm(total=total, unit="resp", desc="sampling", disable=not progress, mininterval=1, file=sys.stderr) as bar:
+    changes = interventions or {"": None}
+    beginnings = _Beginnings(model, batches, changes)
+    with tqdm(
+        total=len(asked), unit="resp", desc="sampling", disable=not progress, mininterval=1, file=sys.stderr
+    ) as bar:
         for number, batch in enumerate(batches):
             part = parts / f"{number:05d}.jsonl" if parts else None
-            mine = [question for question, _ in batch]
-            done = _read_rows(part, mine) if part and _header(part) == provenance else None
+            done = _read_rows(part, batch) if part and _header(part) == provenance else None
             if done is None:
-                prompts = [ids for _, ids in batch]
+                prompts = [one.ids for one in batch]
                 cache = beginnings.cache(number)
                 label = f"{seed}/{number}"
-                texts = _generate(model, tokenizer, prompts, cache, temperature, label, max_new_tokens, chat)
-                done = [_row(question, text) for (question, _), text in zip(batch, texts, strict=True)]
+                with _changed(model, [changes[one.intervention] for one in batch]):
+                    texts = _generate(model, tokenizer, prompts, cache, temperature, label, max_new_tokens, chat)
+                done = [one.row(text) for one, text in zip(batch, texts, strict=True)]
                 if part:
                     _write_rows(part, provenance, done)
             rows += done
             bar.update(len(batch))
-    # As asked for: by language, then as the corpus has them.
-    order = {(question.language, question.id): i for i, question in enumerate(questions)}
-    rows.sort(key=lambda row: order[row["language"], row["id"]])
+    place = {one.key: i for i, one in enumerate(_in_order(asked, questions))}
+    rows.sort(key=lambda row: place[row.get("intervention", ""), row["language"], row["id"]])
     if path is not None:
         _write_rows(path, provenance, rows)
         shutil.rmtree(parts)
     return rows, provenance
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One response to make: to which question, of which tokens, under which intervention."""
+
+    question: Example
+    ids: list[int]
+    intervention: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.intervention, self.question.language, self.question.id
+
+    def row(self, text: str) -> dict[str, str]:
+        """As a file has it; only responses under an intervention name one."""
+        names = ("id", "language", "prompt", "answer", "group", "cluster")
+        own = {"intervention": self.intervention} if self.intervention else {}
+        return own | {name: getattr(self.question, name) for name in names} | {"response": text}
+
+
+def _in_order(asked: list[_Asked], questions: list[Example]) -> list[_Asked]:
+    """By intervention, then as the questions come."""
+    place = {(question.language, question.id): i for i, question in enumerate(questions)}
+    names = {name: i for i, name in enumerate(dict.fromkeys(one.intervention for one in asked))}
+    return sorted(asked, key=lambda one: (names[one.intervention], place[one.key[1:]]))
+
+
+@contextlib.contextmanager
+def _changed(model: PreTrainedModel, interventions: Sequence[Intervention | None]) -> Iterator[None]:
+    with intervene(model, interventions) if any(interventions) else contextlib.nullcontext():
+        yield
 
 
 # --- prompts -----------------------------------------------------------------------------------
@@ -278,15 +323,12 @@ def _chat(tokenizer: PreTrainedTokenizerBase, question: Example, before: list[Ex
     return text
 
 
-def _batched(
-    tokenizer: PreTrainedTokenizerBase, questions: list[Example], batch_size: int
-) -> list[list[tuple[Example, list[int]]]]:
-    """Prompts of like length together."""
+def _ordered(tokenizer: PreTrainedTokenizerBase, questions: list[Example]) -> list[tuple[Example, list[int]]]:
+    """The questions with their tokens, those of like length together."""
     ids = tokenizer([question.prompt for question in questions], verbose=False)["input_ids"]
     eos = tokenizer.eos_token_id
     ids = [one[:-1] if len(one) > 1 and one[-1] == eos else one for one in ids]  # an end would end the response
-    ordered = sorted(zip(questions, ids, strict=True), key=lambda pair: len(pair[1]))
-    return [ordered[i : i + batch_size] for i in range(0, len(ordered), batch_size)]
+    return sorted(zip(questions, ids, strict=True), key=lambda pair: len(pair[1]))
 
 
 # --- generation --------------------------------------------------------------------------------
@@ -298,24 +340,30 @@ class _Beginnings:
     A batch is padded on the left. Every row gets, from one pass over its own beginning, the keys
     and values of as many tokens as all rows can have, moved to the right by its padding; so what
     is left to run is as wide in every row, and the layout is that of a batch run as a whole.
+    A beginning is run once for each intervention it stands under.
     """
 
-    def __init__(self, model: PreTrainedModel, batches: list[list[tuple[Example, list[int]]]]) -> None:
-        self.model = model
-        alike: dict[tuple[str, str], list[list[int]]] = {}
-        for question, ids in (pair for batch in batches for pair in batch):
-            alike.setdefault((question.language, question.group), []).append(ids)
-        begin = {key: _common(prompts) for key, prompts in alike.items()}
-        self.batches = [[(begin[q.language, q.group], ids) for q, ids in batch] for batch in batches]
+    def __init__(
+        self, model: PreTrainedModel, batches: list[list[_Asked]], changes: Mapping[str, Intervention | None]
+    ) -> None:
+        self.model, self.changes = model, changes
+        alike: dict[tuple[str, str], dict[str, list[int]]] = {}
+        for one in (one for batch in batches for one in batch):
+            alike.setdefault((one.question.language, one.question.group), {})[one.question.id] = one.ids
+        begin = {key: _common(list(prompts.values())) for key, prompts in alike.items()}
+        self.batches = [
+            [((one.intervention, begin[one.question.language, one.question.group]), one.ids) for one in batch]
+            for batch in batches
+        ]
         self.last = {beginning: number for number, batch in enumerate(self.batches) for beginning, _ in batch}
-        self.kept: dict[tuple[int, ...], list[tuple[torch.Tensor, torch.Tensor]]] = {}
+        self.kept: dict[tuple[str, tuple[int, ...]], list[tuple[torch.Tensor, torch.Tensor]]] = {}
 
     def cache(self, number: int) -> DynamicCache | None:
         """For one batch, or ``None`` where too little is shared to be worth it."""
         batch = self.batches[number]
         width = max(len(ids) for _, ids in batch)
         pads = [width - len(ids) for _, ids in batch]
-        shared = min(pad + len(beginning) for pad, (beginning, _) in zip(pads, batch, strict=True))
+        shared = min(pad + len(beginning) for pad, ((_, beginning), _) in zip(pads, batch, strict=True))
         if shared < width / 4:
             return None
         cache = DynamicCache()
@@ -330,10 +378,11 @@ class _Beginnings:
             del self.kept[beginning]
         return cache
 
-    def _states(self, beginning: tuple[int, ...]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def _states(self, beginning: tuple[str, tuple[int, ...]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         if beginning not in self.kept:
-            ids = torch.tensor([beginning], device=input_device(self.model))
-            with torch.inference_mode():
+            intervention, tokens = beginning
+            ids = torch.tensor([tokens], device=input_device(self.model))
+            with torch.inference_mode(), _changed(self.model, [self.changes[intervention]]):
                 cache = self.model.base_model(ids, past_key_values=DynamicCache(), use_cache=True).past_key_values
             self.kept[beginning] = [(layer.keys, layer.values) for layer in cache.layers]
         return self.kept[beginning]
@@ -430,11 +479,6 @@ def _generate(
 # --- the file ----------------------------------------------------------------------------------
 
 
-def _row(question: Example, text: str) -> dict[str, str]:
-    names = ("id", "language", "prompt", "answer", "group", "cluster")
-    return {name: getattr(question, name) for name in names} | {"response": text}
-
-
 def _write_rows(path: Path, provenance: dict[str, Any], rows: list[dict[str, str]]) -> None:
     head = {"neuroglot": "responses", "version": 1, "provenance": provenance}
     lines = [json.dumps(line, ensure_ascii=False) for line in (head, *rows)]
@@ -450,11 +494,11 @@ def _header(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _read_rows(path: Path, questions: list[Example]) -> list[dict[str, str]] | None:
-    """The rows of a file, or ``None`` if they are not one whole response to each of the questions."""
+def _read_rows(path: Path, asked: list[_Asked]) -> list[dict[str, str]] | None:
+    """The rows of a file, or ``None`` if they are not one whole response to each of what was asked."""
     with contextlib.suppress(ValueError, RecursionError, OSError):
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[1:] if line]
-        wanted = [_row(question, "") for question in questions]
+        wanted = [one.row("") for one in asked]
         whole = len(rows) == len(wanted) and all(
             isinstance(row, dict) and isinstance(row.get("response"), str) and row | {"response": ""} == empty
             for row, empty in zip(rows, wanted, strict=True)
