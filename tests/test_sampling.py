@@ -20,7 +20,7 @@ from neuroglot import (
     sample,
 )
 from neuroglot import sampling as module
-from neuroglot.effects import summarize
+from neuroglot.grading import summarize
 
 from .conftest import byte_tokenizer, tiny_model
 from .test_interventions import NONE, OTHER, SOME, hookless

@@ -10,13 +10,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import answers, book, charts, files, languages, layers, problems, runs, sites
+    from . import (
+        answers,
+        book,
+        charts,
+        deactivation,
+        effects,
+        files,
+        languages,
+        layers,
+        problems,
+        runs,
+        sites,
+        steering,
+    )
     from .activations import ActivationStats, read_njunlp
     from .batches import tokens_per_language
     from .corpora import Corpus, Example
     from .counting import collect, count_activations
-    from .effects import accuracy, grade
     from .errors import NeuroglotError
+    from .grading import accuracy, grade, language_fidelity
     from .identification import KINDS, NeuronTypes, classify, overlap
     from .interventions import Intervention, amplify, deactivate, intervene, set_to
     from .layers import four_parts, layer_profile
@@ -44,10 +57,13 @@ __all__ = [
     "collect",
     "count_activations",
     "deactivate",
+    "deactivation",
+    "effects",
     "files",
     "four_parts",
     "grade",
     "intervene",
+    "language_fidelity",
     "languages",
     "layer_profile",
     "layers",
@@ -62,6 +78,7 @@ __all__ = [
     "sample",
     "set_to",
     "sites",
+    "steering",
     "tokens_per_language",
 ]
 
@@ -70,8 +87,8 @@ _HOMES = {
     "batches": ("tokens_per_language",),
     "corpora": ("Corpus", "Example"),
     "counting": ("collect", "count_activations"),
-    "effects": ("accuracy", "grade"),
     "errors": ("NeuroglotError",),
+    "grading": ("accuracy", "grade", "language_fidelity"),
     "identification": ("KINDS", "NeuronTypes", "classify", "overlap"),
     "interventions": ("Intervention", "amplify", "deactivate", "intervene", "set_to"),
     "layers": ("four_parts", "layer_profile"),

@@ -1,7 +1,7 @@
 """How often each neuron is active in each language: the counts, saved with their provenance."""
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .artifacts import languages_of, load_artifact, save_artifact
+from .artifacts import flat, languages_of, load_artifact, save_artifact
 from .errors import NeuroglotError
 from .languages import parse_languages
 
@@ -250,19 +250,10 @@ class ActivationStats:
             "counted tokens": f"{int(self.tokens.sum()):,} ({tokens})",
             "shards": str(len(self.shard_tokens)),
         }
-        return pd.DataFrame([*_flat(self.provenance), *rows.items()], columns=["what", "value"])
+        return pd.DataFrame([*flat(self.provenance), *rows.items()], columns=["what", "value"])
 
 
 _OPTIONAL = ("shard_routed", "sums", "squares")
-
-
-def _flat(nested: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key} ")
-        elif value not in ("", None, []):
-            shown = f"{value[:16]}…" if key.endswith("sha256") else str(value)
-            yield f"{prefix}{key}".replace("_", " "), shown
 
 
 # --- others' counts ----------------------------------------------------------------------------

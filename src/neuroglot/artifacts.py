@@ -1,7 +1,7 @@
 """One file format for every stage: safetensors with the provenance as JSON in the header."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +69,13 @@ def languages_of(header: Mapping[str, Any], path: str | Path) -> tuple[str, ...]
     if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes) or len(set(codes)) < len(codes):
         raise NeuroglotError(f"{path} has no list of different languages; make it again.")
     return tuple(codes)
+
+
+def flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A provenance as pairs of words for reading; hashes by their first digits."""
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key} ")
+        elif value not in ("", None, []):
+            shown = f"{value[:16]}…" if key.endswith("sha256") else str(value)
+            yield f"{prefix}{key}".replace("_", " "), shown

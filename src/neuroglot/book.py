@@ -33,15 +33,17 @@ class Chapter:
 
 #: The chapters in the order they are run; the book's own order is that of ``_toc.yml``.
 CHAPTERS = (
-    Chapter("01-activations", writes=("stats",)),
+    Chapter("01-activations", writes=("stats", "held_out", "solved")),
     Chapter("02-identification", reads=("stats",), writes=("types",)),
     Chapter("03-layers", reads=("stats", "types"), writes=("layers",)),
     Chapter("00-introduction", reads=("stats", "types")),
+    Chapter("04-deactivation", reads=("types", "held_out", "solved"), writes=("effects",)),
+    Chapter("05-steering", reads=("types", "held_out", "effects"), writes=("steered",)),
     Chapter("09-models", reads=("runs",)),
 )
 
 #: What a run that is only set beside another one needs.
-BESIDE = tuple(chapter for chapter in CHAPTERS if chapter.writes)
+BESIDE = tuple(chapter for chapter in CHAPTERS if set(chapter.writes) & set(COMPARED))
 
 #: The default book: its leading run, and the one beside it, on less text since it only serves to compare.
 DEFAULT_RUNS: tuple[dict[str, Any], ...] = (
@@ -76,7 +78,7 @@ def run_name(parameters: Mapping[str, Any]) -> str:
 
 
 _COUNTING = (
-    *("languages", "corpus_options", "sampling", "shards", "batch_tokens", "max_tokens"),
+    *("languages", "corpus_options", "held_out_share", "sampling", "shards", "batch_tokens", "max_tokens"),
     *("dtype", "model_options", "quantity", "above", "moments"),
 )
 

@@ -70,7 +70,7 @@ def _spread(name: str) -> bytes:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Examples of two or more languages.
+    """Examples by language. What compares languages needs two of them; questions may be in one.
 
     Attributes:
         name: what was asked for, for instance ``"problems"`` or ``"text:essays"``.
@@ -87,7 +87,7 @@ class Corpus:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        parse_languages(self.languages)
+        parse_languages(self.languages, least=1)
         texts = Counter(e.language for e in self.examples if (e.response or e.prompt).strip())
         if empty := [code for code in self.languages if not texts[code]]:
             raise NeuroglotError(
@@ -161,6 +161,20 @@ class Corpus:
         kept = tuple(example for example in self.examples if example.document in wanted)
         return dataclasses.replace(self, examples=kept, options={**self.options, "documents": len(wanted)})
 
+    def keep(self, wanted: Iterable[tuple[str, str]]) -> "Corpus":
+        """Just these languages' documents, ``(language, document)``, and the languages that have any.
+
+        Raises:
+            NeuroglotError: none of them is there.
+        """
+        pairs = set(wanted)
+        kept = tuple(example for example in self.examples if (example.language, example.document) in pairs)
+        if not kept:
+            raise NeuroglotError(f"corpus {self.name}: none of the documents wanted is there.")
+        languages = tuple(code for code in self.languages if code in {example.language for example in kept})
+        options = {**self.options, "texts": len(kept)}
+        return dataclasses.replace(self, languages=languages, examples=kept, options=options)
+
     def split(self, held_out: float) -> tuple["Corpus", "Corpus"]:
         """Two parts without a document or wording in common: one to identify neurons on, one to measure effects on.
 
@@ -228,7 +242,7 @@ class Corpus:
                 documents.append(example.document)
         order = {
             document: (nth, rank)
-            for units in places.values()
+            for _, units in sorted(places.items())
             for rank, documents in enumerate(units.values())
             for nth, document in enumerate(documents)
         }

@@ -1,135 +1,356 @@
-"""What a model gets right: accuracy as the paper defines it, with intervals."""
+"""What removing neurons changes, language by language: effects with intervals, beside random neurons."""
 
-from collections.abc import Iterable
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .answers import as_number, last_number
 from .corpora import Corpus, Example
+from .deactivation import AS_IT_IS, Removal
 from .errors import NeuroglotError
-from .languages import is_detectable, is_language
-from .sampling import sample_rows
+from .grading import grade
+from .intervals import bootstrap_weights, percentiles, prediction_interval, ratios
+from .languages import is_detectable, language_key, letters_by_language
+from .likelihood import Losses
 
 
-def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None) -> pd.DataFrame:
-    """Compare responses with answers, one by one.
+def _log_change(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """The paper's log(1 + change in perplexity), of log-perplexities; mirrored where it falls."""
+    change = np.exp(after) - np.exp(before)
+    return np.sign(change) * np.log1p(np.abs(change))
+
+
+@dataclass(frozen=True)
+class _Measure:
+    change: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    harm: int  # the sign of a change for the worse
+
+
+#: What is compared before and after.
+MEASURES = {
+    "change in log-perplexity": _Measure(np.subtract, 1),
+    "log(1 + change in perplexity)": _Measure(_log_change, 1),
+    "change in accuracy": _Measure(np.subtract, -1),
+    "change in language fidelity": _Measure(np.subtract, -1),
+}
+_OF_LOSSES = tuple(MEASURES)[:2]
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """One set and measure: values ``[languages removed, languages measured]``.
+
+    ``draws`` is ``[draws, removed, measured]`` and ``replicates`` ``[replicates, removed, measured]``.
+    """
+
+    measure: str
+    of: tuple[Removal, ...]
+    before: np.ndarray
+    after: np.ndarray
+    effect: np.ndarray
+    replicates: np.ndarray
+    draws: np.ndarray
+    sizes: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """What removals change, in all languages.
+
+    Attributes:
+        languages: those measured.
+        blocks: one per set and measure.
+        level: coverage of all intervals.
+    """
+
+    languages: tuple[str, ...]
+    blocks: tuple[_Block, ...]
+    level: float
+
+    def table(self) -> pd.DataFrame:
+        """One row per set, measure, removed and measured language.
+
+        Returns:
+            ``set``, ``measure``, ``removed``, ``language``, ``neurons`` (removed), ``size`` (tokens,
+            questions or letters measured), ``before``, ``after``, ``effect`` with its interval
+            ``low`` to ``high`` (bootstrap over documents), ``harm`` (the effect, positive where it is
+            for the worse), ``random`` (mean of the random draws), ``random_low`` to
+            ``random_high`` (where one more random draw would fall), ``draws`` (their number),
+            ``beyond`` (the effect is outside of that; missing without draws). Measures that share
+            a unit have ``before`` and ``after`` in it: log-perplexity, or a share.
+        """
+        rows = []
+        for block in self.blocks:
+            low, high = percentiles(block.replicates, self.level)
+            random_low, random_high = prediction_interval(block.draws, self.level)
+            with np.errstate(invalid="ignore"):
+                mean = np.nansum(block.draws, axis=0) / (~np.isnan(block.draws)).sum(axis=0)
+            for r, removal in enumerate(block.of):
+                for c, language in enumerate(self.languages):
+                    known = not np.isnan(random_low[r, c]) and not np.isnan(block.effect[r, c])
+                    beyond = not random_low[r, c] <= block.effect[r, c] <= random_high[r, c]
+                    rows.append(
+                        {
+                            "set": removal.set,
+                            "measure": block.measure,
+                            "removed": removal.language,
+                            "language": language,
+                            "neurons": removal.size,
+                            "size": int(block.sizes[c]),
+                            "before": block.before[c],
+                            "after": block.after[r, c],
+                            "effect": block.effect[r, c],
+                            "low": low[r, c],
+                            "high": high[r, c],
+                            "harm": block.effect[r, c] * MEASURES[block.measure].harm,
+                            "random": mean[r, c],
+                            "random_low": random_low[r, c],
+                            "random_high": random_high[r, c],
+                            "draws": len(block.draws),
+                            "beyond": beyond if known else pd.NA,
+                        }
+                    )
+        return pd.DataFrame(rows).astype({"beyond": "boolean"})
+
+    def summary(self, pivot: str | None = "en") -> pd.DataFrame:
+        """Each set and measure in a few numbers; one language, the ``pivot``, is looked at apart.
+
+        Returns:
+            One row per set, measure and ``cells``: ``own language`` (the diagonal without the pivot),
+            ``other languages`` (off it, without the pivot), and, where there is a pivot, ``pivot, own``,
+            ``pivot removed, others`` and ``others removed, pivot``. Columns ``effect`` (mean over the
+            cells), ``low``, ``high`` (bootstrap over documents), ``random`` (of random neurons),
+            ``random_low``, ``random_high``, ``beyond``; and, in the first row, of ``rows`` languages
+            without the pivot, ``own_largest``: for how many that are removed is the largest harm in
+            their own language (a row's largest cell), and ``own_worst``: for how many that are
+            measured does removing their own do the largest harm (a column's largest cell); with
+            ``random_largest`` and ``random_worst``, the means over random draws.
+        """
+        rows = []
+        for block in self.blocks:
+            codes = [removal.language for removal in block.of]
+            same = np.array([[r == c for c in self.languages] for r in codes])
+            removed = np.array([[r == pivot for _ in self.languages] for r in codes])
+            measured = np.array([[c == pivot for c in self.languages] for _ in codes])
+            cells = {"own language": same & ~removed, "other languages": ~same & ~removed & ~measured}
+            if pivot in codes:
+                cells["pivot, own"] = same & removed
+                cells["pivot removed, others"] = ~same & removed
+                cells["others removed, pivot"] = ~same & measured
+            for name, where in cells.items():
+                effect, replicates, draws = (
+                    _mean(part[..., where]) for part in (block.effect, block.replicates, block.draws)
+                )
+                low, high = percentiles(replicates, self.level)
+                random_low, random_high = prediction_interval(draws, self.level)
+                row: dict[str, Any] = {
+                    "set": block.of[0].set,
+                    "measure": block.measure,
+                    "cells": name,
+                    "effect": float(effect),
+                    "low": float(low),
+                    "high": float(high),
+                    "random": float(_mean(draws)),
+                    "random_low": float(random_low),
+                    "random_high": float(random_high),
+                    "beyond": pd.NA if np.isnan(random_low) else not random_low <= effect <= random_high,
+                }
+                if name == "own language":
+                    row["rows"] = int((where & ~np.isnan(block.effect)).sum())
+                    harms = [MEASURES[block.measure].harm * each for each in (block.effect, *block.draws)]
+                    for way, turned in (("largest", np.asarray), ("worst", np.transpose)):
+                        own, *at_random = (_own_largest(turned(harm), turned(where)) for harm in harms)
+                        row[f"own_{way}"] = own
+                        row[f"random_{way}"] = float(_mean(np.array(at_random, dtype=float)))
+                rows.append(row)
+        whole = {"beyond": "boolean", "rows": "Int64", "own_largest": "Int64", "own_worst": "Int64"}
+        return pd.DataFrame(rows).astype(whole)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Over the last axis, of those that are numbers; no number where none is."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(known, values, 0).sum(axis=-1) / known.sum(axis=-1)
+
+
+def _own_largest(harm: np.ndarray, own: np.ndarray) -> int:
+    """In how many rows the cell of ``own`` is greater than every other one."""
+    others = np.where(own | np.isnan(harm), -np.inf, harm).max(axis=1)
+    mine = np.where(own & ~np.isnan(harm), harm, -np.inf).max(axis=1)
+    return int((mine > others).sum())
+
+
+def of_losses(
+    found: Losses,
+    removals: Sequence[Removal],
+    random: Losses | None = None,
+    *,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Effects:
+    """Effects on perplexity, with bootstrap intervals over documents.
 
     Args:
-        responses: with the answers of their questions, as from :func:`neuroglot.sample`.
-        questions: what was asked; a question without a response is graded as wrong.
-
-    Returns:
-        One row per response: ``language``, ``document``, ``id``, ``group``, ``answer``, ``found``
-        (the last number of the response, as text, or ``""``), ``right_number``, ``in_language`` (the
-        detected language is the asked one; missing where the detector does not know it) and
-        ``correct``: both, as in the paper.
+        found: losses of :data:`neuroglot.deactivation.AS_IT_IS` and of the removals by name.
+        removals: from :func:`neuroglot.deactivation.removals`; those drawn at random are looked up in
+            ``random`` and compared with the unchanged model there.
+        random: losses of the random draws, if they were measured apart (on less text, say).
+        resamples, level, seed: of the bootstrap.
 
     Raises:
-        NeuroglotError: an example without an answer.
+        NeuroglotError: losses that lack a removal.
     """
-    examples = list(responses.examples if isinstance(responses, Corpus) else responses)
-    if questions is not None:
-        # What was asked and not answered: the empty responses, which a corpus leaves out.
-        n = max((int(e.id.rpartition("#")[2]) for e in examples if e.id != e.document), default=1)
-        answered = {(example.language, example.id) for example in examples}
-        for question in {(e.language, e.document): e for e in questions.examples}.values():
-            ids = [question.document] if n == 1 else [f"{question.document}#{i}" for i in range(1, n + 1)]
-            silent = (id_ for id_ in ids if (question.language, id_) not in answered)
-            examples += [replace(question, id=id_, response="") for id_ in silent]
-    rows = []
-    for example in examples:
-        answer = as_number(example.answer)
-        if answer is None:
-            raise NeuroglotError(f"{example.place}: there is no answer to compare with; use a corpus with answers.")
-        found = last_number(example.response)
-        known = is_detectable(example.language)
-        in_language = bool(example.response) and is_language(example.response, example.language) if known else None
-        rows.append(
-            {
-                "language": example.language,
-                "document": example.document,
-                "id": example.id,
-                "group": example.group,
-                "answer": example.answer,
-                "found": "" if found is None else str(found),
-                "right_number": found == answer,
-                "in_language": in_language,
-                "correct": found == answer and in_language is not False,
-            }
+    random = found if random is None else random
+    weights = bootstrap_weights(len(found.units), resamples, seed)
+    point, replicates, drawn = found.log_perplexity(), found.log_perplexity(weights), random.log_perplexity()
+    at, at_random = _places(found.rows), _places(random.rows)
+    blocks = []
+    for own, draws in _by_set(removals):
+        rows = [at(removal) for removal in own]
+        of_draws = np.array([[at_random(removal) for removal in draw] for draw in draws], dtype=int).reshape(
+            -1, len(own)
         )
-    return pd.DataFrame(rows).astype({"in_language": "boolean"})
+        for measure in _OF_LOSSES:
+            change = MEASURES[measure].change
+            blocks.append(
+                _Block(
+                    measure,
+                    own,
+                    point[at(None)],
+                    point[rows],
+                    change(point[rows], point[at(None)]),
+                    change(replicates[:, rows], replicates[:, [at(None)]]),
+                    change(drawn[of_draws], drawn[at_random(None)]),
+                    found.tokens.sum(axis=1),
+                )
+            )
+    return Effects(found.languages, tuple(blocks), level)
 
 
-def accuracy(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    corpus: Corpus,
-    path: str | Path | None = None,
+def of_answers(
+    rows: Iterable[Mapping[str, str]],
+    questions: Corpus,
+    removals: Sequence[Removal],
     *,
-    resamples: int = 2000,
+    resamples: int = 1000,
     level: float = 0.95,
-    **sampling: Any,
-) -> pd.DataFrame:
-    """Share of questions answered with the right number *and* in the language asked.
-
-    The definition of arXiv 2505.21505: the last number of the response is compared, and its
-    detected language must be the question's.
+    seed: int = 0,
+) -> Effects:
+    """Effects on accuracy and on language fidelity, with bootstrap intervals over questions.
 
     Args:
-        model, tokenizer: from :func:`neuroglot.load_model` or transformers.
-        corpus: questions with numeric answers.
-        path: file that keeps the responses (and lets an interrupted run go on).
-        resamples: bootstrap replicates, over questions.
-        level: coverage of the interval.
-        **sampling: as for :func:`neuroglot.sample`; greedy, four worked examples by default.
+        rows: answers to the same questions under :data:`neuroglot.deactivation.AS_IT_IS` and each
+            removal, as :func:`neuroglot.sampling.sample_rows` gives them.
+        questions: what was asked.
+        removals: whose answers they are. Answers are few, so a cell's random interval rests on all
+            random draws of its set, whichever language's numbers they copy.
+        resamples, level, seed: of the bootstrap.
 
-    Returns:
-        As :func:`summarize` has it.
+    Raises:
+        NeuroglotError: answers that lack a removal.
     """
-    rows, _ = sample_rows(model, tokenizer, corpus, path, **sampling)
-    return summarize(grade(Example(**row) for row in rows), resamples=resamples, level=level)
-
-
-def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
-    """Accuracy per language and group, with percentile bootstrap intervals over questions.
-
-    Several responses to one question count as their mean. Where none or all are right, the
-    bootstrap has nothing to vary, and the interval no width.
-
-    Returns:
-        One row per language and group, and one per language for ``"all"`` where there are
-        several groups: ``language``, ``group``, ``questions``, ``accuracy`` (share), ``low``, ``high``,
-        ``right_number`` and ``in_language`` (shares).
-    """
-    if not 0 < level < 1 or not isinstance(resamples, int) or resamples < 1:
-        raise NeuroglotError(f"level={level}, resamples={resamples}: give a share between 0 and 1 and a whole number.")
-    rng = np.random.default_rng(seed)
-    rows = []
-    for language, mine in graded.groupby("language", sort=False):
-        groups = list(mine.groupby("group"))
-        if len(groups) > 1:
-            groups.append(("all", mine))
-        for group, these in groups:
-            by_question = these.groupby("document", sort=False)[["correct", "right_number", "in_language"]]
-            means = by_question.agg(lambda column: column.astype(float).mean())
-            shares = means["correct"].to_numpy(dtype=float)
-            drawn = shares[rng.integers(len(shares), size=(resamples, len(shares)))].mean(axis=1)
-            low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-            rows.append(
-                {
-                    "language": language,
-                    "group": group,
-                    "questions": len(shares),
-                    "accuracy": shares.mean(),
-                    "low": low,
-                    "high": high,
-                    "right_number": means["right_number"].mean(),
-                    "in_language": means["in_language"].mean(),
-                }
+    languages, units = questions.languages, tuple(dict.fromkeys(e.document for e in questions.examples))
+    answers: dict[str, list[Example]] = {}
+    for row in rows:
+        answers.setdefault(row["intervention"], []).append(
+            Example(**{name: value for name, value in row.items() if name != "intervention"})
+        )
+    shape = len(answers), len(languages), len(units)
+    right, asked, own, letters = np.zeros((4, *shape))
+    for number, examples in enumerate(answers.values()):
+        graded = grade(examples)
+        for example, correct in zip(examples, graded["correct"], strict=True):
+            cell = number, languages.index(example.language), units.index(example.document)
+            right[cell], asked[cell] = right[cell] + correct, asked[cell] + 1
+            found = letters_by_language(example.response)
+            known = is_detectable(example.language)
+            own[cell] += found[language_key(example.language)] if known else np.nan
+            letters[cell] += found.total()
+    weights, at = bootstrap_weights(len(units), resamples, seed), _places(tuple(answers))
+    blocks = []
+    for set_ in dict.fromkeys(removal.set for removal in removals):
+        mine = tuple(r for r in removals if r.set == set_ and r.order == "score")
+        chosen = [at(removal) for removal in mine]
+        drawn = np.array([at(removal) for removal in removals if removal.set == set_ and removal.draw], dtype=int)
+        for measure, sums, sizes in zip(tuple(MEASURES)[2:], (right, own), (asked, letters), strict=True):
+            point, replicates = ratios(sums, sizes), ratios(sums, sizes, weights)
+            before = point[at(None)]
+            blocks.append(
+                _Block(
+                    measure,
+                    mine,
+                    before,
+                    point[chosen],
+                    point[chosen] - before,
+                    replicates[:, chosen] - replicates[:, [at(None)]],
+                    np.repeat((point[drawn] - before)[:, None], len(mine), axis=1),
+                    sizes[at(None)].sum(axis=-1),
+                )
             )
+    return Effects(languages, tuple(blocks), level)
+
+
+def _places(names: Sequence[str]) -> Callable[[Removal | None], int]:
+    """The row of a removal, or of the model as it is."""
+
+    def place(removal: Removal | None) -> int:
+        name = AS_IT_IS if removal is None else removal.name
+        if name not in names:
+            raise NeuroglotError(f"nothing was measured for {name!r}; measure all removals, and {AS_IT_IS!r}.")
+        return names.index(name)
+
+    return place
+
+
+def _by_set(removals: Sequence[Removal]) -> list[tuple[tuple[Removal, ...], list[tuple[Removal, ...]]]]:
+    """For each set its languages' removals, and the random draws of the same languages."""
+    result = []
+    for set_ in dict.fromkeys(removal.set for removal in removals):
+        own = tuple(r for r in removals if r.set == set_ and r.order == "score")
+        numbers = sorted({r.draw for r in removals if r.set == set_ and r.order == "random"})
+        by_name = {r.name: r for r in removals}
+        draws = [tuple(by_name[replace(r, order="random", draw=number).name] for r in own) for number in numbers]
+        result.append((own, draws))
+    return result
+
+
+def of_doses(found: Losses, doses: Sequence[Removal]) -> pd.DataFrame:
+    """Change in a language's own log-perplexity as more and more of its neurons are removed.
+
+    Args:
+        found: losses of the unchanged model and of the doses, each at least on its own language.
+        doses: from :func:`neuroglot.deactivation.doses`.
+
+    Returns:
+        One row per dose: ``language``, ``order``, ``draw``, ``dose`` (share of the set), ``neurons``
+        (their number), ``effect``.
+    """
+    point, at = found.log_perplexity(), _places(found.rows)
+    rows = []
+    for dose in doses:
+        k = found.languages.index(dose.language)
+        effect = point[at(dose), k] - point[at(None), k]
+        row = {"language": dose.language, "order": dose.order, "draw": dose.draw, "dose": dose.dose}
+        rows.append(row | {"neurons": dose.size, "effect": effect})
     return pd.DataFrame(rows)
+
+
+def require_unseen(provenance: Mapping[str, Any], corpus: Corpus) -> None:
+    """Refuse to measure effects on text that neurons were identified on.
+
+    Args:
+        provenance: of the counts or types.
+        corpus: the held-out part of :meth:`neuroglot.Corpus.split`.
+
+    Raises:
+        NeuroglotError: it was not split from the text that was counted.
+    """
+    if corpus.options.get("apart_from") != provenance.get("corpus_sha256"):
+        raise NeuroglotError(
+            f"corpus {corpus.name} was not held out of the text that these neurons were identified on; "
+            "run chapter 01 of this run again."
+        )

@@ -2,6 +2,7 @@
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from lingua import Language, LanguageDetector, LanguageDetectorBuilder
@@ -14,11 +15,11 @@ PAPER_LANGUAGES = ("en", "ru", "es", "fr", "de", "zh", "ja", "bn", "th", "sw")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？｡।॥])\s*|\n+")
 
 
-def parse_languages(languages: str | Iterable[str] | None) -> tuple[str, ...] | None:
+def parse_languages(languages: str | Iterable[str] | None, least: int = 2) -> tuple[str, ...] | None:
     """Codes from ``"en,zh sw"`` or a list of codes; ``None`` stays ``None``.
 
     Raises:
-        NeuroglotError: fewer than two languages, or one named twice.
+        NeuroglotError: fewer than ``least`` languages, or one named twice.
     """
     if languages is None:
         return None
@@ -29,7 +30,7 @@ def parse_languages(languages: str | Iterable[str] | None) -> tuple[str, ...] | 
     codes = tuple(code.strip() for code in parts if code.strip())
     if len(set(codes)) < len(codes):
         raise NeuroglotError(f"languages {' '.join(codes)}: a language is named twice; name each once.")
-    if len(codes) < 2:
+    if len(codes) < least:
         raise NeuroglotError(
             f"languages {' '.join(codes) or '(none)'}: neurons are compared between languages; name at least two."
         )
@@ -80,10 +81,24 @@ def is_language(text: str, code: str) -> bool:
     return _detector().detect_language_of(text) == _detectable().get(_iso(code), "unknown")
 
 
+def language_key(code: str) -> str:
+    """The code that :func:`detect_language` answers for the language of ``code`` (``"nb"`` for ``"no"``)."""
+    return _detectable()[_iso(code)].iso_code_639_1.name.lower()
+
+
 def detect_language(text: str) -> str | None:
     """ISO 639-1 code of the language detected among Lingua's 75, or ``None`` if it cannot tell."""
     found = _detector().detect_language_of(text)
     return found.iso_code_639_1.name.lower() if found else None
+
+
+def letters_by_language(text: str) -> Counter[str]:
+    """How many letters of a text stand in sentences of each detected language; ``"?"`` where none is."""
+    letters: Counter[str] = Counter()
+    for sentence in split_sentences(text):
+        number = sum(character.isalpha() for character in sentence)
+        letters[detect_language(sentence) or "?"] += number
+    return letters
 
 
 def split_sentences(text: str) -> list[str]:

@@ -21,11 +21,12 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from . import __version__
-from .artifacts import languages_of, load_artifact, save_artifact
+from .artifacts import flat, languages_of, load_artifact, save_artifact
 from .batches import Batch, Text, batches_of, texts_of
 from .corpora import Corpus
 from .errors import NeuroglotError
 from .files import write_json
+from .intervals import bootstrap_weights, percentiles, ratios
 from .interventions import Intervention, intervene
 from .models import config_hash, context_length, input_device, model_source, weights_hash
 from .sites import SITES, neuron_site
@@ -64,16 +65,18 @@ class Losses:
 
         Args:
             weights: ``[replicates, units]``, how often each unit counts, as from
-                :func:`bootstrap_weights`; the result is then ``[replicates, rows, languages]``.
+                :func:`neuroglot.intervals.bootstrap_weights`; the result is then ``[replicates, rows, languages]``.
                 A replicate without a token of a language gives no number there.
         """
-        w = np.ones((1, len(self.units))) if weights is None else weights
-        measured = np.isnan(self.nll).any(axis=-1)
-        sums = np.einsum("rlu,bu->brl", np.nan_to_num(self.nll), w)
-        tokens = np.einsum("lu,bu->bl", self.tokens, w)[:, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            result = np.where(measured, np.nan, sums / tokens)
-        return result[0] if weights is None else result
+        return ratios(self.nll, self.tokens, weights)
+
+    def describe(self) -> pd.DataFrame:
+        """The provenance as a table of two columns, ``what`` and ``value``; hashes by their first digits."""
+        own = {key: value for key, value in self.provenance.items() if key not in ("interventions", "only")}
+        tokens = self.tokens.sum(axis=1)
+        each = ", ".join(f"{code} {count:,}" for code, count in zip(self.languages, tokens, strict=True))
+        rows = {"interventions": f"{len(self.rows):,}", "scored tokens": f"{int(tokens.sum()):,} ({each})"}
+        return pd.DataFrame([*flat(own), *rows.items()], columns=["what", "value"])
 
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, whole or not at all; the same losses give the same bytes."""
@@ -96,11 +99,6 @@ class Losses:
             return cls(rows, languages_of(header, path), units, arrays["nll"], arrays["tokens"], header["provenance"])
         except NeuroglotError as error:
             raise NeuroglotError(f"{path}: {error}") from error
-
-
-def bootstrap_weights(units: int, resamples: int, seed: int = 0) -> np.ndarray:
-    """How often each of ``units`` is drawn when as many are drawn with replacement, ``[resamples, units]``."""
-    return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=resamples).astype(float)
 
 
 def perplexity(
@@ -128,8 +126,7 @@ def perplexity(
     """
     found = losses(model, tokenizer, corpus, path=path, **options)
     weights = bootstrap_weights(len(found.units), resamples, seed)
-    drawn = np.exp(found.log_perplexity(weights)[:, 0])
-    low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low, high = percentiles(np.exp(found.log_perplexity(weights)[:, 0]), level)
     return pd.DataFrame(
         {
             "language": found.languages,

@@ -20,6 +20,14 @@ ARTIFACTS = {
     "layers": "layers.json",
     "responses": "responses.jsonl",
     "solved": "solved.jsonl",
+    "held_out": "held-out.jsonl",
+    "losses": "losses.safetensors",
+    "random_losses": "random-losses.safetensors",
+    "dose_losses": "dose-losses.safetensors",
+    "deactivated": "deactivated.jsonl",
+    "effects": "effects.json",
+    "means": "means.safetensors",
+    "steered": "steered.jsonl",
 }
 
 #: What a run that is compared with others must have.

@@ -272,7 +272,7 @@ def _questions(
             raise NeuroglotError(
                 f"there are no packaged worked examples in {missing[0]!r}; give a corpus of them as worked, or shots=0."
             )
-        worked = load_corpus("problems", corpus.languages, n=32 * max(shots, 1), seed=1)
+        worked = load_corpus("problems", n=32 * max(shots, 1), seed=1)
     seen: dict[tuple[str, str], Example] = {}
     for example in corpus.examples:
         first = seen.setdefault((example.language, example.document), example)
@@ -477,6 +477,24 @@ def _generate(
 
 
 # --- the file ----------------------------------------------------------------------------------
+
+
+def read_rows(path: str | Path) -> list[dict[str, str]]:
+    """The responses in a file of :func:`sample` or :func:`sample_rows`; none where the file is empty.
+
+    Raises:
+        NeuroglotError: no such file, or another one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
+    if not path.stat().st_size:
+        return []
+    with contextlib.suppress(ValueError, RecursionError, OSError):
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[1:] if line]
+        if _header(path) is not None and all(isinstance(row, dict) and "response" in row for row in rows):
+            return rows
+    raise NeuroglotError(f"{path} is damaged or no file of responses; make it again.")
 
 
 def _write_rows(path: Path, provenance: dict[str, Any], rows: list[dict[str, str]]) -> None:

@@ -1,0 +1,174 @@
+"""What a model gets right, and in which language: accuracy and language fidelity, with intervals."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .answers import as_number, last_number
+from .corpora import Corpus, Example
+from .errors import NeuroglotError
+from .languages import is_detectable, is_language, language_key, letters_by_language
+from .sampling import sample_rows
+
+_GRADED = ["language", "document", "id", "group", "answer", "found", "right_number", "in_language", "correct"]
+
+
+def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None) -> pd.DataFrame:
+    """Compare responses with answers, one by one.
+
+    Args:
+        responses: with the answers of their questions, as from :func:`neuroglot.sample`.
+        questions: what was asked; a question without a response is graded as wrong.
+
+    Returns:
+        One row per response: ``language``, ``document``, ``id``, ``group``, ``answer``, ``found``
+        (the last number of the response, as text, or ``""``), ``right_number``, ``in_language`` (the
+        detected language is the asked one; missing where the detector does not know it) and
+        ``correct``: both, as in the paper.
+
+    Raises:
+        NeuroglotError: an example without an answer.
+    """
+    examples = list(responses.examples if isinstance(responses, Corpus) else responses)
+    if questions is not None:
+        # What was asked and not answered: the empty responses, which a corpus leaves out.
+        n = max((int(e.id.rpartition("#")[2]) for e in examples if e.id != e.document), default=1)
+        answered = {(example.language, example.id) for example in examples}
+        for question in {(e.language, e.document): e for e in questions.examples}.values():
+            ids = [question.document] if n == 1 else [f"{question.document}#{i}" for i in range(1, n + 1)]
+            silent = (id_ for id_ in ids if (question.language, id_) not in answered)
+            examples += [replace(question, id=id_, response="") for id_ in silent]
+    rows = []
+    for example in examples:
+        answer = as_number(example.answer)
+        if answer is None:
+            raise NeuroglotError(f"{example.place}: there is no answer to compare with; use a corpus with answers.")
+        found = last_number(example.response)
+        known = is_detectable(example.language)
+        in_language = bool(example.response) and is_language(example.response, example.language) if known else None
+        rows.append(
+            {
+                "language": example.language,
+                "document": example.document,
+                "id": example.id,
+                "group": example.group,
+                "answer": example.answer,
+                "found": "" if found is None else str(found),
+                "right_number": found == answer,
+                "in_language": in_language,
+                "correct": found == answer and in_language is not False,
+            }
+        )
+    return pd.DataFrame(rows, columns=_GRADED).astype({"in_language": "boolean"})
+
+
+def accuracy(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    path: str | Path | None = None,
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    **sampling: Any,
+) -> pd.DataFrame:
+    """Share of questions answered with the right number *and* in the language asked.
+
+    The definition of arXiv 2505.21505: the last number of the response is compared, and its
+    detected language must be the question's.
+
+    Args:
+        model, tokenizer: from :func:`neuroglot.load_model` or transformers.
+        corpus: questions with numeric answers.
+        path: file that keeps the responses (and lets an interrupted run go on).
+        resamples: bootstrap replicates, over questions.
+        level: coverage of the interval.
+        **sampling: as for :func:`neuroglot.sample`; greedy, four worked examples by default.
+
+    Returns:
+        As :func:`summarize` has it.
+    """
+    rows, _ = sample_rows(model, tokenizer, corpus, path, **sampling)
+    return summarize(grade(Example(**row) for row in rows), resamples=resamples, level=level)
+
+
+def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
+    """Accuracy per language and group, with percentile bootstrap intervals over questions.
+
+    Several responses to one question count as their mean. Where none or all are right, the
+    bootstrap has nothing to vary, and the interval no width.
+
+    Returns:
+        One row per language and group, and one per language for ``"all"`` where there are
+        several groups: ``language``, ``group``, ``questions``, ``accuracy`` (share), ``low``, ``high``,
+        ``right_number`` and ``in_language`` (shares).
+    """
+    if not 0 < level < 1 or not isinstance(resamples, int) or resamples < 1:
+        raise NeuroglotError(f"level={level}, resamples={resamples}: give a share between 0 and 1 and a whole number.")
+    rng = np.random.default_rng(seed)
+    rows = []
+    for language, mine in graded.groupby("language", sort=False):
+        groups = list(mine.groupby("group"))
+        if len(groups) > 1:
+            groups.append(("all", mine))
+        for group, these in groups:
+            by_question = these.groupby("document", sort=False)[["correct", "right_number", "in_language"]]
+            means = by_question.agg(lambda column: column.astype(float).mean())
+            shares = means["correct"].to_numpy(dtype=float)
+            drawn = shares[rng.integers(len(shares), size=(resamples, len(shares)))].mean(axis=1)
+            low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+            rows.append(
+                {
+                    "language": language,
+                    "group": group,
+                    "questions": len(shares),
+                    "accuracy": shares.mean(),
+                    "low": low,
+                    "high": high,
+                    "right_number": means["right_number"].mean(),
+                    "in_language": means["in_language"].mean(),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def language_fidelity(
+    responses: Corpus | Iterable[Example], *, resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> pd.DataFrame:
+    """Share of the generated text that is in the language asked for, by letters.
+
+    Every sentence is detected by itself. An empty response adds nothing; languages outside the
+    detector have no fidelity.
+
+    Args:
+        responses: as from :func:`neuroglot.sample`.
+        resamples, level, seed: of the percentile bootstrap over questions.
+
+    Returns:
+        One row per language: ``language``, ``questions``, ``letters``, ``fidelity`` (share),
+        ``low``, ``high``.
+    """
+    examples = responses.examples if isinstance(responses, Corpus) else responses
+    rows = []
+    for example in examples:
+        found = letters_by_language(example.response)
+        own = found[language_key(example.language)] if is_detectable(example.language) else np.nan
+        rows.append((example.language, example.document, own, found.total()))
+    table = pd.DataFrame(rows, columns=["language", "document", "own", "letters"])
+    rng, result = np.random.default_rng(seed), []
+    for language, mine in table.groupby("language", sort=False):
+        sums = mine.groupby("document", sort=False)[["own", "letters"]].sum(min_count=1).to_numpy(dtype=float)
+        drawn = sums[rng.integers(len(sums), size=(resamples, len(sums)))].sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            shares = np.divide(*np.vstack([sums.sum(axis=0), drawn]).T)
+        low, high = (
+            np.nanquantile(shares[1:], [(1 - level) / 2, (1 + level) / 2]) if shares[0] == shares[0] else [np.nan] * 2
+        )
+        size = {"questions": len(sums), "letters": int(sums[:, 1].sum())}
+        result.append({"language": language, **size, "fidelity": shares[0], "low": low, "high": high})
+    return pd.DataFrame(result)

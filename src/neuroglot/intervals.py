@@ -1,0 +1,59 @@
+"""How sure a number is: resampling of documents, and where one more random draw would fall."""
+
+import numpy as np
+from scipy import stats
+
+
+def bootstrap_weights(units: int, resamples: int, seed: int = 0) -> np.ndarray:
+    """How often each of ``units`` is drawn when as many are drawn with replacement, ``[resamples, units]``."""
+    return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=resamples).astype(float)
+
+
+def ratios(sums: np.ndarray, sizes: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Sums over sizes, each added up over units first.
+
+    Args:
+        sums: ``[rows, languages, units]``; a row and language with a unit that is no number has no ratio.
+        sizes: ``[rows, languages, units]`` or ``[languages, units]``.
+        weights: ``[replicates, units]``, how often each unit counts; default: once.
+
+    Returns:
+        ``[rows, languages]``, or ``[replicates, rows, languages]`` with weights; no number where
+        the size is 0.
+    """
+    w = np.ones((1, sums.shape[-1])) if weights is None else weights
+    sizes = np.broadcast_to(sizes, sums.shape)
+    missing = np.isnan(sums).any(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result = np.einsum("rlu,bu->brl", np.nan_to_num(sums), w) / np.einsum("rlu,bu->brl", sizes, w)
+    result = np.where(missing | ~np.isfinite(result), np.nan, result)
+    return result[0] if weights is None else result
+
+
+def percentiles(replicates: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """The middle ``level`` of replicates, over the first axis; no number where there is none."""
+    flat = replicates.reshape(len(replicates), -1)
+    ends = np.full((2, flat.shape[1]), np.nan)
+    some = ~np.isnan(flat).all(axis=0)
+    ends[:, some] = np.nanquantile(flat[:, some], [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low, high = ends.reshape(2, *replicates.shape[1:])
+    return low, high
+
+
+def prediction_interval(draws: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Where one more draw would fall, if they are normal: ``mean -+ t s sqrt(1 + 1/n)``.
+
+    Args:
+        draws: ``[n, ...]``, over the first axis; draws that are no number are left out.
+        level: coverage.
+
+    Returns:
+        Lower and upper end; no number where there are fewer than two draws.
+    """
+    n = (~np.isnan(draws)).sum(axis=0)
+    enough = n > 1
+    known = np.where(enough, draws, 0.0)
+    mean = np.nansum(known, axis=0) / np.maximum(n, 1)
+    spread = np.sqrt(np.nansum((known - mean) ** 2, axis=0) / np.maximum(n - 1, 1))
+    half = stats.t.ppf((1 + level) / 2, np.maximum(n - 1, 1)) * spread * np.sqrt(1 + 1 / np.maximum(n, 1))
+    return np.where(enough, mean - half, np.nan), np.where(enough, mean + half, np.nan)
