@@ -234,7 +234,13 @@ class Corpus:
             raise NeuroglotError(f"{path} is not what Corpus.save writes ({error}); make it again.") from error
 
     def spread(self, number: int) -> "Corpus":
-        """At most ``number`` documents of each language: of different groups and wordings, as far as they go."""
+        """At most ``number`` documents of each language: of different groups and wordings, as far as they go.
+
+        Raises:
+            NeuroglotError: a number that is none.
+        """
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise NeuroglotError(f"{number!r} documents: give a whole number from 1 on.")
         places: dict[str, dict[str, list[str]]] = {}  # by group and wording, as the text has them
         for example in self.examples:
             documents = places.setdefault(example.group, {}).setdefault(example.unit, [])

@@ -1,0 +1,214 @@
+"""Effects, intervals and summaries against arithmetic by hand."""
+
+import numpy as np
+import pytest
+
+from neuroglot import Corpus, Example, NeuroglotError, effects
+from neuroglot.deactivation import AS_IT_IS, Removal
+from neuroglot.effects import MEASURES, of_answers, of_doses, of_losses, require_unseen
+from neuroglot.intervals import bootstrap_weights, prediction_interval
+from neuroglot.likelihood import Losses
+
+LANGUAGES = ("en", "de", "zh")
+SOME = [np.array([1, 2]), np.array([], dtype=int)]
+
+
+def removal(language, draw=0, order="score", **options):
+    return Removal("specific", language, SOME, "random" if draw and order == "score" else order, draw, **options)
+
+
+OWN = [removal(code) for code in LANGUAGES]
+DRAWN = [removal(code, draw) for draw in (1, 2, 3) for code in LANGUAGES]
+
+
+def made_losses(names, seed, units=4):
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(5, 20, size=(3, units))
+    base = rng.uniform(1, 2, size=(3, units))
+    nll = np.stack([(base + (0 if name == AS_IT_IS else rng.uniform(-0.2, 1, size=(3, 1)))) * tokens for name in names])
+    return Losses(tuple(names), LANGUAGES, tuple("abcdefgh"[:units]), nll, tokens)
+
+
+@pytest.fixture
+def found():
+    return made_losses([AS_IT_IS, *(r.name for r in OWN)], 0)
+
+
+@pytest.fixture
+def random():
+    return made_losses([*(r.name for r in DRAWN), AS_IT_IS], 1, units=2)
+
+
+def ppl(losses, name, language, weights=None):
+    row, k = losses.rows.index(name), LANGUAGES.index(language)
+    w = np.ones(len(losses.units)) if weights is None else weights
+    return (losses.nll[row, k] @ w) / (losses.tokens[k] @ w)
+
+
+def test_cells_by_hand(found, random):
+    table = of_losses(found, OWN + DRAWN, random, resamples=50, level=0.9, seed=3).table()
+    assert len(table) == 9 * 2 and list(table["measure"].unique()) == list(MEASURES)[:2]
+    weights = bootstrap_weights(4, 50, 3)
+    for _, row in table.iterrows():
+        own = next(r for r in OWN if r.language == row["removed"])
+        before, after = (ppl(found, name, row["language"]) for name in (AS_IT_IS, own.name))
+        drawn = [
+            (ppl(random, r.name, row["language"]), ppl(random, AS_IT_IS, row["language"]))
+            for r in DRAWN
+            if r.language == row["removed"]
+        ]
+        replicates = [
+            (ppl(found, own.name, row["language"], w), ppl(found, AS_IT_IS, row["language"], w)) for w in weights
+        ]
+
+        def change(after, before, log=row["measure"] == "change in log-perplexity"):
+            if log:
+                return after - before
+            delta = np.exp(after) - np.exp(before)
+            return np.log(1 + delta) if delta >= 0 else -np.log(1 - delta)
+
+        assert row["before"] == pytest.approx(before) and row["after"] == pytest.approx(after)
+        assert row["effect"] == row["harm"] == pytest.approx(change(after, before))
+        low, high = np.quantile([change(*pair) for pair in replicates], [0.05, 0.95])
+        assert (row["low"], row["high"]) == (pytest.approx(low), pytest.approx(high))
+        values = np.array([change(*pair) for pair in drawn])
+        ends = prediction_interval(values, 0.9)
+        assert row["random"] == pytest.approx(values.mean()) and row["draws"] == 3
+        assert (row["random_low"], row["random_high"]) == (pytest.approx(ends[0]), pytest.approx(ends[1]))
+        assert row["beyond"] == (not ends[0] <= row["effect"] <= ends[1])
+        assert row["neurons"] == 2 and row["size"] == found.tokens[LANGUAGES.index(row["language"])].sum()
+
+
+def test_without_random_draws_there_is_no_verdict(found):
+    table = of_losses(found, OWN, resamples=10).table()
+    assert table["beyond"].isna().all() and table["random"].isna().all() and (table["draws"] == 0).all()
+
+
+def cells(matrix, draws=()):
+    """Losses whose changes in log-perplexity are this matrix, and those of draws."""
+    names = [AS_IT_IS, *(r.name for r in OWN), *(r.name for r in DRAWN[: 3 * len(draws)])]
+    changes = np.concatenate([np.zeros((1, 3)), np.array(matrix, dtype=float), *map(np.array, draws)])
+    tokens = np.full((3, 1), 10)
+    return Losses(tuple(names), LANGUAGES, ("a",), (1 + changes)[..., None] * tokens, tokens)
+
+
+MATRIX = [[0.5, 0.1, 0.2], [0.3, 2.0, 0.4], [0.6, 3.0, 1.0]]  # en, de, zh removed; en, de, zh measured
+
+
+def test_a_summary_takes_the_pivot_apart():
+    draws = [np.full((3, 3), x) + np.eye(3) * y for x, y in ((0.0, 0.3), (0.1, 0.0), (0.2, 0.3))]
+    found = cells(MATRIX, draws)
+    summary = of_losses(found, OWN + DRAWN, resamples=20).summary("en")
+    log = summary[summary["measure"] == "change in log-perplexity"].set_index("cells")
+    means = {"own language": 1.5, "other languages": 1.7, "pivot, own": 0.5, "pivot removed, others": 0.15}
+    means["others removed, pivot"] = 0.45
+    assert log["effect"].to_dict() == pytest.approx(means)
+    assert (log["low"] == log["effect"]).all() or log["low"].to_dict() == pytest.approx(means)
+    assert log["random"].to_dict() == pytest.approx(
+        {
+            "own language": 0.3,
+            "other languages": 0.1,
+            "pivot, own": 0.3,
+            "pivot removed, others": 0.1,
+            "others removed, pivot": 0.1,
+        }
+    )
+    low, high = prediction_interval(np.array([0.3, 0.1, 0.5]))
+    own = log.loc["own language"]
+    assert (own["random_low"], own["random_high"]) == (pytest.approx(low), pytest.approx(high)) and own["beyond"] == (
+        high < 1.5
+    )
+    # Removing de harms de most; removing zh harms de more than zh. zh suffers most from its own, de does not.
+    assert (own["rows"], own["own_largest"], own["own_worst"]) == (2, 1, 1)
+    assert (own["random_largest"], own["random_worst"]) == (pytest.approx(4 / 3), pytest.approx(4 / 3))
+    without = of_losses(found, OWN, resamples=20).summary(None)
+    log = without[without["measure"] == "change in log-perplexity"].set_index("cells")
+    assert list(log.index) == ["own language", "other languages"]
+    assert log["effect"].tolist() == pytest.approx([3.5 / 3, (0.1 + 0.2 + 0.3 + 0.4 + 0.6 + 3.0) / 6])
+    assert (log.loc["own language", "rows"], log.loc["own language", "own_largest"]) == (3, 2)
+
+
+def test_what_was_not_measured_is_named(found):
+    with pytest.raises(NeuroglotError, match="nothing was measured for 'zh, specific, random 1'"):
+        of_losses(found, [*OWN, *(removal(code, 1) for code in reversed(LANGUAGES))], resamples=5)
+
+
+def answer(intervention, language, document, response):
+    return {
+        "intervention": intervention, "id": document, "language": language, "prompt": "?", "answer": "12",
+        "group": "", "cluster": "", "response": response,
+    }  # fmt: skip
+
+
+RIGHT = {"en": "Together they have 12 apples in the basket.", "de": "Zusammen haben sie 12 Äpfel in dem Korb."}
+WRONG = {"en": "Together they have 13 apples in the basket.", "de": "Together they have 12 apples in the basket."}
+
+
+def test_answers_by_hand():
+    own = [removal(code) for code in ("en", "de")]
+    drawn = [removal("de", 1), removal("en", 2)]
+    questions = Corpus(
+        "q", ("en", "de"), tuple(Example(i, code, "?", RIGHT[code], "12") for code in ("en", "de") for i in ("a", "b"))
+    )
+    right = {
+        AS_IT_IS: {"en": "ab", "de": "ab"},
+        own[0].name: {"en": "a", "de": "ab"},
+        own[1].name: {"en": "ab", "de": ""},
+        drawn[0].name: {"en": "ab", "de": "b"},
+        drawn[1].name: {"en": "", "de": "ab"},
+    }
+    rows = [
+        answer(name, code, document, (RIGHT if document in said[code] else WRONG)[code])
+        for name, said in right.items()
+        for code in ("en", "de")
+        for document in "ab"
+    ]
+    made = of_answers(rows, questions, own + drawn, resamples=300)
+    table = made.table().set_index(["measure", "removed", "language"])
+    effect = table["effect"]["change in accuracy"]
+    assert effect.to_dict() == {("en", "en"): -0.5, ("en", "de"): 0, ("de", "en"): 0, ("de", "de"): -1}
+    assert table["harm"]["change in accuracy", "de", "de"] == 1 and table["size"]["change in accuracy", "en", "en"] == 2
+    assert table["before"]["change in accuracy"].tolist() == [1] * 4
+    assert (table["low"]["change in accuracy", "en", "en"], table["high"]["change in accuracy", "en", "en"]) == (-1, 0)
+    # All random draws stand beside every row.
+    assert table["random"]["change in accuracy"].to_dict() == {
+        ("en", "en"): -0.5, ("en", "de"): -0.25, ("de", "en"): -0.5, ("de", "de"): -0.25
+    }  # fmt: skip
+    fidelity = table["effect"]["change in language fidelity"]
+    assert fidelity["de", "de"] == -1 and fidelity["en", "en"] == 0 and fidelity["en", "de"] == 0
+    summary = made.summary("en").set_index(["measure", "cells"])
+    assert summary.loc[("change in accuracy", "own language"), "own_largest"] == 1
+    with pytest.raises(NeuroglotError, match="nothing was measured for 'zh, specific'"):
+        of_answers(rows, questions, [*own, removal("zh")])
+
+
+def test_doses_are_read_in_their_own_language():
+    steps = [removal("de", dose=0.5), removal("zh"), removal("zh", 1, "shuffled", dose=0.5)]
+    found = made_losses([AS_IT_IS, *(s.name for s in steps)], 4)
+    table = of_doses(found, steps)
+    for step, row in zip(steps, table.to_dict("records"), strict=True):
+        expected = ppl(found, step.name, step.language) - ppl(found, AS_IT_IS, step.language)
+        assert row.pop("effect") == pytest.approx(expected)
+        assert row == {
+            "language": step.language, "order": step.order, "draw": step.draw, "dose": step.dose, "neurons": 2
+        }  # fmt: skip
+
+
+def test_effects_are_not_measured_on_what_was_counted():
+    corpus = Corpus("c", ("en",), tuple(Example(str(i), "en", "", f"Text {i}.") for i in range(9)))
+    kept, held = corpus.split(0.3)
+    require_unseen({"corpus_sha256": kept.hash}, held)
+    for other in (kept, corpus):
+        with pytest.raises(NeuroglotError, match="was not held out of the text"):
+            require_unseen({"corpus_sha256": kept.hash}, other)
+    with pytest.raises(NeuroglotError, match="was not held out"):
+        require_unseen({"corpus_sha256": corpus.hash}, held)
+
+
+def test_every_measure_says_which_way_is_worse():
+    assert {name: measure.harm for name, measure in effects.MEASURES.items()} == {
+        "change in log-perplexity": 1,
+        "log(1 + change in perplexity)": 1,
+        "change in accuracy": -1,
+        "change in language fidelity": -1,
+    }

@@ -1,0 +1,108 @@
+"""What a steering does to which neurons, and what generated text is counted as."""
+
+import numpy as np
+import pytest
+
+from neuroglot import Intervention, NeuroglotError
+from neuroglot.deactivation import AS_IT_IS
+from neuroglot.steering import OUTPUTS, Steering, interventions, outputs, steerings
+
+from .test_deactivation import flat, types  # noqa: F401 - a fixture
+
+MEANS = np.random.default_rng(0).normal(size=(2, 40, 3))
+STRENGTHS = {"amplify": [0, 4], "set": [0, 1.5]}
+
+
+def sets(types, code):  # noqa: F811
+    return flat(types.neurons(code, ("specific", "related")))
+
+
+def test_one_is_driven_up_and_the_other_switched_off(types):  # noqa: F811
+    of = steerings("en", ["de", "zh"], STRENGTHS, draws=0)
+    made = interventions(types, of, MEANS)
+    assert list(made) == [
+        AS_IT_IS,
+        "en to de, amplify 4",
+        "en to de, set 1.5",
+        "en to zh, amplify 4",
+        "en to zh, set 1.5",
+    ]
+    assert made[AS_IT_IS] is None
+    for k, code in enumerate(types.languages):
+        if code == "en":
+            continue
+        up, down = sets(types, code) - sets(types, "en"), sets(types, "en") - sets(types, code)
+        assert up and down and sets(types, code) & sets(types, "en"), "neurons of both languages are left alone"
+        louder, fixed = made[f"en to {code}, amplify 4"], made[f"en to {code}, set 1.5"]
+        assert flat(louder.neurons) == flat(fixed.neurons) == up | down
+        assert all(louder.factor[place] == 4 and fixed.values[place] == 1.5 * MEANS[place][k] for place in up)
+        assert all(louder.factor[place] == fixed.values[place] == 0 for place in down)
+        assert louder.values is None and fixed.factor is None
+
+
+def test_random_ones_are_as_many_and_never_both(types):  # noqa: F811
+    of = steerings("en", ["de"], STRENGTHS, draws=2)
+    made = interventions(types, of, MEANS, seed=5)
+    up, down = sets(types, "de") - sets(types, "en"), sets(types, "en") - sets(types, "de")
+    seen = set()
+    for draw in (1, 2):
+        louder, fixed = (made[f"en to de, {way}, random {draw}"] for way in ("amplify 4", "set 1.5"))
+        places = flat(louder.neurons)
+        assert places == flat(fixed.neurons), "the same neurons at every strength and in either way"
+        off = {place for place in places if louder.factor[place] == 0}
+        for layer in (0, 1):
+            for mine, theirs in ((off, down), (places - off, up)):
+                assert sum(p[0] == layer for p in mine) == sum(p[0] == layer for p in theirs)
+        assert all(fixed.values[place] == (0 if place in off else 1.5 * MEANS[place][1]) for place in places)
+        seen.add(frozenset(places))
+    assert len(seen) == 2
+    again = interventions(types, of, MEANS, seed=5)
+    assert {k: v and v.hash for k, v in made.items()} == {k: v and v.hash for k, v in again.items()}
+    assert isinstance(made[of[-1].name], Intervention)
+
+
+def test_shares_are_of_letters_by_what_they_are():
+    of = [Steering("en", "de", "set", 0), Steering("en", "de", "set", 2), Steering("en", "de", "set", 2, 1)]
+    said = {
+        AS_IT_IS: ["She buys seven red apples at the market.", "The two brothers have nine coins together."],
+        of[1].name: ["Sie kauft sieben rote Äpfel auf dem Markt.", "The two brothers have nine coins together."],
+        of[2].name: ["Il achète des pommes rouges au marché.", "7 + 8 = 15"],
+    }
+    rows = [
+        {"intervention": name, "language": "en", "id": str(i), "response": text}
+        for name, texts in said.items()
+        for i, text in enumerate(texts)
+    ]
+    table = outputs(rows, of, resamples=400).set_index(["strength", "neurons", "output"])
+
+    def letters(text):
+        return sum(character.isalpha() for character in text)
+
+    german, english = map(letters, said[of[1].name])
+    assert table.loc[(0, "language", "source"), "share"] == 1
+    assert table.loc[(2, "language", "target"), "share"] == pytest.approx(german / (german + english))
+    assert table.loc[(2, "language", "source"), "share"] == pytest.approx(english / (german + english))
+    assert table.loc[(2, "random", "another language"), "share"] == 1
+    assert table.loc[(2, "random", "source"), "letters"] == letters(said[of[2].name][0])
+    row = table.loc[(2, "language", "target")]
+    assert (row["low"], row["high"], row["prompts"]) == (0, 1, 2)
+    assert table.groupby(level=[0, 1])["share"].sum().tolist() == pytest.approx([1, 1, 1])
+    assert set(table.index.get_level_values("output")) == set(OUTPUTS)
+    with pytest.raises(NeuroglotError, match="nothing was generated for 'en to zh, set 1'"):
+        outputs(rows, [Steering("en", "zh", "set", 1)])
+
+
+def test_bad_requests_are_named(types):  # noqa: F811
+    one = [Steering("en", "de", "set", 1)]
+    for call, message in [
+        (lambda: steerings("en", ["de"], {"shout": [1]}), "no way 'shout'"),
+        (lambda: steerings("en", ["de"], {"set": [-1]}), "strength -1 is none"),
+        (lambda: steerings("en", ["de"], {"set": ["2"]}), "strength '2' is none"),
+        (lambda: interventions(types, one), "no means"),
+        (lambda: interventions(types, one, MEANS[..., :2]), "means of shape"),
+        (lambda: interventions(types, one, MEANS, "odd"), "no set 'odd'"),
+        (lambda: interventions(types, [Steering("en", "en", "set", 1)], MEANS), "nothing to steer from en to itself"),
+        (lambda: interventions(types, [Steering("en", "fr", "set", 1)], MEANS), "no language 'fr'"),
+    ]:
+        with pytest.raises(NeuroglotError, match=message):
+            call()
