@@ -24,7 +24,7 @@ lint: $(READY)
 
 benchmark: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[benchmark]"
-	for name in collect answers rounding cost; do $(BIN)/python benchmarks/$$name.py || exit; done
+	for name in collect answers deactivation rounding cost; do $(BIN)/python benchmarks/$$name.py || exit; done
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -54,7 +54,72 @@ def figures(stats, types):
         "layers with parts": charts.layers(profile, bands, layers.four_parts(profile)),
         "top_rates": charts.top_rates(rates),
         "explorer": charts.explorer(stats, types),
+        "effects": charts.effects(effects_table()),
+        "doses": charts.doses(doses_table()),
+        "steering": charts.steering(outputs_table()),
     }
+
+
+def effects_table():
+    rows = [
+        {"set": set_, "measure": measure, "removed": r, "language": c, "neurons": 5, "size": 90, "before": 1.0,
+         "after": 1.5, "effect": value, "low": value - 0.1, "high": value + 0.1, "harm": value, "random": 0.01,
+         "random_low": -0.1, "random_high": 0.1, "draws": 3, "beyond": beyond}
+        for set_ in ("specific", "specific + related") for measure in ("change in log-perplexity", "change in accuracy")
+        for r, c, value, beyond in (("en", "en", 0.5, True), ("en", "de", 0.05, False),
+                                    ("de", "en", np.nan, pd.NA), ("de", "de", -2.0, True))
+    ]  # fmt: skip
+    return pd.DataFrame(rows).astype({"beyond": "boolean"})
+
+
+def doses_table():
+    rows = [
+        {"language": code, "order": order, "draw": draw, "dose": dose, "neurons": int(40 * dose), "effect": dose + draw}
+        for code in ("en", "de") for order, draw in (("score", 0), ("shuffled", 1), ("random", 1), ("random", 2))
+        for dose in (0.25, 0.5, 1.0)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def outputs_table():
+    shares = {"target": 0.5, "source": 0.25, "another language": 0.25, "no language": 0.0}
+    rows = [
+        {"source": "en", "target": target, "way": way, "strength": strength, "neurons": neurons, "output": output,
+         "share": share, "low": 0.0, "high": 1.0, "letters": 80, "prompts": 2}
+        for target in ("de", "zh") for way in ("amplify", "set") for strength in (0, 2)
+        for neurons in ("language", "random") for output, share in shares.items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_the_matrix_shows_one_set_and_measure_and_what_is_beyond_chance():
+    spec = charts.effects(effects_table()).to_dict()
+    bound = {p["name"]: p for p in spec["params"] if "bind" in p}
+    assert bound["set_"]["bind"]["options"] == ["specific", "specific + related"]
+    assert bound["set_"]["value"] == "specific + related"
+    assert bound["measure_"]["bind"]["options"] == ["change in log-perplexity", "change in accuracy"]
+    rows = next(iter(spec["datasets"].values()))
+    assert len(rows) == 16 and {row["beyond"] for row in rows} == {"yes", "no", "unknown"}
+    assert next(row["effect"] for row in rows if (row["removed"], row["language"]) == ("de", "en")) is None
+    filters = json.dumps(spec["vconcat"])
+    assert filters.count("datum.set == set_ && datum.measure == measure_") >= 3
+
+
+def test_doses_are_means_of_draws_and_of_languages():
+    spec = charts.doses(doses_table()).to_dict()
+    rows = next(iter(spec["datasets"].values()))
+    random = next(r for r in rows if (r["language"], r["order"], r["dose"]) == ("de", "random neurons", 0.5))
+    assert random["effect"] == pytest.approx(0.5 + 1.5)
+    mean = next(r for r in rows if (r["language"], r["order"], r["dose"]) == ("mean of all", "lowest score first", 1))
+    assert (mean["effect"], mean["neurons"]) == (1, 40)
+
+
+def test_steering_shows_every_share_and_their_mean():
+    spec = charts.steering(outputs_table()).to_dict()
+    rows = next(iter(spec["datasets"].values()))
+    assert len(rows) == (2 + 1) * 2 * 2 * 2 * 4
+    means = [r for r in rows if r["target"] == "mean of all" and r["output"] == "target"]
+    assert {r["share"] for r in means} == {0.5}
 
 
 def test_every_figure_is_valid_described_and_titled(stats, types):

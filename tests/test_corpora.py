@@ -56,15 +56,8 @@ def test_too_little_text_for_a_split():
 
 
 def test_a_few_documents_are_of_different_groups_and_wordings():
-    rows = [
-        ("a1", "l2", "a"),
-        ("a2", "l2", "a"),
-        ("b1", "l2", "b"),
-        ("c1", "l1", "c"),
-        ("c2", "l1", "c"),
-        ("d1", "l1", "d"),
-    ]
-    examples = [Example(i, code, "", "Text.", "", group, unit) for i, group, unit in rows for code in ("en", "de")]
+    groups = {"a1": "l2", "a2": "l2", "b1": "l2", "c1": "l1", "c2": "l1", "d1": "l1"}
+    examples = [Example(i, code, "", "Text.", "", group, i[0]) for i, group in groups.items() for code in ("en", "de")]
     corpus = Corpus("c", ("en", "de"), tuple(e for e in examples if (e.id, e.language) != ("b1", "de")))
 
     def taken(number, code):
@@ -73,6 +66,8 @@ def test_a_few_documents_are_of_different_groups_and_wordings():
     assert taken(2, "en") == ["a1", "c1"] and taken(4, "en") == ["a1", "b1", "c1", "d1"]
     assert taken(4, "de") == ["a1", "a2", "c1", "d1"] or taken(4, "de") == ["a1", "c1", "c2", "d1"]
     assert taken(99, "de") == ["a1", "a2", "c1", "c2", "d1"]
+    with pytest.raises(NeuroglotError, match="0 documents"):
+        corpus.spread(0)
     assert [e.id for e in corpus.spread(1).examples if e.language == "en"] == ["c1"], "the first group by name"
 
 
@@ -81,11 +76,9 @@ def test_just_some_texts():
     ids = [e.document for e in corpus.examples if e.language == "en"]
     kept = corpus.keep([("de", ids[0]), ("zh", ids[2]), ("de", ids[1])])
     assert kept.languages == ("de", "zh")
-    assert [(e.language, e.document) for e in kept.examples] == [
-        pair
-        for pair in ((e.language, e.document) for e in corpus.examples)
-        if pair in {("de", ids[0]), ("de", ids[1]), ("zh", ids[2])}
-    ]
+    wanted = {("de", ids[0]), ("de", ids[1]), ("zh", ids[2])}
+    pairs = [(e.language, e.document) for e in corpus.examples]
+    assert [(e.language, e.document) for e in kept.examples] == [pair for pair in pairs if pair in wanted]
     assert corpus.keep([("en", ids[0])]).languages == ("en",)
     with pytest.raises(NeuroglotError, match="none of the documents"):
         corpus.keep([("fr", ids[0])])

@@ -13,9 +13,8 @@ def types():
     rng = np.random.default_rng(3)
     active = rng.random((2, 40, 3)) < 0.4
     score = rng.permutation(80).reshape(2, 40).astype(float)
-    return NeuronTypes(
-        ("en", "de", "zh"), 0.5, 0.1, 0.95, True, False, 0.2, score, (score < 40) & ~active.all(-1), active
-    )
+    selected = (score < 40) & ~active.all(-1)
+    return NeuronTypes(("en", "de", "zh"), 0.5, 0.1, 0.95, True, False, 0.2, score, selected, active)
 
 
 def flat(neurons):

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from neuroglot import accuracy, collect, count_activations, load_corpus, load_model
+from neuroglot import (
+    accuracy,
+    classify,
+    collect,
+    count_activations,
+    deactivation,
+    effects,
+    load_corpus,
+    load_model,
+    losses,
+    perplexity,
+)
 from neuroglot.models import PACKAGED
 from neuroglot.sites import neuron_layers
 
@@ -97,6 +108,29 @@ def test_gemma_reasons_a_little(gemma, tmp_path):
     assert table["questions"].tolist() == [6, 6] and table["accuracy"].sum() > 0
     assert (table["in_language"] == 1).all()
     assert (table["low"] <= table["accuracy"]).all() and (table["accuracy"] <= table["high"]).all()
+
+
+def test_a_language_needs_its_own_neurons(gemma):
+    """On held-out text: removing Thai's or German's neurons harms it more than the other's, and than random ones."""
+    model, tokenizer = gemma
+    counted, held = load_corpus("problems", "en th de", n=40).split(0.2)
+    types = classify(collect(model, tokenizer, counted.spread(8), progress=False), top_rate=0.05)
+    both = {"specific + related": deactivation.SETS["specific + related"]}
+    removals = deactivation.removals(types, both, draws=1)
+    text = held.spread(1)
+    found = losses(model, tokenizer, text, deactivation.interventions(removals), progress=False)
+    table = effects.of_losses(found, removals, resamples=20).table().set_index(["measure", "removed", "language"])
+    change = table.loc["change in log-perplexity"]
+    for own, other in (("th", "de"), ("de", "th")):
+        assert change["effect"][own, own] > 2 * max(change["effect"][other, own], change["random"][own, own], 0.05)
+    plain = perplexity(model, tokenizer, text, progress=False).set_index("language")["perplexity"]
+    for code, value in plain.items():
+        example = next(e for e in text.examples if e.language == code)
+        ids = tokenizer(example.prompt + example.response, return_tensors="pt")["input_ids"]
+        start = len(tokenizer(example.prompt)["input_ids"])
+        with torch.inference_mode():
+            whole = torch.nn.functional.cross_entropy(model(ids).logits[0, start - 1 : -1], ids[0, start:])
+        assert value == pytest.approx(whole.exp().item(), rel=1e-4)
 
 
 def test_smollm_is_another_model():

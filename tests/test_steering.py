@@ -20,13 +20,8 @@ def sets(types, code):  # noqa: F811
 def test_one_is_driven_up_and_the_other_switched_off(types):  # noqa: F811
     of = steerings("en", ["de", "zh"], STRENGTHS, draws=0)
     made = interventions(types, of, MEANS)
-    assert list(made) == [
-        AS_IT_IS,
-        "en to de, amplify 4",
-        "en to de, set 1.5",
-        "en to zh, amplify 4",
-        "en to zh, set 1.5",
-    ]
+    names = [f"en to {code}, {what}" for code in ("de", "zh") for what in ("amplify 4", "set 1.5")]
+    assert list(made) == [AS_IT_IS, *names]
     assert made[AS_IT_IS] is None
     for k, code in enumerate(types.languages):
         if code == "en":
