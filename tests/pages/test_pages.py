@@ -90,13 +90,17 @@ def expected(types) -> dict[str, dict[str, int]]:
     }
 
 
+def artefact(chapter, name):
+    """A file that a built page was made from, or made."""
+    source = json.loads((HTML.parents[1] / "book" / "chapters" / f"{chapter}.ipynb").read_text())
+    return HTML.parents[1] / source["metadata"]["papermill"]["parameters"][name]
+
+
 def run_of_the_book():
-    """The artefacts the built pages were made from."""
+    """The counts the built pages were made from."""
     from neuroglot import ActivationStats
 
-    source = json.loads((HTML.parents[1] / "book" / "chapters" / "02-identification.ipynb").read_text())
-    parameters = source["metadata"]["papermill"]["parameters"]
-    return ActivationStats.load(HTML.parents[1] / parameters["stats"])
+    return ActivationStats.load(artefact("02-identification", "stats"))
 
 
 def test_sliders_give_what_python_gives(visit):
@@ -123,6 +127,45 @@ def test_moving_a_slider_redraws(visit):
     slider.focus()
     slider.press("End")
     assert typed(page) != before
+
+
+def test_the_matrix_shows_every_set_and_measure(visit):
+    """The numbers written into the cells are those of the run, for every choice of the two selectors."""
+    table = json.loads(artefact("04-deactivation", "effects").read_text())["perplexity"]
+    page = visit("book/chapters/04-deactivation.html").page
+    matrix = page.locator("div.neuroglot-chart:has(.vega-bindings input[type=radio])").first
+    chosen = {(row["set"], row["measure"]) for row in table}
+    assert len(chosen) == 6
+    for set_, measure in sorted(chosen):
+        matrix.evaluate(
+            "(place, [set_, measure]) => place.view.signal('set_', set_).signal('measure_', measure)"
+            ".runAsync().then(() => null)",
+            [set_, measure],
+        )
+        written = matrix.locator("svg.marks .mark-text.role-mark text").all_inner_texts()
+        expected = [f"{row['effect']:.2f}" for row in table if (row["set"], row["measure"]) == (set_, measure)]
+        assert len(written) == len(expected)
+        for one, other in zip(sorted(map(as_number, written)), sorted(map(float, expected)), strict=True):
+            assert one == pytest.approx(other, abs=0.011)
+
+
+def as_number(text):
+    return float(text.replace("\u2212", "-"))
+
+
+def test_steering_is_shown_for_one_language_at_a_time(visit):
+    page = visit("book/chapters/05-steering.html").page
+    chart = page.locator("div.neuroglot-chart:has(.vega-bindings select)")
+    before = chart.locator("svg.marks .mark-rect path").evaluate_all("bars => bars.map(bar => bar.getAttribute('d'))")
+    select = chart.locator(".vega-bindings select")
+    options = select.locator("option").all_inner_texts()
+    assert options[0] == "mean of all" and len(options) > 2
+    select.select_option(options[-1])
+    page.wait_for_function(
+        "([chart, before]) => JSON.stringify([...chart.querySelectorAll('svg.marks .mark-rect path')]"
+        ".map(bar => bar.getAttribute('d'))) !== before",
+        arg=[chart.element_handle(), json.dumps(before, separators=(",", ":"))],
+    )
 
 
 def test_internal_links_resolve(visit, site):
