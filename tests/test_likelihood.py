@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuroglot import Corpus, Example, Intervention, NeuroglotError, load_corpus, losses, perplexity
+from neuroglot import Corpus, Example, Intervention, NeuroglotError, load_corpus, load_model, losses, perplexity
 from neuroglot import likelihood as module
 from neuroglot.intervals import bootstrap_weights
 from neuroglot.likelihood import Losses
@@ -263,3 +263,17 @@ def test_losses_that_are_no_numbers_are_refused(llama, tokenizer, corpus):
         llama.model.embed_tokens.weight[tokenizer("4")["input_ids"][1]] = float("nan")
     with pytest.raises(NeuroglotError, match="not finite"):
         perplexity(llama, tokenizer, load_corpus("problems", "en de", n=3), **QUIET)
+
+
+def test_weights_offloaded_to_disk_and_other_numbers(model_folder, tokenizer, corpus, tmp_path):
+    whole, _ = load_model(str(model_folder))
+    places = {"model.embed_tokens": "cpu", "model.norm": "cpu", "model.rotary_emb": "cpu", "lm_head": "disk"}
+    places |= {"model.layers.0": "cpu", "model.layers.1": "disk", "model.layers.2": "cpu"}
+    offloaded, _ = load_model(str(model_folder), device_map=places, offload_folder=str(tmp_path / "offload"))
+    assert offloaded.lm_head.weight.device.type == "meta"
+    one, two = (losses(model, tokenizer, corpus, INTERVENTIONS, **QUIET) for model in (whole, offloaded))
+    assert np.array_equal(one.nll, two.nll) and one.provenance == two.provenance
+    half, _ = load_model(str(model_folder), dtype="bfloat16")
+    coarse = losses(half, tokenizer, corpus, INTERVENTIONS, **QUIET)
+    np.testing.assert_allclose(coarse.nll, one.nll, rtol=0.05)
+    assert not np.array_equal(coarse.nll, one.nll)

@@ -319,7 +319,7 @@ class _Run:
             before = counted[:, 1:].to(states.device)
             states = states.unflatten(0, (n, len(run.texts)))[:, :, :-1][:, before]
             targets = ids[:, 1:][before.to(device)]
-            likely = head.log_likelihood(states.flatten(0, 1), targets.repeat(n).to(states.device)).cpu()
+            likely = head.log_likelihood(states.flatten(0, 1), targets.repeat(n)).cpu()
         if not likely.isfinite().all():
             raise NeuroglotError(f"some losses in {self.model.dtype} are not finite; load the model in float32.")
         of_text = counted[:, 1:].nonzero()[:, 0]
@@ -372,9 +372,9 @@ class _Head:
     def _prove(self, model: PreTrainedModel) -> None:
         ids = torch.arange(1, 5, device=input_device(model))[None] % self.head.out_features
         with torch.inference_mode():
-            theirs = model(input_ids=ids, use_cache=False).logits[0]
+            theirs = model(input_ids=ids, use_cache=False).logits[0].cpu()
             states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0]
-            ours = torch.cat(list(self._slices(states.to(theirs.device))), dim=-1)
+            ours = torch.cat(list(self._slices(states)), dim=-1).cpu()
         off = float((ours - theirs).abs().max())
         # Rounding differs with the sizes of a product; a forgotten scale or cap is far larger than this.
         if not off <= torch.finfo(theirs.dtype).eps ** 0.5 * float(theirs.abs().max()):
@@ -388,6 +388,7 @@ class _Head:
         words = max(256, 2**21 // max(len(states), 1))
         with align_module_device(self.head):
             weight, bias = self.head.weight, self.head.bias
+            states = states.to(weight)
             for start in range(0, len(weight), words):
                 part = slice(start, start + words)
                 yield self._finish(nn.functional.linear(states, weight[part], None if bias is None else bias[part]))
@@ -398,10 +399,9 @@ class _Head:
 
     def log_likelihood(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """``log p(target)``, float64 ``[n]``, of states ``[n, size]``."""
-        states = states.to(self.head.weight.dtype)
-        chosen = torch.empty(len(states), dtype=torch.float64, device=states.device)
-        totals, start = [], 0
+        chosen, totals, start = torch.empty(len(states), dtype=torch.float64), [], 0
         for logits in self._slices(states):
+            chosen, targets = chosen.to(logits.device), targets.to(logits.device)
             precise = logits if logits.dtype == torch.float64 else logits.float()
             totals.append(precise.logsumexp(-1).double())
             here = (targets >= start) & (targets < start + logits.shape[-1])
