@@ -64,12 +64,12 @@ def effects_table():
     rows = [
         {"set": set_, "measure": measure, "removed": r, "language": c, "neurons": 5, "size": 90, "before": 1.0,
          "after": 1.5, "effect": value, "low": value - 0.1, "high": value + 0.1, "harm": value, "random": 0.01,
-         "random_low": -0.1, "random_high": 0.1, "draws": 3, "beyond": beyond}
+         "random_low": -0.1, "random_high": 0.1, "draws": 3, "beside": value, "verdict": verdict}
         for set_ in ("specific", "specific + related") for measure in ("change in log-perplexity", "change in accuracy")
-        for r, c, value, beyond in (("en", "en", 0.5, True), ("en", "de", 0.05, False),
-                                    ("de", "en", np.nan, pd.NA), ("de", "de", -2.0, True))
+        for r, c, value, verdict in (("en", "en", 0.5, "more"), ("en", "de", 0.05, "within"),
+                                     ("de", "en", np.nan, None), ("de", "de", -2.0, "less"))
     ]  # fmt: skip
-    return pd.DataFrame(rows).astype({"beyond": "boolean"})
+    return pd.DataFrame(rows)
 
 
 def doses_table():
@@ -99,7 +99,7 @@ def test_the_matrix_shows_one_set_and_measure_and_what_is_beyond_chance():
     assert bound["set_"]["value"] == "specific + related"
     assert bound["measure_"]["bind"]["options"] == ["change in log-perplexity", "change in accuracy"]
     rows = next(iter(spec["datasets"].values()))
-    assert len(rows) == 16 and {row["beyond"] for row in rows} == {"yes", "no", "unknown"}
+    assert len(rows) == 16 and {row["verdict"] for row in rows} == {"more", "within", "less", "cannot be told"}
     assert next(row["effect"] for row in rows if (row["removed"], row["language"]) == ("de", "en")) is None
     filters = json.dumps(spec["vconcat"])
     assert filters.count("datum.set == set_ && datum.measure == measure_") >= 3

@@ -43,6 +43,18 @@ def test_the_split_of_the_problems():
     assert {e.document for e in turned.split(0.1)[1].examples} == {e.document for e in held.examples}
 
 
+def test_translations_stay_together_whatever_their_clusters():
+    rows = [Example(f"d{i}", code, "", "Text.", "", "", f"{code}{i}") for i in range(20) for code in ("en", "de")]
+    kept, held = Corpus("c", ("en", "de"), tuple(rows)).split(0.3)
+    assert len(held.examples) == 12 and not {e.id for e in kept.examples} & {e.id for e in held.examples}
+
+
+def test_small_groups_are_held_out_in_turn():
+    rows = [Example(f"d{i}", "en", "", "Text.", "", f"g{i % 10}") for i in range(40)]
+    kept, held = Corpus("c", ("en",), tuple(rows)).split(0.1)
+    assert len(held.examples) == 4 and len(kept.examples) == 36
+
+
 @pytest.mark.parametrize("share", [0, 1, -0.1, "0.1", True, float("nan")])
 def test_shares_that_are_none(share):
     with pytest.raises(NeuroglotError, match="give a share above 0 and below 1"):
@@ -105,6 +117,7 @@ def test_a_corpus_is_saved_whole(tmp_path):
         lambda text: text.replace('"response"', '"said"', 1),
         lambda text: "[]\n" + text,
         lambda text: text.split("\n")[0],
+        lambda text: text[: text.rstrip().rfind("\n") + 1],
         lambda text: json.dumps({"neuroglot": "corpus"}) + "\n",
     ],
 )

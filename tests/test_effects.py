@@ -8,6 +8,7 @@ from neuroglot.deactivation import AS_IT_IS, Removal
 from neuroglot.effects import MEASURES, of_answers, of_doses, of_losses, require_unseen
 from neuroglot.intervals import bootstrap_weights, prediction_interval
 from neuroglot.likelihood import Losses
+from neuroglot.models import weights_hash
 
 LANGUAGES = ("en", "de", "zh")
 SOME = [np.array([1, 2]), np.array([], dtype=int)]
@@ -71,13 +72,13 @@ def test_cells_by_hand(found, random):
         ends = prediction_interval(values, 0.9)
         assert row["random"] == pytest.approx(values.mean()) and row["draws"] == 3
         assert (row["random_low"], row["random_high"]) == (pytest.approx(ends[0]), pytest.approx(ends[1]))
-        assert row["beyond"] == (not ends[0] <= row["effect"] <= ends[1])
+        assert np.isnan(row["beside"]) and row["verdict"] is None, "the draws were measured on other text"
         assert row["neurons"] == 2 and row["size"] == found.tokens[LANGUAGES.index(row["language"])].sum()
 
 
 def test_without_random_draws_there_is_no_verdict(found):
     table = of_losses(found, OWN, resamples=10).table()
-    assert table["beyond"].isna().all() and table["random"].isna().all() and (table["draws"] == 0).all()
+    assert table["verdict"].isna().all() and table["random"].isna().all() and (table["draws"] == 0).all()
 
 
 def cells(matrix, draws=()):
@@ -105,7 +106,7 @@ def test_a_summary_takes_the_pivot_apart():
     low, high = prediction_interval(np.array([0.3, 0.1, 0.5]))
     own = log.loc["own language"]
     assert (own["random_low"], own["random_high"]) == (pytest.approx(low), pytest.approx(high))
-    assert own["beyond"] == (high < 1.5)
+    assert own["verdict"] == "more" and high < 1.5
     # Removing de harms de most; removing zh harms de more than zh. zh suffers most from its own, de does not.
     assert (own["rows"], own["own_largest"], own["own_worst"]) == (2, 1, 1)
     assert (own["random_largest"], own["random_worst"]) == (pytest.approx(4 / 3), pytest.approx(4 / 3))
@@ -119,6 +120,35 @@ def test_a_summary_takes_the_pivot_apart():
 def test_what_was_not_measured_is_named(found):
     with pytest.raises(NeuroglotError, match="nothing was measured for 'en, specific, random 1'"):
         of_losses(found, [*OWN, *(removal(code, 1) for code in reversed(LANGUAGES))], resamples=5)
+
+
+def test_a_verdict_knows_which_way_is_worse():
+    draws = [np.full((3, 3), x) for x in (0.78, 0.8, 0.82)]
+    table = (
+        of_losses(cells(MATRIX, draws), OWN + DRAWN, resamples=5).table().set_index(["measure", "removed", "language"])
+    )
+    verdict = table["verdict"]["change in log-perplexity"]
+    assert verdict["en", "de"] == verdict["en", "en"] == "less" and verdict["de", "de"] == verdict["zh", "zh"] == "more"
+    draws = [np.full((3, 3), x) for x in (0.4, 0.6, 0.7)]
+    table = (
+        of_losses(cells(MATRIX, draws), OWN + DRAWN, resamples=5).table().set_index(["measure", "removed", "language"])
+    )
+    assert table["verdict"]["change in log-perplexity", "en", "en"] == "within"
+
+
+def test_a_verdict_compares_on_the_text_of_the_draws():
+    """Removal and draws do the same to every document; more documents than the draws saw change nothing."""
+    change = np.array([0.1, 1.0, 1.0])
+    names = [AS_IT_IS, *(r.name for r in OWN), *(r.name for r in DRAWN)]
+    tokens = np.full((3, 3), 10)
+    noise = np.array([0, 0, 0, 0, *np.repeat([-0.02, 0, 0.02], 3)])[:, None, None]
+    nll = (1 + np.where(np.arange(13)[:, None, None] > 0, change + noise, 0)) * tokens
+    whole = Losses(tuple(names), LANGUAGES, ("a", "b", "c"), nll, tokens)
+    part = Losses(tuple(names), LANGUAGES, ("a",), nll[..., :1], tokens[:, :1])
+    table = of_losses(whole, OWN + DRAWN, part, resamples=5).table()
+    log = table[table["measure"] == "change in log-perplexity"]
+    assert log["effect"].tolist() == pytest.approx([0.7] * 9) and log["beside"].tolist() == pytest.approx([0.1] * 9)
+    assert set(log["verdict"]) == {"within"} and (log["random_high"] < 0.3).all()
 
 
 def answer(intervention, language, document, response):
@@ -164,6 +194,7 @@ def test_answers_by_hand():
     }  # fmt: skip
     fidelity = table["effect"]["change in language fidelity"]
     assert fidelity["de", "de"] == -1 and fidelity["en", "en"] == 0 and fidelity["en", "de"] == 0
+    assert table["low"]["change in language fidelity"].notna().all()
     summary = made.summary("en").set_index(["measure", "cells"])
     assert summary.loc[("change in accuracy", "own language"), "own_largest"] == 1
     with pytest.raises(NeuroglotError, match="nothing was measured for 'zh, specific'"):
@@ -182,15 +213,19 @@ def test_doses_are_read_in_their_own_language():
         }  # fmt: skip
 
 
-def test_effects_are_not_measured_on_what_was_counted():
+def test_effects_are_not_measured_on_what_was_counted(llama):
     corpus = Corpus("c", ("en",), tuple(Example(str(i), "en", "", f"Text {i}.") for i in range(9)))
     kept, held = corpus.split(0.3)
-    require_unseen({"corpus_sha256": kept.hash}, held)
-    for other in (kept, corpus):
+    weights = {"weights_sha256": weights_hash(llama)}
+    require_unseen(weights | {"corpus_sha256": kept.hash}, held, llama)
+    for counted, measured in [(kept, kept), (kept, corpus), (corpus, held)]:
         with pytest.raises(NeuroglotError, match="was not held out of the text"):
-            require_unseen({"corpus_sha256": kept.hash}, other)
-    with pytest.raises(NeuroglotError, match="was not held out"):
-        require_unseen({"corpus_sha256": corpus.hash}, held)
+            require_unseen(weights | {"corpus_sha256": counted.hash}, measured, llama)
+    with pytest.raises(NeuroglotError, match="was not held out of the text"):
+        require_unseen(weights, corpus, llama)
+    for other in ({}, {"weights_sha256": "0" * 64}):
+        with pytest.raises(NeuroglotError, match="whose weights are not those of the model"):
+            require_unseen(other | {"corpus_sha256": kept.hash}, held, llama)
 
 
 def test_every_measure_says_which_way_is_worse():
@@ -200,3 +235,16 @@ def test_every_measure_says_which_way_is_worse():
         "change in accuracy": -1,
         "change in language fidelity": -1,
     }
+
+
+def test_few_answers_promise_nothing():
+    """One question has no interval, and draws that are all equal do not say where another would fall."""
+    own, drawn = [removal("en"), removal("de")], [removal("de", 1), removal("de", 2)]
+    questions = Corpus("q", ("en", "de"), tuple(Example("a", code, "?", RIGHT[code], "12") for code in ("en", "de")))
+    said = {AS_IT_IS: RIGHT, own[0].name: WRONG, own[1].name: RIGHT, drawn[0].name: RIGHT, drawn[1].name: RIGHT}
+    rows = [answer(name, code, "a", texts[code]) for name, texts in said.items() for code in ("en", "de")]
+    made = of_answers(rows, questions, own + drawn, resamples=20)
+    table = made.table()
+    assert table[["low", "high", "random_low", "random_high"]].isna().all(axis=None) and table["verdict"].isna().all()
+    assert table["random"].tolist() == [0] * 8 and table["effect"].tolist()[:2] == [-1, -1]
+    assert made.summary("en")["random_largest"].isna().all()

@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tokenizers import processors
 
 from neuroglot import Corpus, Example, Intervention, NeuroglotError, load_corpus, load_model, losses, perplexity
 from neuroglot import likelihood as module
 from neuroglot.intervals import bootstrap_weights
 from neuroglot.likelihood import Losses
 
-from .conftest import CONFIGS, tiny_model
+from .conftest import CONFIGS, byte_tokenizer, tiny_model
 from .test_interventions import NONE, OTHER, SOME, by_hand, hookless
 
 QUIET = {"progress": False}
@@ -190,6 +191,38 @@ def test_interrupted_runs_go_on_to_the_same_bytes(llama, tokenizer, corpus, tmp_
     assert len(calls) == before and np.array_equal(again.nll, Losses.load(path).nll)
 
 
+def test_another_order_of_interventions_is_another_run(llama, tokenizer, corpus, tmp_path, monkeypatch):
+    path, turned = tmp_path / "losses", dict(reversed(INTERVENTIONS.items()))
+    expected = losses(llama, tokenizer, corpus, turned, batch_tokens=60, **QUIET)
+    real, calls = module._Run._score, []
+
+    def breaks(self, run, *rest):
+        calls.append(run)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, run, *rest)
+
+    monkeypatch.setattr(module._Run, "_score", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        losses(llama, tokenizer, corpus, INTERVENTIONS, path, batch_tokens=60, **QUIET)
+    found = losses(llama, tokenizer, corpus, turned, path, batch_tokens=60, **QUIET)
+    assert found.rows == expected.rows and np.array_equal(found.nll, expected.nll)
+    only = {name: {"de", "en"} for name in turned}
+    with_sets = losses(llama, tokenizer, corpus, turned, only=only, **QUIET)
+    assert set(map(tuple, with_sets.provenance["only"].values())) == {("en", "de")}
+
+
+@pytest.mark.parametrize("positions", ["all", "response"])
+def test_a_text_that_is_all_response_has_no_prompt_to_spare(llama, positions):
+    bare = byte_tokenizer()
+    bare._tokenizer.post_processor = processors.Sequence([])  # no beginning: the first token is the response's
+    text = Corpus("t", ("en",), (Example("1", "en", "", "Good day."),))
+    found = losses(llama, bare, text, INTERVENTIONS, positions=positions, **QUIET)
+    assert found.tokens.tolist() == [[8]]
+    everywhere = losses(llama, bare, text, INTERVENTIONS, **QUIET)
+    assert np.array_equal(found.nll, everywhere.nll)
+
+
 def test_parts_of_another_run_are_not_taken(llama, tokenizer, corpus, tmp_path):
     path, plain = tmp_path / "losses", tmp_path / "plain"
     losses(llama, tokenizer, corpus, INTERVENTIONS, plain, **QUIET)
@@ -238,6 +271,7 @@ def test_files_of_something_else_are_refused(llama, tokenizer, corpus, tmp_path)
         ({"batch_tokens": 0}, "batch_tokens=0"),
         ({"only": {"others": ["de"]}}, "no intervention 'others'"),
         ({"only": {"some": ["fr"]}}, "no language 'fr'"),
+        ({"interventions": {}}, "no intervention to measure"),
         ({"interventions": {"x": Intervention(SOME[:2], values=0.0)}}, "neurons of 2 layers"),
     ],
 )
@@ -247,6 +281,8 @@ def test_bad_requests_are_named(llama, tokenizer, corpus, options, message):
 
 
 def test_questions_and_heads_that_are_not_known_are_refused(llama, tokenizer, corpus):
+    with pytest.raises(NeuroglotError, match="for interventions use losses"):
+        perplexity(llama, tokenizer, corpus, interventions=INTERVENTIONS)
     asked = Corpus("q", ("en", "de"), (Example("1", "en", "Why?", ""), Example("1", "de", "Warum?", "")))
     with pytest.raises(NeuroglotError, match="no responses to score"):
         perplexity(llama, tokenizer, asked, **QUIET)

@@ -83,6 +83,10 @@ def test_shares_are_of_letters_by_what_they_are():
     assert (row["low"], row["high"], row["prompts"]) == (0, 1, 2)
     assert table.groupby(level=[0, 1])["share"].sum().tolist() == pytest.approx([1, 1, 1])
     assert set(table.index.get_level_values("output")) == set(OUTPUTS)
+    for source, target in (("en", "km"), ("xx", "de"), ("zh-Hans", "zh-Hant")):
+        rows = [{"intervention": f"{source} to {target}, set 1", "language": source, "id": "0", "response": "A text."}]
+        unknown = outputs(rows, [Steering(source, target, "set", 1)])
+        assert unknown["share"].isna().all() and (unknown["letters"] == 5).all()
     with pytest.raises(NeuroglotError, match="nothing was generated for 'en to zh, set 1'"):
         outputs(rows, [Steering("en", "zh", "set", 1)])
 

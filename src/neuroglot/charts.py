@@ -501,17 +501,13 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
     sets, measures = (list(dict.fromkeys(table[name])) for name in ("set", "measure"))
     order = list(dict.fromkeys(table["language"]))
     chosen_set = alt.param(
-        "set_", value=sets[min(1, len(sets) - 1)], bind=alt.binding_radio(options=sets, name="neurons ")
+        "set_", value=sets[min(1, len(sets) - 1)], bind=alt.binding_select(options=sets, name="neurons ")
     )
-    measure = alt.param("measure_", value=measures[0], bind=alt.binding_radio(options=measures, name="measure "))
+    measure = alt.param("measure_", value=measures[0], bind=alt.binding_select(options=measures, name="measure "))
     columns = ["set", "measure", "removed", "language", "neurons", "size", "before", "after", "effect", "low", "high"]
-    columns += ["harm", "random", "random_low", "random_high", "draws"]
+    columns += ["harm", "random", "random_low", "random_high", "draws", "beside", "verdict"]
     # Numbers as the page shows them keep it small; a missing verdict is no verdict.
-    data = (
-        table[columns]
-        .round(4)
-        .assign(beyond=table["beyond"].map({True: "yes", False: "no"}).astype(object).fillna("unknown"))
-    )
+    data = table[columns].round(4).assign(verdict=table["verdict"].astype(object).fillna("cannot be told"))
     base = alt.Chart(data).transform_filter("datum.set == set_ && datum.measure == measure_")
     tips = [
         alt.Tooltip("removed:N", title="neurons removed of"),
@@ -527,7 +523,8 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
         alt.Tooltip("random_low:Q", title="another random draw, from", format="+.3f"),
         alt.Tooltip("random_high:Q", title="to", format="+.3f"),
         alt.Tooltip("draws:Q", title="random draws"),
-        alt.Tooltip("beyond:N", title="beyond random neurons"),
+        alt.Tooltip("beside:Q", title="effect on the same text", format="+.3f"),
+        alt.Tooltip("verdict:N", title="harm beside random neurons"),
     ]
     cells = base.transform_joinaggregate(least="min(harm)", most="max(harm)").transform_calculate(
         top="max(abs(datum.least), abs(datum.most), 1e-9)", level="datum.harm / datum.top"
@@ -541,7 +538,7 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
             scale=alt.Scale(domain=[-1, 0, 1], range=["#0072b2", "#f4f1ea", "#c24e00"]),
             legend=None,
         ),
-        stroke=alt.condition("datum.beyond == 'yes'", alt.value("#222222"), alt.value("#00000000")),
+        stroke=alt.condition("datum.verdict == 'more'", alt.value("#222222"), alt.value("#00000000")),
         strokeWidth=alt.value(1.5),
         tooltip=tips,
     )
@@ -584,7 +581,7 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
         .properties(
             title=alt.Title(
                 "What does removing one language's neurons do to each language?",
-                subtitle=["Framed: beyond what random neurons do. Orange is for the worse, blue for the better."],
+                subtitle=["Framed: more harm than random neurons do. Orange is for the worse, blue for the better."],
             ),
             description="Heatmap: effect of removing each language's neurons on each language; below, the diagonal.",
         )
@@ -650,7 +647,7 @@ def steering(table: pd.DataFrame) -> alt.FacetChart:
     data["place"] = data["output"].map({name: i for i, name in enumerate(_OUTPUT_COLORS)})
     targets, ways = (list(dict.fromkeys(data[name])) for name in ("target", "way"))
     target = alt.param("target_", value=targets[0], bind=alt.binding_select(options=targets, name="steered to "))
-    way = alt.param("way_", value=ways[-1], bind=alt.binding_radio(options=ways, name="way "))
+    way = alt.param("way_", value=ways[-1], bind=alt.binding_select(options=ways, name="way "))
     bars = (
         alt.Chart(data)
         .transform_filter("datum.target == target_ && datum.way == way_")

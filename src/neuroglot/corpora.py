@@ -178,26 +178,37 @@ class Corpus:
     def split(self, held_out: float) -> tuple["Corpus", "Corpus"]:
         """Two parts without a document or wording in common: one to identify neurons on, one to measure effects on.
 
-        Of every group the share ``held_out`` of its clusters (documents, where there are none) is
-        held out, spread by a hash of their names. The held-out part's options say which part it was
-        split from: ``apart_from`` is that part's :attr:`hash`.
+        Of every group the share ``held_out`` of its clusters (documents, where there are none), rounded,
+        is held out, spread by a hash of their names; clusters that share a document stay together.
+        The held-out part's options say which part it was split from: ``apart_from`` is that part's
+        :attr:`hash`.
 
         Raises:
             NeuroglotError: a share that is none, or too little text for two parts in every language.
         """
         if isinstance(held_out, bool) or not isinstance(held_out, int | float) or not 0 < held_out < 1:
             raise NeuroglotError(f"held_out={held_out!r}: give a share above 0 and below 1.")
+        # What a cluster is called: the first of those that it shares a document with, directly or not.
+        called: dict[str, str] = {}
+        by_document: dict[str, str] = {}
+        for example in self.examples:
+            one = called.setdefault(example.unit, example.unit)
+            other = called[by_document.setdefault(example.document, example.unit)]
+            if one != other:
+                called = {unit: other if name == one else name for unit, name in called.items()}
         groups: dict[str, str] = {}
         for example in self.examples:
-            groups.setdefault(example.unit, example.group)
+            groups.setdefault(called[example.unit], example.group)
         chosen: set[str] = set()
         for group in dict.fromkeys(groups.values()):
             units = sorted((unit for unit in groups if groups[unit] == group), key=_spread)
             chosen.update(units[: round(held_out * len(units))])
-        chosen = chosen or {min(groups, key=_spread)}
+        wanted = max(1, round(held_out * len(groups)))  # which groups too small for one of their own leave open
+        rest = sorted(set(groups) - chosen, key=_spread)
+        chosen.update(rest[: max(0, wanted - len(chosen))])
         parts = []
         for name, inside in (("identification", False), ("held out", True)):
-            examples = tuple(e for e in self.examples if (e.unit in chosen) == inside)
+            examples = tuple(e for e in self.examples if (called[e.unit] in chosen) == inside)
             if missing := [code for code in self.languages if code not in {e.language for e in examples}]:
                 raise NeuroglotError(
                     f"corpus {self.name}: too little text to hold out {held_out:.0%} of it, {missing[0]} would have "
@@ -210,7 +221,7 @@ class Corpus:
     def save(self, path: str | Path) -> None:
         """Write as JSON lines, whole or not at all: a header, then an example a line."""
         head = {"neuroglot": "corpus", "version": 1, "name": self.name, "languages": self.languages}
-        head |= {"source": self.source, "options": dict(self.options)}
+        head |= {"source": self.source, "options": dict(self.options), "sha256": self.hash}
         rows = ({name: getattr(example, name) for name in _FIELDS} for example in self.examples)
         lines = [json.dumps(line, ensure_ascii=False) for line in (head, *rows)]
         write_bytes(path, ("\n".join(lines) + "\n").encode())
@@ -229,7 +240,10 @@ class Corpus:
             if (head["neuroglot"], head["version"]) != ("corpus", 1):
                 raise ValueError("it is no corpus of this version")
             examples = tuple(Example(**row, origin=f"{path}, row {i}") for i, row in enumerate(rows, 2))
-            return cls(head["name"], tuple(head["languages"]), examples, head["source"], head["options"])
+            found = cls(head["name"], tuple(head["languages"]), examples, head["source"], head["options"])
+            if found.hash != head["sha256"]:
+                raise ValueError("it is not whole")
+            return found
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise NeuroglotError(f"{path} is not what Corpus.save writes ({error}); make it again.") from error
 

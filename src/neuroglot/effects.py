@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from transformers import PreTrainedModel
 
 from .corpora import Corpus, Example
 from .deactivation import AS_IT_IS, Removal
@@ -14,6 +15,7 @@ from .grading import grade
 from .intervals import bootstrap_weights, percentiles, prediction_interval, ratios
 from .languages import is_detectable, language_key, letters_by_language
 from .likelihood import Losses
+from .models import weights_hash
 
 
 def _log_change(after: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -42,7 +44,8 @@ _OF_LOSSES = tuple(MEASURES)[:2]
 class _Block:
     """One set and measure: values ``[languages removed, languages measured]``.
 
-    ``draws`` is ``[draws, removed, measured]`` and ``replicates`` ``[replicates, removed, measured]``.
+    ``draws`` is ``[draws, removed, measured]`` and ``replicates`` ``[replicates, removed, measured]``;
+    ``beside`` is the effect on the text that the draws were measured on.
     """
 
     measure: str
@@ -50,6 +53,7 @@ class _Block:
     before: np.ndarray
     after: np.ndarray
     effect: np.ndarray
+    beside: np.ndarray
     replicates: np.ndarray
     draws: np.ndarray
     sizes: np.ndarray
@@ -63,11 +67,19 @@ class Effects:
         languages: those measured.
         blocks: one per set and measure.
         level: coverage of all intervals.
+        shared_draws: whether all rows stand beside the same few random draws, of values that can
+            be equal by chance; draws that are all equal then say nothing of where another would fall.
     """
 
     languages: tuple[str, ...]
     blocks: tuple[_Block, ...]
     level: float
+    shared_draws: bool = False
+
+    def _random(self, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        low, high = prediction_interval(draws, self.level)
+        known = low < high if self.shared_draws else ~np.isnan(low)
+        return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
     def table(self) -> pd.DataFrame:
         """One row per set, measure, removed and measured language.
@@ -77,20 +89,20 @@ class Effects:
             questions or letters measured), ``before``, ``after``, ``effect`` with its interval
             ``low`` to ``high`` (bootstrap over documents), ``harm`` (the effect, positive where it is
             for the worse), ``random`` (mean of the random draws), ``random_low`` to
-            ``random_high`` (where one more random draw would fall), ``draws`` (their number),
-            ``beyond`` (the effect is outside of that; missing without draws). Measures that share
+            ``random_high`` (where one more random draw would fall), ``draws`` (their number), ``beside``
+            (the effect on the text that the draws were measured on) and ``verdict``: ``"more"`` harm
+            than that interval, ``"less"``, or ``"within"`` it; missing where it cannot be told. Measures that share
             a unit have ``before`` and ``after`` in it: log-perplexity, or a share.
         """
         rows = []
         for block in self.blocks:
             low, high = percentiles(block.replicates, self.level)
-            random_low, random_high = prediction_interval(block.draws, self.level)
+            random_low, random_high = self._random(block.draws)
+            verdict = _verdict(block, block.beside, random_low, random_high)
             with np.errstate(invalid="ignore"):
                 mean = np.nansum(block.draws, axis=0) / (~np.isnan(block.draws)).sum(axis=0)
             for r, removal in enumerate(block.of):
                 for c, language in enumerate(self.languages):
-                    known = not np.isnan(random_low[r, c]) and not np.isnan(block.effect[r, c])
-                    beyond = not random_low[r, c] <= block.effect[r, c] <= random_high[r, c]
                     rows.append(
                         {
                             "set": removal.set,
@@ -109,10 +121,11 @@ class Effects:
                             "random_low": random_low[r, c],
                             "random_high": random_high[r, c],
                             "draws": len(block.draws),
-                            "beyond": beyond if known else pd.NA,
+                            "beside": block.beside[r, c],
+                            "verdict": verdict[r, c],
                         }
                     )
-        return pd.DataFrame(rows).astype({"beyond": "boolean"})
+        return pd.DataFrame(rows)
 
     def summary(self, pivot: str | None = "en") -> pd.DataFrame:
         """Each set and measure in a few numbers; one language, the ``pivot``, is looked at apart.
@@ -122,7 +135,7 @@ class Effects:
             ``other languages`` (off it, without the pivot), and, where there is a pivot, ``pivot, own``,
             ``pivot removed, others`` and ``others removed, pivot``. Columns ``effect`` (mean over the
             cells), ``low``, ``high`` (bootstrap over documents), ``random`` (of random neurons),
-            ``random_low``, ``random_high``, ``beyond``; and, in the first row, of ``rows`` languages
+            ``random_low``, ``random_high``, ``beside``, ``verdict``; and, in the first row, of ``rows`` languages
             without the pivot, ``own_largest``: for how many that are removed is the largest harm in
             their own language (a row's largest cell), and ``own_worst``: for how many that are
             measured does removing their own do the largest harm (a column's largest cell); with
@@ -140,11 +153,10 @@ class Effects:
                 cells["pivot removed, others"] = ~same & removed
                 cells["others removed, pivot"] = ~same & measured
             for name, where in cells.items():
-                effect, replicates, draws = (
-                    _mean(part[..., where]) for part in (block.effect, block.replicates, block.draws)
-                )
+                parts = block.effect, block.beside, block.replicates, block.draws
+                effect, beside, replicates, draws = (_mean(part[..., where]) for part in parts)
                 low, high = percentiles(replicates, self.level)
-                random_low, random_high = prediction_interval(draws, self.level)
+                random_low, random_high = self._random(draws)
                 row: dict[str, Any] = {
                     "set": block.of[0].set,
                     "measure": block.measure,
@@ -155,18 +167,29 @@ class Effects:
                     "random": float(_mean(draws)),
                     "random_low": float(random_low),
                     "random_high": float(random_high),
-                    "beyond": pd.NA if np.isnan(random_low) else not random_low <= effect <= random_high,
+                    "beside": float(beside),
+                    "verdict": _verdict(block, beside, random_low, random_high).item(),
                 }
                 if name == "own language":
                     row["rows"] = int((where & ~np.isnan(block.effect)).sum())
-                    harms = [MEASURES[block.measure].harm * each for each in (block.effect, *block.draws)]
+                    draws_apart = () if self.shared_draws else block.draws
+                    harms = [MEASURES[block.measure].harm * each for each in (block.effect, *draws_apart)]
                     for way, turned in (("largest", np.asarray), ("worst", np.transpose)):
                         own, *at_random = (_own_largest(turned(harm), turned(where)) for harm in harms)
                         row[f"own_{way}"] = own
                         row[f"random_{way}"] = float(_mean(np.array(at_random, dtype=float)))
                 rows.append(row)
-        whole = {"beyond": "boolean", "rows": "Int64", "own_largest": "Int64", "own_worst": "Int64"}
+        whole = {"rows": "Int64", "own_largest": "Int64", "own_worst": "Int64"}
         return pd.DataFrame(rows).astype(whole)
+
+
+def _verdict(block: _Block, effect: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """``"more"`` or ``"less"`` harm than an interval, ``"within"`` it; ``None`` where it cannot be told."""
+    harm = MEASURES[block.measure].harm
+    least, most = (harm * low, harm * high) if harm > 0 else (harm * high, harm * low)
+    known = ~(np.isnan(effect) | np.isnan(low))
+    said = np.where(harm * effect > most, "more", np.where(harm * effect < least, "less", "within"))
+    return np.where(known, said, None)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -207,6 +230,7 @@ def of_losses(
     random = found if random is None else random
     weights = bootstrap_weights(len(found.units), resamples, seed)
     point, replicates, drawn = found.log_perplexity(), found.log_perplexity(weights), random.log_perplexity()
+    beside = _on_the_text_of(random, found)
     at, at_random = _places(found.rows), _places(random.rows)
     blocks = []
     for own, draws in _by_set(removals):
@@ -223,6 +247,7 @@ def of_losses(
                     point[at(None)],
                     point[rows],
                     change(point[rows], point[at(None)]),
+                    change(beside[rows], beside[at(None)]),
                     change(replicates[:, rows], replicates[:, [at(None)]]),
                     change(drawn[of_draws], drawn[at_random(None)]),
                     found.tokens.sum(axis=1),
@@ -253,7 +278,7 @@ def of_answers(
     Raises:
         NeuroglotError: answers that lack a removal.
     """
-    languages, units = questions.languages, tuple(dict.fromkeys(e.document for e in questions.examples))
+    languages, units = questions.languages, tuple(dict.fromkeys(e.unit for e in questions.examples))
     answers: dict[str, list[Example]] = {}
     for row in rows:
         answers.setdefault(row["intervention"], []).append(
@@ -264,7 +289,7 @@ def of_answers(
     for number, examples in enumerate(answers.values()):
         graded = grade(examples)
         for example, correct in zip(examples, graded["correct"], strict=True):
-            cell = number, languages.index(example.language), units.index(example.document)
+            cell = number, languages.index(example.language), units.index(example.unit)
             right[cell], asked[cell] = right[cell] + correct, asked[cell] + 1
             found = letters_by_language(example.response)
             known = is_detectable(example.language)
@@ -279,6 +304,8 @@ def of_answers(
         for measure, sums, sizes in zip(tuple(MEASURES)[2:], (right, own), (asked, letters), strict=True):
             point, replicates = ratios(sums, sizes), ratios(sums, sizes, weights)
             before = point[at(None)]
+            several = (asked[at(None)] > 0).sum(axis=-1) > 1  # one question has nothing to resample
+            replicates = np.where(several, replicates, np.nan)
             blocks.append(
                 _Block(
                     measure,
@@ -286,12 +313,21 @@ def of_answers(
                     before,
                     point[chosen],
                     point[chosen] - before,
+                    point[chosen] - before,
                     replicates[:, chosen] - replicates[:, [at(None)]],
                     np.repeat((point[drawn] - before)[:, None], len(mine), axis=1),
                     sizes[at(None)].sum(axis=-1),
                 )
             )
-    return Effects(languages, tuple(blocks), level)
+    return Effects(languages, tuple(blocks), level, shared_draws=True)
+
+
+def _on_the_text_of(random: Losses, found: Losses) -> np.ndarray:
+    """Log-perplexities of ``found`` on the units of ``random``; no number where those are not all in it."""
+    at = [found.units.index(unit) if unit in found.units else -1 for unit in random.units]
+    if found.languages != random.languages or -1 in at or not np.array_equal(found.tokens[:, at], random.tokens):
+        return np.full(found.nll.shape[:2], np.nan)
+    return ratios(found.nll[..., at], random.tokens)
 
 
 def _places(names: Sequence[str]) -> Callable[[Removal | None], int]:
@@ -313,7 +349,10 @@ def _by_set(removals: Sequence[Removal]) -> list[tuple[tuple[Removal, ...], list
         own = tuple(r for r in removals if r.set == set_ and r.order == "score")
         numbers = sorted({r.draw for r in removals if r.set == set_ and r.order == "random"})
         by_name = {r.name: r for r in removals}
-        draws = [tuple(by_name[replace(r, order="random", draw=number).name] for r in own) for number in numbers]
+        wanted = [[replace(r, order="random", draw=number).name for r in own] for number in numbers]
+        if missing := [name for names in wanted for name in names if name not in by_name]:
+            raise NeuroglotError(f"there is no removal {missing[0]!r}; draw equally often for every language.")
+        draws = [tuple(by_name[name] for name in names) for names in wanted]
         result.append((own, draws))
     return result
 
@@ -339,17 +378,24 @@ def of_doses(found: Losses, doses: Sequence[Removal]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def require_unseen(provenance: Mapping[str, Any], corpus: Corpus) -> None:
-    """Refuse to measure effects on text that neurons were identified on.
+def require_unseen(provenance: Mapping[str, Any], corpus: Corpus, model: PreTrainedModel) -> None:
+    """Refuse to measure effects on text that neurons were identified on, or on another model's neurons.
 
     Args:
         provenance: of the counts or types.
         corpus: the held-out part of :meth:`neuroglot.Corpus.split`.
+        model: whose neurons they are.
 
     Raises:
-        NeuroglotError: it was not split from the text that was counted.
+        NeuroglotError: the text was not split from what was counted, or the model is another one.
     """
-    if corpus.options.get("apart_from") != provenance.get("corpus_sha256"):
+    if provenance.get("weights_sha256") != weights_hash(model):
+        raise NeuroglotError(
+            f"these neurons were identified in {provenance.get('model')}, whose weights are not those of the model "
+            "given; load that model, or identify this one's neurons first."
+        )
+    counted = provenance.get("corpus_sha256")
+    if not counted or corpus.options.get("apart_from") != counted:
         raise NeuroglotError(
             f"corpus {corpus.name} was not held out of the text that these neurons were identified on; "
             "run chapter 01 of this run again."

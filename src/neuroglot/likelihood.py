@@ -119,11 +119,13 @@ def perplexity(
         corpus: prompts are context; responses are scored.
         path: as for :func:`losses`.
         resamples, level, seed: of the percentile bootstrap over documents.
-        **options: as for :func:`losses`.
+        **options: as for :func:`losses`, but for interventions.
 
     Returns:
         One row per language: ``language``, ``documents``, ``tokens``, ``perplexity``, ``low``, ``high``.
     """
+    if "interventions" in options:
+        raise NeuroglotError("perplexity is of the model as it is; for interventions use losses.")
     found = losses(model, tokenizer, corpus, path=path, **options)
     weights = bootstrap_weights(len(found.units), resamples, seed)
     low, high = percentiles(np.exp(found.log_perplexity(weights)[:, 0]), level)
@@ -178,6 +180,8 @@ def losses(
         NeuroglotError: a bad argument, an unknown head, other losses at ``path``, a loss that is
             not finite.
     """
+    if interventions is not None and not interventions:
+        raise NeuroglotError("there is no intervention to measure; give at least one, or leave them out.")
     run = _Run(model, tokenizer, corpus, interventions or {"as it is": None}, only or {})
     if positions not in ("all", "response"):
         raise NeuroglotError(f"positions={positions!r}: give 'all' or 'response'.")
@@ -198,7 +202,12 @@ class _Pass:
 
     @property
     def tokens(self) -> int:
-        return sum(sum(text.counted) for text in self.texts) * len(self.changes)
+        return sum(map(_scored, self.texts)) * len(self.changes)
+
+
+def _scored(text: Text) -> int:
+    """Tokens of the response with one before them; the first token of all is predicted by nothing."""
+    return sum(text.counted[1:])
 
 
 class _Run:
@@ -226,7 +235,10 @@ class _Run:
             self.hashes[name]: each for name, each in interventions.items() if self.hashes[name] != as_it_is
         }
         self.changes[as_it_is] = None
-        self.only = {name: only.get(name, corpus.languages) for name in interventions}
+        self.only = {
+            name: [code for code in corpus.languages if code in only.get(name, corpus.languages)]
+            for name in interventions
+        }
 
     def __call__(
         self,
@@ -241,9 +253,7 @@ class _Run:
         # A shard for every unit, in the order in which the corpus has them.
         self.units = tuple(dict.fromkeys(example.unit for example in self.corpus.examples))
         texts, _ = texts_of(self.tokenizer, self.corpus, len(self.units), longest)
-        # The first token of all is predicted by nothing.
-        texts = [Text(t.ids, [False, *t.counted[1:]], t.language, t.shard) for t in texts]
-        self.texts = [text for text in texts if any(text.counted)]
+        self.texts = [text for text in texts if _scored(text)]
         settings = {"positions": positions, "batch_tokens": batch_tokens, "max_tokens": longest}
         provenance = self._provenance(settings)
         path = Path(path) if path is not None else None
@@ -283,7 +293,7 @@ class _Run:
             "corpus_options": json.loads(json.dumps(dict(self.corpus.options))),
             "corpus_sha256": self.corpus.hash,
             "input_sha256": inputs.hexdigest(),
-            "interventions": self.hashes,
+            "interventions": [[name, change] for name, change in self.hashes.items()],  # in their order
             "only": {name: list(codes) for name, codes in self.only.items()},
             "settings": settings,
             "versions": {"neuroglot": __version__, **{name: version(name) for name in ("torch", "transformers")}},
@@ -311,11 +321,12 @@ class _Run:
         ids = inputs.ids.to(device)
         changes = [self.changes[change] for change in run.changes for _ in run.texts]
         with torch.inference_mode():
-            if positions == "all":
+            start = int(counted[0].nonzero()[0])
+            if positions == "all" or start == 0:
                 with intervene(self.model, changes):
                     states = self.model.base_model(input_ids=ids.repeat(n, 1), use_cache=False).last_hidden_state
             else:
-                states = self._after_the_prompt(ids, int(counted[0].nonzero()[0]), changes)
+                states = self._after_the_prompt(ids, start, changes)
             before = counted[:, 1:].to(states.device)
             states = states.unflatten(0, (n, len(run.texts)))[:, :, :-1][:, before]
             targets = ids[:, 1:][before.to(device)]
@@ -330,8 +341,6 @@ class _Run:
         """Last states of one text, ``[interventions, width, size]``, its neurons changed from ``start`` on."""
         own = self.model.base_model(input_ids=ids[:, :start], use_cache=True)
         first = own.last_hidden_state.expand(len(changes), -1, -1)
-        if start == ids.shape[1]:
-            return first
         cache = own.past_key_values
         cache.reorder_cache(torch.zeros(len(changes), dtype=torch.long, device=ids.device))
         with intervene(self.model, changes):
@@ -344,7 +353,7 @@ class _Run:
         languages, shape = self.corpus.languages, (len(self.corpus.languages), len(self.units))
         tokens = np.zeros(shape, dtype=np.int64)
         for text in self.texts:
-            tokens[text.language, text.shard] += sum(text.counted)
+            tokens[text.language, text.shard] += _scored(text)
         nll = np.full((len(self.hashes), *shape), np.nan)
         for row, (name, change) in enumerate(self.hashes.items()):
             for code in self.only[name]:

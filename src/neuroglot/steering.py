@@ -85,7 +85,7 @@ def interventions(
     *,
     seed: int = 0,
 ) -> dict[str, Intervention | None]:
-    """What each steering does, by its name.
+    """What each steering does, by its name; and the model as it is.
 
     Neurons of both languages are left alone: they are no way from one to the other. A random draw
     takes as many neurons per layer for each of the two, no neuron for both, and sets those that stand
@@ -107,7 +107,7 @@ def interventions(
     shape = types.score.shape
     if means is not None and means.shape != (*shape, len(types.languages)):
         raise NeuroglotError(f"means of shape {means.shape}: give [layers, neurons, languages] of the same model.")
-    found: dict[str, Intervention | None] = {}
+    found: dict[str, Intervention | None] = {AS_IT_IS: None}
     for steering in of:
         if steering.source == steering.target:
             raise NeuroglotError(f"there is nothing to steer from {steering.source} to itself; name two languages.")
@@ -127,7 +127,8 @@ def interventions(
         for layer, silenced in enumerate(down):
             done[layer, silenced] = 0
         what = {"values": done} if steering.way == "set" else {"factor": done}
-        found[steering.name] = Intervention(chosen, **what) if steering.strength else None
+        if steering.strength:
+            found[steering.name] = Intervention(chosen, **what)
     return found
 
 
@@ -156,7 +157,8 @@ def outputs(
     Returns:
         One row per steering and output (:data:`OUTPUTS`): ``source``, ``target``, ``way``, ``strength``,
         ``neurons`` (``"language"`` or ``"random"``), ``output``, ``share``, ``low``, ``high``,
-        ``letters`` (in all), ``prompts``. Random draws of one steering are put together.
+        ``letters`` (in all), ``prompts``. Random draws of one steering are put together. A share is
+        missing where the detector does not know both languages apart, or there is no letter.
     """
     by_name: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
@@ -169,7 +171,8 @@ def outputs(
             steering
         )
     for (source, target, way, strength, kind), same in grouped.items():
-        mine = [row for steering in same for row in by_name.get(steering.name, ()) if row["language"] == source]
+        names = dict.fromkeys(steering.name for steering in same)
+        mine = [row for name in names for row in by_name.get(name, ()) if row["language"] == source]
         if not mine:
             raise NeuroglotError(f"nothing was generated for {same[0].name!r}; generate under every steering.")
         prompts = list(dict.fromkeys(row["id"] for row in mine))
@@ -177,6 +180,9 @@ def outputs(
         for row in mine:
             for output, number in _outputs(row["response"], source, target).items():
                 letters[OUTPUTS.index(output), 0, prompts.index(row["id"])] += number
+        total = letters.sum()
+        if not _told_apart(source, target):
+            letters[:] = np.nan
         sizes = np.broadcast_to(letters.sum(axis=0), letters.shape)
         weights = bootstrap_weights(len(prompts), resamples)
         low, high = percentiles(ratios(letters, sizes, weights)[..., 0], level)
@@ -190,8 +196,12 @@ def outputs(
                 "output": output,
             }
             row |= {"share": share, "low": lower, "high": upper}
-            table.append(row | {"letters": int(letters.sum()), "prompts": len(prompts)})
+            table.append(row | {"letters": int(total), "prompts": len(prompts)})
     return pd.DataFrame(table)
+
+
+def _told_apart(source: str, target: str) -> bool:
+    return is_detectable(source) and is_detectable(target) and language_key(source) != language_key(target)
 
 
 def _outputs(text: str, source: str, target: str) -> Counter[str]:

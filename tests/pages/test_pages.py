@@ -133,7 +133,7 @@ def test_the_matrix_shows_every_set_and_measure(visit):
     """The numbers written into the cells are those of the run, for every choice of the two selectors."""
     table = json.loads(artefact("04-deactivation", "effects").read_text())["perplexity"]
     page = visit("book/chapters/04-deactivation.html").page
-    matrix = page.locator("div.neuroglot-chart:has(.vega-bindings input[type=radio])").first
+    matrix = page.locator("div.neuroglot-chart:has(.vega-bindings select)").first
     chosen = {(row["set"], row["measure"]) for row in table}
     assert len(chosen) == 6
     for set_, measure in sorted(chosen):
@@ -157,7 +157,7 @@ def test_steering_is_shown_for_one_language_at_a_time(visit):
     page = visit("book/chapters/05-steering.html").page
     chart = page.locator("div.neuroglot-chart:has(.vega-bindings select)")
     before = chart.locator("svg.marks .mark-rect path").evaluate_all("bars => bars.map(bar => bar.getAttribute('d'))")
-    select = chart.locator(".vega-bindings select")
+    select = chart.locator(".vega-bindings select").first
     options = select.locator("option").all_inner_texts()
     assert options[0] == "mean of all" and len(options) > 2
     select.select_option(options[-1])
