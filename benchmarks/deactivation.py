@@ -1,9 +1,8 @@
 """What a matrix of deactivations costs beside its plain forward passes.
 
 Run it with ``make benchmark`` (or ``python benchmarks/deactivation.py --tokens 250``). The same passes are run,
-pass by pass in turn, by ``neuroglot.losses`` with its interventions; plainly, without any: the
-backbone, the head on the positions that predict a response, and cross-entropy; and as a whole
-model that gives the logits of every position, one intervention at a time.
+pass by pass in turn, by ``neuroglot.losses`` with its interventions, and plainly, without any: the
+backbone, the head on the positions that predict a response, and cross-entropy.
 """
 
 import argparse
@@ -49,11 +48,6 @@ def main() -> None:
             states = states.unflatten(0, (len(one.changes), -1))[:, :, :-1][:, keep].flatten(0, 1)
             functional.cross_entropy(model.lm_head(states), targets.repeat(len(one.changes)), reduction="none")
             seconds["plain"] += time.perf_counter() - start
-            start = time.perf_counter()
-            for _ in one.changes:
-                logits = model(input_ids=inputs.ids, use_cache=False).logits[:, :-1][keep]
-                functional.cross_entropy(logits, targets, reduction="none")
-            seconds["whole"] += time.perf_counter() - start
         start = time.perf_counter()
         nll = score(run, one, head, positions)
         seconds[positions] += time.perf_counter() - start
@@ -73,7 +67,6 @@ def main() -> None:
         ("the plain forward passes: backbone, head on the response, cross-entropy", seconds["plain"]),
         ("the matrix, all of `losses`", matrix),
         ("the matrix with neurons changed in the response only", response),
-        ("the whole model's logits, one intervention at a time", seconds["whole"]),
     ):
         rows.append((what, f"{value:.1f}", f"{value / seconds['plain']:.3f}"))
     each = found.tokens.sum(axis=1)

@@ -230,6 +230,8 @@ def of_losses(
     random = found if random is None else random
     weights = bootstrap_weights(len(found.units), resamples, seed)
     point, replicates, drawn = found.log_perplexity(), found.log_perplexity(weights), random.log_perplexity()
+    several = (found.tokens > 0).sum(axis=1) > 1  # one document has nothing to resample
+    replicates = np.where(several, replicates, np.nan)
     beside = _on_the_text_of(random, found)
     at, at_random = _places(found.rows), _places(random.rows)
     blocks = []

@@ -128,7 +128,8 @@ def perplexity(
         raise NeuroglotError("perplexity is of the model as it is; for interventions use losses.")
     found = losses(model, tokenizer, corpus, path=path, **options)
     weights = bootstrap_weights(len(found.units), resamples, seed)
-    low, high = percentiles(np.exp(found.log_perplexity(weights)[:, 0]), level)
+    several = (found.tokens > 0).sum(axis=1) > 1  # one document has nothing to resample
+    low, high = percentiles(np.where(several, np.exp(found.log_perplexity(weights)[:, 0]), np.nan), level)
     return pd.DataFrame(
         {
             "language": found.languages,
