@@ -82,7 +82,8 @@ def test_notebooks_follow_the_house(path):
     assert not any(cell.outputs or cell.execution_count for cell in code), "a source notebook has no outputs"
     assert "parameters" in code[0].metadata.tags
     for line in code[0].source.splitlines():
-        assert re.fullmatch(r"#.*|\w+ = (\"[^\"]*\"|None|True|False|[\d.]+|\{[^{}]*\}|\[\"[^\"]*\"\])  # .+", line), line
+        literal = r"\"[^\"]*\"|None|True|False|[\d.]+|\{[^{}]*\}|\[\"[^\"]*\"\]"
+        assert re.fullmatch(rf"#.*|\w+ = ({literal})  # .+", line), line
     assert notebook.cells[0].source.startswith("(") and notebook.cells[0].source.count("\n# ") == 1
     headings = [line for cell in notebook.cells for line in cell.source.splitlines() if line.startswith("## ")]
     assert "## What was found, and what does not hold" in headings
