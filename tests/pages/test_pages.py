@@ -142,7 +142,7 @@ def test_the_matrix_shows_every_set_and_measure(visit):
             ".runAsync().then(() => null)",
             [set_, measure],
         )
-        written = matrix.locator("svg.marks .mark-text.role-mark text").all_inner_texts()
+        written = matrix.locator("svg.marks .mark-text.role-mark text").all_text_contents()
         expected = [f"{row['effect']:.2f}" for row in table if (row["set"], row["measure"]) == (set_, measure)]
         assert len(written) == len(expected)
         for one, other in zip(sorted(map(as_number, written)), sorted(map(float, expected)), strict=True):
