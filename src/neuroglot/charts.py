@@ -499,7 +499,7 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
         table: from :meth:`neuroglot.effects.Effects.table`.
     """
     sets, measures = (list(dict.fromkeys(table[name])) for name in ("set", "measure"))
-    order = list(dict.fromkeys(table["language"]))
+    order, removed = (list(dict.fromkeys(table[name])) for name in ("language", "removed"))
     chosen_set = alt.param(
         "set_", value=sets[min(1, len(sets) - 1)], bind=alt.binding_select(options=sets, name="neurons ")
     )
@@ -530,7 +530,7 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
         top="max(abs(datum.least), abs(datum.most), 1e-9)", level="datum.harm / datum.top"
     ).encode(
         x=alt.X("language:N", title="measured in", sort=order, axis=alt.Axis(orient="top", labelAngle=0)),
-        y=alt.Y("removed:N", title="neurons removed of", sort=order),
+        y=alt.Y("removed:N", title="neurons removed of", sort=removed),
     )  # fmt: skip
     ground = cells.mark_rect().encode(
         color=alt.Color(
@@ -548,10 +548,10 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
         color=alt.condition("abs(datum.level) > 0.6", alt.value("#ffffff"), alt.value("#222222")),
         tooltip=tips,
     )
-    heat = (ground + numbers).properties(width=560, height=26 * len(order))
+    heat = (ground + numbers).properties(width=560, height=26 * len(removed))
     own = base.transform_filter("datum.removed == datum.language && isValid(datum.effect)")
     others = base.transform_filter("datum.removed != datum.language && isValid(datum.effect)")
-    y = alt.Y("removed:N", title="neurons removed of", sort=order)
+    y = alt.Y("removed:N", title="neurons removed of", sort=removed)
     x_title = "effect"
     random = own.mark_bar(color=DONE_COLORS["random"], opacity=0.35, height=14).encode(
         x=alt.X("random_low:Q", title=x_title), x2="random_high:Q", y=y, tooltip=tips
@@ -565,7 +565,7 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
     )
     dots = (random + elsewhere + spans + points).properties(
         width=560,
-        height=20 * len(order),
+        height=20 * len(removed),
         title=alt.Title(
             "And in the language itself?",
             subtitle=[
@@ -611,7 +611,7 @@ def doses(table: pd.DataFrame) -> alt.LayerChart:
         y=alt.Y("effect:Q", title="change in log-perplexity (nats per token)"),
         color=alt.Color("order:N", scale=alt.Scale(domain=list(names.values()), range=colors)),
         strokeDash=alt.StrokeDash(
-            "order:N", legend=None, scale=alt.Scale(domain=list(names.values()), range=[[1, 0], [6, 3], [2, 2]])
+            "order:N", scale=alt.Scale(domain=list(names.values()), range=[[1, 0], [6, 3], [2, 2]])
         ),
         tooltip=[
             "language",
