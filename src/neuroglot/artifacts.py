@@ -1,9 +1,9 @@
 """One file format for every stage: safetensors with the provenance as JSON in the header."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -13,6 +13,8 @@ from .errors import NeuroglotError
 from .files import write_bytes
 
 FORMAT_VERSION = 1
+
+T = TypeVar("T")
 
 
 def save_artifact(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
@@ -57,6 +59,43 @@ def load_artifact(path: str | Path, kind: str, names: tuple[str, ...]) -> tuple[
     if not isinstance(header.setdefault("provenance", {}), dict):
         raise NeuroglotError(f"{path} has a damaged provenance; make it again.")
     return arrays, header
+
+
+def finished(
+    path: Path, load: Callable[[Path], T], provenance: Mapping[str, Any], what: str, overwrite: bool
+) -> T | None:
+    """The file at ``path``, if it holds just what is asked for; ``None`` if it is to be made (again).
+
+    Args:
+        path: where the result of a run is kept.
+        load: reads it; what it returns has a ``provenance``.
+        provenance: what is asked for; that it was made on another ``machine`` is no difference.
+        what: the result in a word, for messages.
+        overwrite: whether another result there was given up, one that cannot be read too.
+
+    Raises:
+        NeuroglotError: a folder, or another result.
+    """
+    if path.is_dir():
+        raise NeuroglotError(f"{path} is a folder; give the name of a file to write.")
+    if not path.exists():
+        return None
+    try:
+        found = load(path)
+    except NeuroglotError:
+        if overwrite:
+            return None
+        raise
+    missing = object()  # unlike any value
+    keys = (key for key in dict.fromkeys([*provenance, *found.provenance]) if key != "machine")
+    differing = [key for key in keys if provenance.get(key, missing) != found.provenance.get(key, missing)]
+    if not differing:
+        return found
+    if overwrite:
+        return None
+    raise NeuroglotError(
+        f"{path} holds other {what} ({', '.join(differing)} differ); give another file or ask for it to be overwritten."
+    )
 
 
 def languages_of(header: Mapping[str, Any], path: str | Path) -> tuple[str, ...]:

@@ -552,7 +552,7 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
     own = base.transform_filter("datum.removed == datum.language && isValid(datum.effect)")
     others = base.transform_filter("datum.removed != datum.language && isValid(datum.effect)")
     y = alt.Y("removed:N", title="neurons removed of", sort=removed)
-    x_title = "effect"
+    x_title = "change: nats per token, or a share"
     random = own.mark_bar(color=DONE_COLORS["random"], opacity=0.35, height=14).encode(
         x=alt.X("random_low:Q", title=x_title), x2="random_high:Q", y=y, tooltip=tips
     )
@@ -574,17 +574,11 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
             ],
         ),
     )
-    return (
-        alt.vconcat(heat, dots, spacing=24)
-        .add_params(chosen_set, measure)
-        .resolve_scale(color="independent")
-        .properties(
-            title=alt.Title(
-                "What does removing one language's neurons do to each language?",
-                subtitle=["Framed: more harm than random neurons do. Orange is for the worse, blue for the better."],
-            ),
-            description="Heatmap: effect of removing each language's neurons on each language; below, the diagonal.",
-        )
+    return _finish(
+        alt.vconcat(heat, dots, spacing=24).add_params(chosen_set, measure).resolve_scale(color="independent"),
+        "What does removing one language's neurons do to each language?",
+        "Framed: more harm than random neurons do. Orange is for the worse, blue for the better.",
+        "Heatmap: effect of removing each language's neurons on each language; below, the diagonal.",
     )
 
 
@@ -680,15 +674,12 @@ def steering(table: pd.DataFrame) -> alt.FacetChart:
         )
         .properties(width=250, height=230)
     )
-    return (
-        bars.facet(column=alt.Column("neurons:N", title="neurons driven up and switched off", sort=list(DONE_COLORS)))
-        .add_params(target, way)
-        .properties(
-            title=alt.Title(
-                "In which language does the model go on?", subtitle=["Shares of the letters of all responses"]
-            ),
-            description="Stacked bars: share of generated letters per language as steering grows stronger.",
-        )
+    column = alt.Column("neurons:N", title="neurons driven up and switched off", sort=list(DONE_COLORS))
+    return _finish(
+        bars.facet(column=column).add_params(target, way),
+        "In which language does the model go on?",
+        "Shares of the letters of all responses",
+        "Stacked bars: share of generated letters per language as steering grows stronger.",
     )
 
 

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from . import __version__
 from .activations import ActivationStats
-from .artifacts import load_artifact, save_artifact
+from .artifacts import finished, load_artifact, save_artifact
 from .batches import Batch, Inputs, Unit, texts_of, units_of
 from .corpora import Corpus
 from .errors import NeuroglotError
@@ -467,25 +467,10 @@ class Collection:
 
     def _finished(self, path: Path, overwrite: bool) -> ActivationStats | None:
         """The finished file, if it holds just this; ``None`` if it is to be made (again)."""
-        if path.is_dir():
-            raise NeuroglotError(f"{path} is a folder; give the name of a file to write.")
-        if not path.exists():
-            return None
-        stats = None
-        # What cannot be read was given up by a caller who asked for it to be overwritten.
-        with contextlib.suppress(NeuroglotError) if overwrite else contextlib.nullcontext():
-            stats = ActivationStats.load(path)
-        if stats is not None and _same(stats.provenance, self.provenance):
+        stats = finished(path, ActivationStats.load, self.provenance, "counts", overwrite)
+        if stats is not None:
             shutil.rmtree(_parts(path), ignore_errors=True)
-            return stats
-        if overwrite:
-            return None
-        ours, theirs = _identity(self.provenance), _identity(stats.provenance)
-        differing = [key for key in ours if ours[key] != theirs.get(key)]
-        raise NeuroglotError(
-            f"{path} holds other counts ({', '.join(differing)} differ); "
-            "give another file or ask for it to be overwritten."
-        )
+        return stats
 
     def _part(self, parts: Path, unit: Unit) -> dict[str, np.ndarray] | None:
         """The finished shards of an interrupted run of just this, else ``None``."""

@@ -12,8 +12,8 @@ from .corpora import Corpus, Example
 from .deactivation import AS_IT_IS, Removal
 from .errors import NeuroglotError
 from .grading import grade
-from .intervals import bootstrap_weights, percentiles, prediction_interval, ratios
-from .languages import is_detectable, language_key, letters_by_language
+from .intervals import bootstrap_weights, of_several, percentiles, prediction_interval, ratios
+from .languages import own_letters
 from .likelihood import Losses
 from .models import weights_hash
 
@@ -37,7 +37,7 @@ MEASURES = {
     "change in accuracy": _Measure(np.subtract, -1),
     "change in language fidelity": _Measure(np.subtract, -1),
 }
-_OF_LOSSES = tuple(MEASURES)[:2]
+_OF_LOSSES, _OF_ANSWERS = tuple(MEASURES)[:2], tuple(MEASURES)[2:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +99,7 @@ class Effects:
             low, high = percentiles(block.replicates, self.level)
             random_low, random_high = self._random(block.draws)
             verdict = _verdict(block, block.beside, random_low, random_high)
-            with np.errstate(invalid="ignore"):
-                mean = np.nansum(block.draws, axis=0) / (~np.isnan(block.draws)).sum(axis=0)
+            mean = _mean(np.moveaxis(block.draws, 0, -1))
             for r, removal in enumerate(block.of):
                 for c, language in enumerate(self.languages):
                     rows.append(
@@ -186,7 +185,7 @@ class Effects:
 def _verdict(block: _Block, effect: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """``"more"`` or ``"less"`` harm than an interval, ``"within"`` it; ``None`` where it cannot be told."""
     harm = MEASURES[block.measure].harm
-    least, most = (harm * low, harm * high) if harm > 0 else (harm * high, harm * low)
+    least, most = np.minimum(harm * low, harm * high), np.maximum(harm * low, harm * high)
     known = ~(np.isnan(effect) | np.isnan(low))
     said = np.where(harm * effect > most, "more", np.where(harm * effect < least, "less", "within"))
     return np.where(known, said, None)
@@ -230,8 +229,7 @@ def of_losses(
     random = found if random is None else random
     weights = bootstrap_weights(len(found.units), resamples, seed)
     point, replicates, drawn = found.log_perplexity(), found.log_perplexity(weights), random.log_perplexity()
-    several = (found.tokens > 0).sum(axis=1) > 1  # one document has nothing to resample
-    replicates = np.where(several, replicates, np.nan)
+    replicates = of_several(replicates, found.tokens)
     beside = _on_the_text_of(random, found)
     at, at_random = _places(found.rows), _places(random.rows)
     blocks = []
@@ -293,21 +291,17 @@ def of_answers(
         for example, correct in zip(examples, graded["correct"], strict=True):
             cell = number, languages.index(example.language), units.index(example.unit)
             right[cell], asked[cell] = right[cell] + correct, asked[cell] + 1
-            found = letters_by_language(example.response)
-            known = is_detectable(example.language)
-            own[cell] += found[language_key(example.language)] if known else np.nan
-            letters[cell] += found.total()
+            in_language, in_all = own_letters(example.response, example.language)
+            own[cell], letters[cell] = own[cell] + in_language, letters[cell] + in_all
     weights, at = bootstrap_weights(len(units), resamples, seed), _places(tuple(answers))
     blocks = []
     for set_ in dict.fromkeys(removal.set for removal in removals):
         mine = tuple(r for r in removals if r.set == set_ and r.order == "score")
         chosen = [at(removal) for removal in mine]
         drawn = np.array([at(removal) for removal in removals if removal.set == set_ and removal.draw], dtype=int)
-        for measure, sums, sizes in zip(tuple(MEASURES)[2:], (right, own), (asked, letters), strict=True):
-            point, replicates = ratios(sums, sizes), ratios(sums, sizes, weights)
+        for measure, sums, sizes in zip(_OF_ANSWERS, (right, own), (asked, letters), strict=True):
+            point, replicates = ratios(sums, sizes), of_several(ratios(sums, sizes, weights), asked[at(None)])
             before = point[at(None)]
-            several = (asked[at(None)] > 0).sum(axis=-1) > 1  # one question has nothing to resample
-            replicates = np.where(several, replicates, np.nan)
             blocks.append(
                 _Block(
                     measure,
@@ -346,11 +340,10 @@ def _places(names: Sequence[str]) -> Callable[[Removal | None], int]:
 
 def _by_set(removals: Sequence[Removal]) -> list[tuple[tuple[Removal, ...], list[tuple[Removal, ...]]]]:
     """For each set its languages' removals, and the random draws of the same languages."""
-    result = []
+    result, by_name = [], {removal.name: removal for removal in removals}
     for set_ in dict.fromkeys(removal.set for removal in removals):
         own = tuple(r for r in removals if r.set == set_ and r.order == "score")
         numbers = sorted({r.draw for r in removals if r.set == set_ and r.order == "random"})
-        by_name = {r.name: r for r in removals}
         wanted = [[replace(r, order="random", draw=number).name for r in own] for number in numbers]
         if missing := [name for names in wanted for name in names if name not in by_name]:
             raise NeuroglotError(f"there is no removal {missing[0]!r}; draw equally often for every language.")

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .answers import as_number, last_number
 from .corpora import Corpus, Example
 from .errors import NeuroglotError
-from .languages import is_detectable, is_language, language_key, letters_by_language
+from .languages import is_detectable, is_language, own_letters
 from .sampling import sample_rows
 
 _GRADED = ["language", "document", "id", "group", "answer", "found", "right_number", "in_language", "correct"]
@@ -156,9 +156,7 @@ def language_fidelity(
     examples = responses.examples if isinstance(responses, Corpus) else responses
     rows = []
     for example in examples:
-        found = letters_by_language(example.response)
-        own = found[language_key(example.language)] if is_detectable(example.language) else np.nan
-        rows.append((example.language, example.document, own, found.total()))
+        rows.append((example.language, example.document, *own_letters(example.response, example.language)))
     table = pd.DataFrame(rows, columns=["language", "document", "own", "letters"])
     rng, result = np.random.default_rng(seed), []
     for language, mine in table.groupby("language", sort=False):

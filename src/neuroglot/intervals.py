@@ -30,6 +30,16 @@ def ratios(sums: np.ndarray, sizes: np.ndarray, weights: np.ndarray | None = Non
     return result[0] if weights is None else result
 
 
+def of_several(replicates: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The replicates of languages that have several units; no number for the others: one has nothing to resample.
+
+    Args:
+        replicates: ``[..., languages]``.
+        sizes: ``[languages, units]``.
+    """
+    return np.where((sizes > 0).sum(axis=-1) > 1, replicates, np.nan)
+
+
 def percentiles(replicates: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """The middle ``level`` of replicates, over the first axis; no number where there is none."""
     flat = replicates.reshape(len(replicates), -1)

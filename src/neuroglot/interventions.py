@@ -5,7 +5,7 @@ Changed is what enters the down projection: the activation, times the up project
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,11 @@ class Intervention:
                 done = np.asarray(given)[number][index] if np.ndim(given) else np.full(len(index), given)
                 digest.update(index.tobytes() + done.astype(np.float64).tobytes() + b";")
         return digest.hexdigest()
+
+
+def hashes(interventions: Mapping[str, Intervention | None]) -> dict[str, str]:
+    """The hash of each, by its name; ``None`` has that of one that changes nothing."""
+    return {name: (each or Intervention(())).hash for name, each in interventions.items()}
 
 
 def deactivate(model: PreTrainedModel, neurons: Neurons) -> contextlib.AbstractContextManager[None]:

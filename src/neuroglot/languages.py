@@ -101,6 +101,12 @@ def letters_by_language(text: str) -> Counter[str]:
     return letters
 
 
+def own_letters(text: str, code: str) -> tuple[float, int]:
+    """Letters of a text in sentences of the language ``code``, and in all; no number where it is not detectable."""
+    found = letters_by_language(text)
+    return found[language_key(code)] if is_detectable(code) else float("nan"), found.total()
+
+
 def split_sentences(text: str) -> list[str]:
     """Sentences of a text, by end marks and line breaks; pieces without a letter are dropped.
 

@@ -21,13 +21,13 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from . import __version__
-from .artifacts import flat, languages_of, load_artifact, save_artifact
+from .artifacts import finished, flat, languages_of, load_artifact, save_artifact
 from .batches import Batch, Text, batches_of, texts_of
 from .corpora import Corpus
 from .errors import NeuroglotError
 from .files import write_json
-from .intervals import bootstrap_weights, percentiles, ratios
-from .interventions import Intervention, intervene
+from .intervals import bootstrap_weights, of_several, percentiles, ratios
+from .interventions import Intervention, hashes, intervene
 from .models import config_hash, context_length, input_device, model_source, weights_hash
 from .sites import SITES, neuron_site
 
@@ -128,8 +128,7 @@ def perplexity(
         raise NeuroglotError("perplexity is of the model as it is; for interventions use losses.")
     found = losses(model, tokenizer, corpus, path=path, **options)
     weights = bootstrap_weights(len(found.units), resamples, seed)
-    several = (found.tokens > 0).sum(axis=1) > 1  # one document has nothing to resample
-    low, high = percentiles(np.where(several, np.exp(found.log_perplexity(weights)[:, 0]), np.nan), level)
+    low, high = percentiles(of_several(np.exp(found.log_perplexity(weights)[:, 0]), found.tokens), level)
     return pd.DataFrame(
         {
             "language": found.languages,
@@ -230,12 +229,10 @@ class _Run:
             raise NeuroglotError(f"only: the corpus has no language {foreign[0]!r}.")
         neuron_site(model)  # refuses what it does not know before anything runs
         self.model, self.tokenizer, self.corpus = model, tokenizer, corpus
+        self.hashes = hashes(interventions)
+        # What changes nothing is run as no change, whatever it is called.
         as_it_is = Intervention(()).hash
-        self.hashes = {name: as_it_is if each is None else each.hash for name, each in interventions.items()}
-        self.changes: dict[str, Intervention | None] = {
-            self.hashes[name]: each for name, each in interventions.items() if self.hashes[name] != as_it_is
-        }
-        self.changes[as_it_is] = None
+        self.changes = {self.hashes[name]: each for name, each in interventions.items()} | {as_it_is: None}
         self.only = {
             name: [code for code in corpus.languages if code in only.get(name, corpus.languages)]
             for name in interventions
@@ -258,7 +255,7 @@ class _Run:
         settings = {"positions": positions, "batch_tokens": batch_tokens, "max_tokens": longest}
         provenance = self._provenance(settings)
         path = Path(path) if path is not None else None
-        if path is not None and (done := _finished(path, provenance, overwrite)) is not None:
+        if path is not None and (done := finished(path, Losses.load, provenance, "losses", overwrite)) is not None:
             return done
         passes = list(self._passes(positions, batch_tokens))
         parts = _Parts(path, provenance)
@@ -295,7 +292,7 @@ class _Run:
             "corpus_sha256": self.corpus.hash,
             "input_sha256": inputs.hexdigest(),
             "interventions": [[name, change] for name, change in self.hashes.items()],  # in their order
-            "only": {name: list(codes) for name, codes in self.only.items()},
+            "only": self.only,
             "settings": settings,
             "versions": {"neuroglot": __version__, **{name: version(name) for name in ("torch", "transformers")}},
         }
@@ -444,22 +441,3 @@ class _Parts:
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number:05d}.json"
-
-
-def _finished(path: Path, provenance: dict[str, Any], overwrite: bool) -> Losses | None:
-    """The finished file, if it holds just this; ``None`` if it is to be made (again)."""
-    if path.is_dir():
-        raise NeuroglotError(f"{path} is a folder; give the name of a file to write.")
-    if not path.exists():
-        return None
-    with contextlib.suppress(NeuroglotError) if overwrite else contextlib.nullcontext():
-        found = Losses.load(path)
-        if found.provenance == provenance:
-            return found
-        if not overwrite:
-            differing = [key for key in provenance if provenance[key] != found.provenance.get(key)]
-            raise NeuroglotError(
-                f"{path} holds other losses ({', '.join(differing)} differ); "
-                "give another file or ask for it to be overwritten."
-            )
-    return None

@@ -30,7 +30,7 @@ from . import __version__, problems
 from .corpora import Corpus, Example
 from .errors import NeuroglotError
 from .files import write_bytes
-from .interventions import Intervention, intervene
+from .interventions import Intervention, hashes, intervene
 from .models import config_hash, context_length, input_device, model_source, weights_hash
 from .readers import load_corpus
 
@@ -156,6 +156,7 @@ def sample_rows(
     questions = _questions(tokenizer, corpus, shots, worked, chat, n)
     ordered = _ordered(tokenizer, questions)
     asked = [_Asked(*pair, name) for name in interventions or [""] for pair in ordered]
+    in_order = _in_order(asked, questions)
     batches = [asked[i : i + batch_size] for i in range(0, len(asked), batch_size)]
     context = context_length(model)
     longest = max(len(ids) for _, ids in ordered)
@@ -178,9 +179,7 @@ def sample_rows(
         "versions": {"neuroglot": __version__, "torch": version("torch"), "transformers": version("transformers")},
     }
     if interventions is not None:
-        unchanged = Intervention(()).hash
-        hashes = {name: unchanged if each is None else each.hash for name, each in interventions.items()}
-        provenance["interventions"] = hashes
+        provenance["interventions"] = hashes(interventions)
     provenance = json.loads(json.dumps(provenance))  # as it will be read again
     path = Path(path) if path is not None else None
     parts = path.with_name(path.name + ".parts") if path else None
@@ -190,7 +189,7 @@ def sample_rows(
         raise NeuroglotError(f"{parts} is in the way of unfinished work; move it or give another file.")
     if path is not None and path.exists():
         if _header(path) == provenance:
-            if (rows := _read_rows(path, _in_order(asked, questions))) is not None:
+            if (rows := _read_rows(path, in_order)) is not None:
                 return rows, provenance
             if not overwrite:
                 raise NeuroglotError(f"{path} is damaged; delete it or ask for it to be overwritten.")
@@ -216,7 +215,7 @@ def sample_rows(
                     _write_rows(part, provenance, done)
             rows += done
             bar.update(len(batch))
-    place = {one.key: i for i, one in enumerate(_in_order(asked, questions))}
+    place = {one.key: i for i, one in enumerate(in_order)}
     rows.sort(key=lambda row: place[row.get("intervention", ""), row["language"], row["id"]])
     if path is not None:
         _write_rows(path, provenance, rows)
@@ -250,10 +249,11 @@ def _in_order(asked: list[_Asked], questions: list[Example]) -> list[_Asked]:
     return sorted(asked, key=lambda one: (names[one.intervention], place[one.key[1:]]))
 
 
-@contextlib.contextmanager
-def _changed(model: PreTrainedModel, interventions: Sequence[Intervention | None]) -> Iterator[None]:
-    with intervene(model, interventions) if any(interventions) else contextlib.nullcontext():
-        yield
+def _changed(
+    model: PreTrainedModel, interventions: Sequence[Intervention | None]
+) -> contextlib.AbstractContextManager[None]:
+    """As :func:`intervene`; where there is nothing to change, for models whose neurons are not known too."""
+    return intervene(model, interventions) if any(interventions) else contextlib.nullcontext()
 
 
 # --- prompts -----------------------------------------------------------------------------------

@@ -112,8 +112,9 @@ def interventions(
         if steering.source == steering.target:
             raise NeuroglotError(f"there is nothing to steer from {steering.source} to itself; name two languages.")
         up, down = (types.neurons(code, SETS[set_]) for code in (steering.target, steering.source))
-        both = [np.intersect1d(a, b) for a, b in zip(up, down, strict=True)]
-        up, down = ([np.setdiff1d(a, b) for a, b in zip(part, both, strict=True)] for part in (up, down))
+        up, down = (
+            [np.setdiff1d(a, b) for a, b in zip(own, other, strict=True)] for own, other in ((up, down), (down, up))
+        )
         if steering.draw:
             # The same neurons at every strength.
             key = seed, set_, steering.source, steering.target, steering.draw
