@@ -1,8 +1,9 @@
-"""The number a text answers with: the last one, in any script's digits and with any separators."""
+"""Numbers in texts, in any script's digits and with any separators: the one a text answers with, and its equations."""
 
 import re
 import unicodedata
 from decimal import Decimal
+from fractions import Fraction
 
 # One to three digits, then groups behind one and the same mark, the last of three digits (those
 # between may have two, as in 1,23,456); then perhaps decimals behind another mark.
@@ -16,6 +17,8 @@ _PLAIN = r"\d+(?:[.,．，٫]\d+)?|(?<![\d.,])[.．]\d+"
 _UNSIGNED = rf"(?<!\d)(?:{_GROUPED})|{_PLAIN}"
 _NUMBER = re.compile(rf"(?<!\w)[-−－](?:{_UNSIGNED})|{_UNSIGNED}")
 _THOUSANDS = re.compile(rf"(?:{_GROUPED})")
+# What stands between two numbers of an equation. A hyphen before digits is a sign as well, so there it is read here.
+_OPERATOR = re.compile(r"\s*([+＋*×xX÷/=＝-]|[−－])\s*")
 
 
 def last_number(text: str) -> Decimal | None:
@@ -36,6 +39,51 @@ def as_number(text: str) -> Decimal | None:
     """The value of a text that is one number and nothing else, or ``None``."""
     match = _NUMBER.fullmatch(text.strip())
     return _value(match[0]) if match else None
+
+
+def numbers(text: str) -> list[tuple[int, int, Decimal]]:
+    """Where the numbers of a text stand, and their values: ``(start, end, value)``."""
+    return [(match.start(), match.end(), _value(match[0])) for match in _NUMBER.finditer(text)]
+
+
+def equations(text: str) -> list[tuple[Decimal, bool]]:
+    """What the equations of a text (``9 + 4 = 13``) come to as written, and whether that is true.
+
+    Multiplication and division come before addition and subtraction; a chain such as ``2 + 3 = 5 + 1 = 6``
+    is two equations, ``2 + 3 = 5`` and ``1 = 6`` is none.
+
+    >>> equations("9 + 4 = 13, then 13 - 5 = 7.")
+    [(Decimal('13'), True), (Decimal('7'), False)]
+    """
+    found, terms = [], []
+    unsigned = re.compile(_UNSIGNED)
+    at = 0
+    while match := unsigned.search(text, at):
+        terms = [_value(match[0])]
+        at = match.end()
+        while (operator := _OPERATOR.match(text, at)) and (number := unsigned.match(text, operator.end())):
+            terms += [operator[1], _value(number[0])]
+            at = number.end()
+            if operator[1] in "=＝":
+                break
+        if len(terms) > 3 and terms[-2] in "=＝":
+            found.append((terms[-1], _evaluated(terms[:-2]) == Fraction(terms[-1])))
+    return found
+
+
+def _evaluated(terms: list) -> Fraction | None:
+    """The value of ``number, operator, number, ...``; ``None`` where it divides by zero."""
+    total, product, sign = Fraction(0), Fraction(terms[0]), 1
+    for operator, number in zip(terms[1::2], terms[2::2], strict=True):
+        if operator in "*×xX":
+            product *= Fraction(number)
+        elif operator in "÷/":
+            if not number:
+                return None
+            product /= Fraction(number)
+        else:
+            total, product, sign = total + sign * product, Fraction(number), 1 if operator in "+＋" else -1
+    return total + sign * product
 
 
 def _value(written: str) -> Decimal:
