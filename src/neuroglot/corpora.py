@@ -175,6 +175,49 @@ class Corpus:
         options = {**self.options, "texts": len(kept)}
         return dataclasses.replace(self, languages=languages, examples=kept, options=options)
 
+    def only(self, languages: Iterable[str]) -> "Corpus":
+        """The same corpus in some of its languages.
+
+        Raises:
+            NeuroglotError: a language that is not there.
+        """
+        codes = tuple(languages)
+        if foreign := [code for code in codes if code not in self.languages]:
+            raise NeuroglotError(f"corpus {self.name}: there is no language {foreign[0]!r}.")
+        kept = tuple(example for example in self.examples if example.language in codes)
+        return dataclasses.replace(self, languages=codes, examples=kept)
+
+    def apart_from(self, other: "Corpus") -> "Corpus":
+        """Without the documents that share wording with another corpus: a cluster, a prompt or a response.
+
+        Raises:
+            NeuroglotError: nothing is left in a language.
+        """
+        units = {e.unit for e in other.examples}
+        texts = {text.strip() for e in other.examples for text in (e.prompt, e.response) if text.strip()}
+        shared = {
+            e.document for e in self.examples if e.unit in units or {e.prompt.strip(), e.response.strip()} & texts
+        }
+        kept = tuple(example for example in self.examples if example.document not in shared)
+        left = {example.language for example in kept}
+        if lacking := [code for code in self.languages if code not in left]:
+            raise NeuroglotError(
+                f"corpus {self.name}: all of it in {lacking[0]!r} shares wording with {other.name}; give other text."
+            )
+        return dataclasses.replace(self, examples=kept, options={**self.options, "apart_from": other.hash})
+
+    def with_prompts(self, questions: "Corpus") -> "Corpus":
+        """The same responses after the prompts of ``questions``: without the worked examples they were sampled with.
+
+        Raises:
+            NeuroglotError: a response to none of these questions.
+        """
+        prompts = {(e.language, e.document): e.prompt for e in questions.examples}
+        if lost := next((e for e in self.examples if (e.language, e.document) not in prompts), None):
+            raise NeuroglotError(f"{lost.place}: corpus {questions.name} has no question {lost.document!r}.")
+        placed = (dataclasses.replace(e, prompt=prompts[e.language, e.document]) for e in self.examples)
+        return dataclasses.replace(self, examples=tuple(placed))
+
     def split(self, held_out: float) -> tuple["Corpus", "Corpus"]:
         """Two parts without a document or wording in common: one to identify neurons on, one to measure effects on.
 

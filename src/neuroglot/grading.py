@@ -137,6 +137,12 @@ def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.9
     return pd.DataFrame(rows)
 
 
+def letters(responses: Iterable[Example]) -> pd.DataFrame:
+    """One row per response: ``language``, ``document``, ``own`` (letters in sentences of its language), ``letters``."""
+    rows = [(e.language, e.document, *own_letters(e.response, e.language)) for e in responses]
+    return pd.DataFrame(rows, columns=["language", "document", "own", "letters"])
+
+
 def language_fidelity(
     responses: Corpus | Iterable[Example], *, resamples: int = 2000, level: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
@@ -154,10 +160,7 @@ def language_fidelity(
         ``low``, ``high``.
     """
     examples = responses.examples if isinstance(responses, Corpus) else responses
-    rows = []
-    for example in examples:
-        rows.append((example.language, example.document, *own_letters(example.response, example.language)))
-    table = pd.DataFrame(rows, columns=["language", "document", "own", "letters"])
+    table = letters(examples)
     rng, result = np.random.default_rng(seed), []
     for language, mine in table.groupby("language", sort=False):
         sums = mine.groupby("document", sort=False)[["own", "letters"]].sum(min_count=1).to_numpy(dtype=float)

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -162,19 +163,22 @@ def load_model(
     dtype: str | torch.dtype = "auto",
     device_map: str | dict[str, Any] | None = None,
     trust_remote_code: bool = False,
+    adapter: str | None = None,
     **options: Any,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal language model and its tokenizer.
 
     Args:
         name: a packaged model (``"gemma3-270m"``, ``"smollm2-135m"``), a ``.gguf`` file, a local
-            folder, or a hub id such as ``"Qwen/Qwen3-0.6B-Base"``.
+            folder, or a hub id such as ``"Qwen/Qwen3-0.6B-Base"``. A folder may hold a peft adapter,
+            for instance one that :func:`neuroglot.align` wrote; its base is the one it names.
         revision: commit, branch or tag of a hub id.
         dtype: ``"auto"`` (as stored; a GGUF file is stored as float32), or for instance
             ``"bfloat16"``.
         device_map: as in transformers; ``None`` loads on the CPU, ``"auto"`` uses every device, and
             what does not fit there the CPU's memory and then a folder on disk.
         trust_remote_code: run code that comes with the model; off unless asked for.
+        adapter: a peft adapter of the model, folder or hub id, merged into its weights.
         **options: others of ``from_pretrained``, for instance ``max_memory={0: "20GiB"}``,
             ``offload_folder="offload"`` or ``attn_implementation="sdpa"``.
 
@@ -184,8 +188,12 @@ def load_model(
 
     Raises:
         NeuroglotError: no such model, file or package; a folder without a configuration; a file
-            whose hash is not the pinned one.
+            whose hash is not the pinned one; an adapter of another base.
     """
+    if adapter is None and (named := _adapter_base(Path(name).expanduser())) is not None:
+        usual = {"dtype": dtype, "device_map": device_map, "trust_remote_code": trust_remote_code, **options}
+        model, tokenizer = load_model(named[0], revision=named[1], **usual)
+        return _with_adapter(model, name, name), tokenizer
     if dtype != "auto":
         found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
         if not isinstance(found, torch.dtype) or not found.is_floating_point:
@@ -195,7 +203,7 @@ def load_model(
     if isinstance(limits := options.get("max_memory"), dict):  # JSON has no whole numbers for keys
         options["max_memory"] = {int(key) if str(key).isdecimal() else key: value for key, value in limits.items()}
     try:
-        with _quiet():
+        with quiet():
             model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, device_map=device_map, **usual, **options)
             tokenizer = AutoTokenizer.from_pretrained(place, **usual)
     except Exception as error:  # a damaged or foreign folder fails in the loaders in many ways
@@ -205,11 +213,69 @@ def load_model(
             f"{_OTHER_WAYS}. The loader said: {reason}"
         ) from error
     model.neuroglot_source = (name, revision_found or revision)
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise NeuroglotError(f"{name} is an adapter; name its base as the model, and {name} as its adapter.")
+    if adapter is not None:
+        model = _with_adapter(model, adapter, f"{name} + {adapter}")
     return model.eval(), tokenizer
 
 
+def _adapter_base(folder: Path) -> tuple[str, str | None] | None:
+    """Name and revision of the base that the adapter in a folder states; nothing where there is no adapter."""
+    path = folder / "adapter_config.json"
+    if not path.is_file() or (folder / "config.json").is_file():
+        return None
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        base, revision = config["base_model_name_or_path"], config.get("revision")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NeuroglotError(
+            f"{path} cannot be read ({error!r}); give a folder that peft or neuroglot wrote."
+        ) from error
+    if not isinstance(base, str) or not base:
+        raise NeuroglotError(f"{path} names no base model; load the base, and give {folder} as its adapter.")
+    return base, revision
+
+
+def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrainedModel:
+    """A model with an adapter merged into its weights."""
+    try:
+        import peft
+    except ImportError as error:
+        raise NeuroglotError(f"{adapter} is a peft adapter; run: pip install neuroglot[align]") from error
+    base, _ = model.neuroglot_source
+    unfit = f"the adapter {adapter} does not fit the model {base}; give the base that it was trained on."
+    folder = Path(adapter).expanduser()
+    stated: dict[str, Any] = {}
+    if folder.is_dir():
+        if not (folder / "adapter_model.safetensors").is_file():
+            raise NeuroglotError(f"{adapter} has no adapter_model.safetensors, and other files are not read.")
+        if (folder / "base.json").is_file():  # neuroglot's own say which weights they are of
+            stated = json.loads((folder / "base.json").read_text(encoding="utf-8"))
+            if weights_hash(model) != stated["weights_sha256"]:
+                raise NeuroglotError(f"{unfit} Its base is {stated['model']} {stated['revision'] or ''}".rstrip() + ".")
+    names = set(model.state_dict())
+    try:
+        with quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            wrapped = peft.PeftModel.from_pretrained(model, adapter)
+            # Weights that find no place, and places that find no weights, are at most warned of.
+            lost = set(peft.load_peft_weights(adapter, device="cpu")) ^ set(peft.get_peft_model_state_dict(wrapped))
+        if lost:
+            raise KeyError(f"{len(lost)} tensors differ, such as {min(lost)}")
+        merged = wrapped.merge_and_unload(safe_merge=True)
+    except Exception as error:  # foreign weights fail in many ways
+        reason = re.sub(r"\s+", " ", str(error)).strip()[:200]
+        raise NeuroglotError(f"{unfit} The loader said: {reason}") from error
+    if set(merged.state_dict()) != names:
+        raise NeuroglotError(f"the adapter {adapter} adds more than can be merged into weights, which is not known.")
+    sha = sha256_file(folder / "adapter_model.safetensors")[:16] if folder.is_dir() else ""
+    merged.neuroglot_source = (called, f"of {stated.get('model', base)}" + (f", sha256 {sha}" if sha else ""))
+    return merged.eval()
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the loader's progress bars, which a notebook would keep; downloads show their own."""
     shown = transformers.utils.logging.is_progress_bar_enabled()
     transformers.utils.logging.disable_progress_bar()
@@ -283,7 +349,7 @@ def _convert(path: Path, folder: Path) -> None:
     print(f"converting {path.name} to safetensors, once ...", file=sys.stderr, flush=True)
     where = {"gguf_file": path.name}
     try:
-        with _quiet():
+        with quiet():
             model = AutoModelForCausalLM.from_pretrained(
                 path.parent, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32, **where
             )

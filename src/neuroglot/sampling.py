@@ -497,6 +497,15 @@ def read_rows(path: str | Path) -> list[dict[str, str]]:
     raise NeuroglotError(f"{path} is damaged or no file of responses; make it again.")
 
 
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """How the responses in a file were made, as options of :func:`sample`; nothing where the file is empty.
+
+    Raises:
+        NeuroglotError: as :func:`read_rows`.
+    """
+    return dict((_header(Path(path)) or {}).get("settings", {})) if read_rows(path) else {}
+
+
 def _write_rows(path: Path, provenance: dict[str, Any], rows: list[dict[str, str]]) -> None:
     head = {"neuroglot": "responses", "version": 1, "provenance": provenance}
     lines = [json.dumps(line, ensure_ascii=False) for line in (head, *rows)]

@@ -1,0 +1,231 @@
+"""Preference pairs: of two responses to one question, which agrees better with the pivot's response."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import __version__
+from .artifacts import flat
+from .corpora import Corpus, Example
+from .errors import NeuroglotError
+from .files import write_bytes
+from .languages import parse_languages
+from .scorers import Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two responses to one question.
+
+    Attributes:
+        language, document: whose question it is.
+        prompt: the question, with whatever separates it from a response.
+        chosen, rejected: the better and the worse response.
+        chosen_score, rejected_score: what the scorer says of them.
+        kinds: what the two are, where it is known: ``"right > wrong number"``.
+    """
+
+    language: str
+    document: str
+    prompt: str
+    chosen: str
+    rejected: str
+    chosen_score: float
+    rejected_score: float
+    kinds: str = ""
+
+
+_TYPES = {each.name: float if each.name.endswith("_score") else str for each in fields(Pair)}
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """All pairs better > worse of some responses.
+
+    Attributes:
+        languages: those with pairs, in order.
+        pivot: the language whose responses the others are to agree with.
+        pairs: in the order of languages and questions.
+        provenance: of the responses and the scorer.
+    """
+
+    languages: tuple[str, ...]
+    pivot: str
+    pairs: tuple[Pair, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the pairs, in order."""
+        text = json.dumps([self.languages, self.pivot, [list(asdict(pair).values()) for pair in self.pairs]])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def shuffled(self, seed: int = 0) -> "Preferences":
+        """The same pairs, each turned round or not by the toss of a coin: a control that prefers nothing."""
+        coins = np.random.default_rng(seed).integers(2, size=len(self.pairs))
+        pairs = tuple(_turned(pair) if coin else pair for pair, coin in zip(self.pairs, coins, strict=True))
+        return replace(self, pairs=pairs, provenance={**self.provenance, "shuffled_by_seed": seed})
+
+    def table(self) -> pd.DataFrame:
+        """How many pairs of each kind in each language: ``language``, ``kinds``, ``questions``, ``pairs``, ``margin``.
+
+        ``margin`` is the mean difference of the scores.
+        """
+        rows = pd.DataFrame([asdict(pair) for pair in self.pairs])
+        rows["margin"] = rows["chosen_score"] - rows["rejected_score"]
+        grouped = rows.groupby(["language", "kinds"], sort=False)
+        sizes = {"questions": ("document", "nunique"), "pairs": ("document", "size"), "margin": ("margin", "mean")}
+        return grouped.agg(**sizes).reset_index()
+
+    def describe(self) -> pd.DataFrame:
+        """The provenance as a table of two columns, ``what`` and ``value``; hashes by their first digits."""
+        rows = {"pairs": f"{len(self.pairs):,}", "aligned on": " ".join(self.languages), "pivot": self.pivot}
+        return pd.DataFrame([*flat(self.provenance), *rows.items()], columns=["what", "value"])
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON lines, whole or not at all: a header, then a pair a line."""
+        head = {"neuroglot": "preferences", "version": 1, "languages": self.languages, "pivot": self.pivot}
+        head |= {"provenance": dict(self.provenance), "sha256": self.hash}
+        lines = [json.dumps(row, ensure_ascii=False) for row in (head, *map(asdict, self.pairs))]
+        write_bytes(path, ("\n".join(lines) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Preferences":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            NeuroglotError: no such file, or no whole preferences in it.
+        """
+        if not Path(path).is_file():
+            raise NeuroglotError(f"there is no file {path}; make preferences first, or give another.")
+        try:
+            head, *rows = (json.loads(line) for line in Path(path).read_text(encoding="utf-8").split("\n") if line)
+            if (head["neuroglot"], head["version"]) != ("preferences", 1):
+                raise ValueError("it holds no preferences of this version")
+            pairs = tuple(_read(row, number) for number, row in enumerate(rows, 2))
+            found = cls(tuple(head["languages"]), head["pivot"], pairs, head["provenance"])
+            if found.hash != head["sha256"]:
+                raise ValueError("it is not whole")
+            return found
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise NeuroglotError(f"{path} is not what Preferences.save writes ({error}); make it again.") from error
+
+
+def _read(row: Any, number: int) -> Pair:
+    if not isinstance(row, dict) or set(row) != set(_TYPES):
+        raise ValueError(f"row {number} has other fields than a pair")
+    if wrong := [name for name, type_ in _TYPES.items() if not isinstance(row[name], type_)]:
+        raise ValueError(f"row {number} has a {wrong[0]} that is none")
+    return Pair(**row)
+
+
+def _turned(pair: Pair) -> Pair:
+    return replace(
+        pair,
+        chosen=pair.rejected,
+        rejected=pair.chosen,
+        chosen_score=pair.rejected_score,
+        rejected_score=pair.chosen_score,
+        kinds=" > ".join(reversed(pair.kinds.split(" > "))),
+    )
+
+
+def prefer(
+    responses: Corpus,
+    references: Corpus,
+    scorer: Scorer,
+    *,
+    languages: str | Iterable[str] | None = None,
+    pivot: str = "en",
+) -> Preferences:
+    """Score responses and make all pairs better > worse of those to one question.
+
+    Args:
+        responses: several to each question, with ids ``ID#1``, ``ID#2`` ..., as from
+            :func:`neuroglot.sample` or :func:`neuroglot.corruptions.corrupted`.
+        references: has the pivot's response to each question, under the same id; the first where there
+            are several.
+        scorer: from :mod:`neuroglot.scorers`.
+        languages: those to align; default: all of ``responses`` but the pivot.
+        pivot: the language to align them to.
+
+    Raises:
+        NeuroglotError: no response of the pivot to a question, a language with one response only or
+            with identical ones, a scorer that tells none apart or gives what is no number.
+    """
+    codes = parse_languages(languages, least=1) or tuple(code for code in responses.languages if code != pivot)
+    if pivot in codes:
+        raise NeuroglotError(f"languages {' '.join(codes)}: {pivot!r} is what the others are aligned to; leave it out.")
+    if foreign := [code for code in codes if code not in responses.languages]:
+        raise NeuroglotError(f"corpus {responses.name}: there are no responses in {foreign[0]!r} to align.")
+    by_document: dict[str, Example] = {}
+    for example in references.examples:
+        if example.language == pivot and example.response.strip():
+            by_document.setdefault(example.document, example)
+    asked: dict[tuple[str, str], list[Example]] = {}
+    for example in responses.examples:
+        if example.language in codes and example.response.strip():
+            asked.setdefault((example.language, example.document), []).append(example)
+    for code in codes:
+        _several(responses, code, [mine for (language, _), mine in asked.items() if language == code])
+    flat_ = [example for code in codes for (language, _), mine in asked.items() if language == code for example in mine]
+    if alone := next((example for example in flat_ if example.document not in by_document), None):
+        raise NeuroglotError(
+            f"{alone.place}: there is no response in {pivot!r} to {alone.document!r} to align to; "
+            "give references that have one, or another pivot."
+        )
+    scores = np.asarray(scorer(flat_, [by_document[example.document] for example in flat_]), dtype=float)
+    if not np.isfinite(scores).all():
+        raise NeuroglotError(f"{flat_[int(np.argmin(np.isfinite(scores)))].place}: its score is not a number.")
+    scored: dict[tuple[str, str], dict[str, tuple[float, Example]]] = {}
+    for example, score in zip(flat_, scores.tolist(), strict=True):  # the same text once
+        scored.setdefault((example.language, example.document), {}).setdefault(example.response, (score, example))
+    pairs = [pair for mine in scored.values() for pair in _pairs(list(mine.values()))]
+    if lacking := [code for code in codes if code not in {pair.language for pair in pairs}]:
+        raise NeuroglotError(
+            f"the scorer finds no response in {lacking[0]!r} better than another to the same question; "
+            "give more different responses or another scorer."
+        )
+    provenance = {
+        "responses": responses.name,
+        "responses_source": responses.source,
+        "responses_options": json.loads(json.dumps(dict(responses.options))),
+        "responses_sha256": responses.hash,
+        "references": references.name,
+        "references_sha256": references.hash,
+        "scoring": scorer.provenance,
+        "versions": {"neuroglot": __version__},
+    }
+    return Preferences(codes, pivot, tuple(pairs), provenance)
+
+
+def _several(responses: Corpus, code: str, questions: list[list[Example]]) -> None:
+    if max((len(mine) for mine in questions), default=0) < 2:
+        raise NeuroglotError(
+            f"corpus {responses.name}: {code!r} has one response only to each question; give two or more (n=4)."
+        )
+    if not any(len({example.response for example in mine}) > 1 for mine in questions):
+        raise NeuroglotError(
+            f"corpus {responses.name}: the responses in {code!r} to each question are identical; "
+            "sample them at a higher temperature."
+        )
+
+
+def _pairs(scored: list[tuple[float, Example]]) -> list[Pair]:
+    found = []
+    for (one, a), (other, b) in itertools.combinations(scored, 2):
+        if one == other:
+            continue
+        (high, better), (low, worse) = sorted([(one, a), (other, b)], key=lambda each: -each[0])
+        kinds = f"{better.group} > {worse.group}" if better.group != worse.group else ""
+        found.append(
+            Pair(better.language, better.document, better.prompt, better.response, worse.response, high, low, kinds)
+        )
+    return found
