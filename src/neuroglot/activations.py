@@ -201,17 +201,20 @@ class ActivationStats:
         shards = len(self.shard_tokens)
         self.probabilities()  # refuses a language without tokens, for which no draw would do
         while True:
-            times = np.bincount(rng.integers(shards, size=shards), minlength=shards)
-            tokens = times @ self.shard_tokens
-            if tokens.all():
-                break
+            drawn = rng.integers(shards, size=shards)
+            if (np.bincount(drawn, minlength=shards) @ self.shard_tokens).all():
+                return self.merged(drawn)
 
-        def merged(shards: np.ndarray | None) -> np.ndarray | None:
-            return None if shards is None else sum(times[s] * shards[s].astype(np.int64) for s in drawn)[None]
+    def merged(self, shards: Iterable[int]) -> "ActivationStats":
+        """Some of the shards, counted from 0 and as often as they are named, as one; without moments."""
+        times = np.bincount(np.asarray(list(shards), dtype=np.int64), minlength=len(self.shard_tokens))
+        some = np.flatnonzero(times)
 
-        drawn = np.flatnonzero(times)
-        counts, routed = merged(self.shard_counts), merged(self.shard_routed)
-        return ActivationStats(counts, tokens[None], self.languages, self.provenance, routed)
+        def total(arrays: np.ndarray | None) -> np.ndarray | None:
+            return None if arrays is None else sum(times[s] * arrays[s].astype(np.int64) for s in some)[None]
+
+        parts = map(total, (self.shard_counts, self.shard_tokens))
+        return ActivationStats(*parts, self.languages, self.provenance, total(self.shard_routed))
 
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, whole or not at all; the same counts give the same bytes."""

@@ -4,7 +4,7 @@ import functools
 import math
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -416,6 +416,27 @@ def classify(
         active=active,
         provenance=stats.provenance,
     )
+
+
+def keep_thresholds(types: NeuronTypes, stats: ActivationStats) -> NeuronTypes:
+    """Classify other counts of the same neurons with the lambda and tau of these types; the top rate is a share.
+
+    Args:
+        types: whose thresholds are kept.
+        stats: counts in the same languages.
+
+    Raises:
+        NeuroglotError: other languages, or a model of another shape.
+    """
+    if stats.languages != types.languages or stats.shape[:2] != types.score.shape:
+        raise NeuroglotError(
+            f"counts of {stats.shape[:2]} neurons in {' '.join(stats.languages)} and types of {types.score.shape} in "
+            f"{' '.join(types.languages)} are not of the same neurons and languages."
+        )
+    prepared = Identifier(stats.probabilities(), scaled=types.scaled)
+    score, selected = prepared.select(types.top_rate, types.lam)
+    active = np.moveaxis(prepared.p > types.tau, 0, -1)
+    return replace(types, solved=False, score=score, selected=selected, active=active, provenance=stats.provenance)
 
 
 def overlap(one: NeuronTypes, other: NeuronTypes) -> pd.DataFrame:

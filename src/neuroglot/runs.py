@@ -20,6 +20,7 @@ ARTIFACTS = {
     "layers": "layers.json",
     "responses": "responses.jsonl",
     "solved": "solved.jsonl",
+    "counted": "counted.jsonl",
     "held_out": "held-out.jsonl",
     "losses": "losses.safetensors",
     "random_losses": "random-losses.safetensors",
@@ -28,6 +29,11 @@ ARTIFACTS = {
     "effects": "effects.json",
     "means": "means.safetensors",
     "steered": "steered.jsonl",
+    "aligned": "aligned",
+    "variants": "variants.json",
+    "changes": "changes.json",
+    "spontaneous": "spontaneous.json",
+    "stability": "stability.json",
 }
 
 #: What a run that is compared with others must have.

@@ -1,0 +1,416 @@
+"""Multilingual alignment by preference optimization: trl's DPO on peft's LoRA (as in MAPO, arXiv 2401.06838)."""
+
+import contextlib
+import copy
+import json
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pandas as pd
+import torch
+import transformers
+from tqdm import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+
+from . import __version__
+from .artifacts import finished, flat
+from .errors import NeuroglotError
+from .files import atomic, sha256_file, write_json
+from .models import config_hash, context_length, input_device, model_source, weights_hash
+from .preferences import Preferences
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        rank, alpha, dropout: of LoRA, on every linear layer but the head.
+        learning_rate: of AdamW, falling linearly to zero.
+        batch: pairs per step; ``micro_batch`` of them are held at a time.
+        steps: optimizer steps.
+        save_every: steps between the checkpoints that are kept.
+        beta: of DPO: how strongly the model is held to what it was.
+    """
+
+    rank: int
+    alpha: int
+    dropout: float
+    learning_rate: float
+    batch: int
+    micro_batch: int
+    steps: int
+    save_every: int
+    beta: float = 0.1
+
+    def __post_init__(self) -> None:
+        whole = ("rank", "alpha", "batch", "micro_batch", "steps", "save_every")
+        for name, value in asdict(self).items():
+            number = isinstance(value, int if name in whole else int | float) and not isinstance(value, bool)
+            if not number or not (value >= 1 if name in whole else 0 <= value < float("inf")):
+                wanted = "a whole number from 1 on" if name in whole else "a number from 0 on"
+                raise NeuroglotError(f"{name}={value!r}: give {wanted}.")
+        if self.batch % self.micro_batch:
+            raise NeuroglotError(f"batch={self.batch} is no multiple of micro_batch={self.micro_batch}; make it one.")
+
+
+#: ``paper``: the hyperparameters of arXiv 2505.21505, for a 7B model on several GPUs (7.5 h on four); beta is
+#: trl's usual one, since the paper states none. ``small``: the packaged model on two CPU cores, in minutes.
+PRESETS = {
+    "paper": Recipe(64, 128, 0.05, 1e-6, batch=16, micro_batch=4, steps=1000, save_every=200),
+    "small": Recipe(16, 32, 0.05, 2e-5, batch=4, micro_batch=4, steps=24, save_every=8),
+}
+
+
+def recipe_of(preset: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """A preset, some of its values changed.
+
+    Raises:
+        NeuroglotError: no such preset or value.
+    """
+    if preset not in PRESETS:
+        raise NeuroglotError(f"there is no preset {preset!r}; use {' or '.join(PRESETS)}.")
+    changes = dict(changes or {})
+    if unknown := [name for name in changes if name not in asdict(PRESETS[preset])]:
+        raise NeuroglotError(f"a recipe has no {unknown[0]!r}; it has {', '.join(asdict(PRESETS[preset]))}.")
+    return replace(PRESETS[preset], **changes)
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A finished training.
+
+    Attributes:
+        folder: holds the adapter, and those of its checkpoints under ``checkpoints/STEP``; each is a name for
+            :func:`neuroglot.load_model`.
+        provenance: base model, preferences, recipe, seed, versions.
+        log: one row per step: ``step``, ``loss``, ``accuracy`` (share of pairs in which the chosen response gained
+            more), ``margin`` (of the rewards), in the batch of that step.
+    """
+
+    folder: Path
+    provenance: Mapping[str, Any]
+    log: pd.DataFrame = field(compare=False)
+
+    @property
+    def checkpoints(self) -> dict[int, Path]:
+        """Folders of the adapters on the way, by step; the last is the result."""
+        found = {int(path.name): path for path in (self.folder / "checkpoints").iterdir() if path.name.isdecimal()}
+        return dict(sorted(found.items()))
+
+    def describe(self) -> pd.DataFrame:
+        """The provenance as a table of two columns, ``what`` and ``value``; hashes by their first digits."""
+        return pd.DataFrame(flat({"training": dict(self.provenance)}), columns=["what", "value"])
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Alignment":
+        """Read what :func:`align` wrote.
+
+        Raises:
+            NeuroglotError: the folder holds no finished training.
+        """
+        folder = Path(folder)
+        path = folder / _RECORD
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            if (said["neuroglot"], said["version"]) != ("alignment", 1):
+                raise ValueError("it is no alignment of this version")
+            if sha256_file(folder / _ADAPTER) != said["adapter_sha256"]:
+                raise ValueError(f"{_ADAPTER} is not the one it was written with")
+            return cls(folder, said["provenance"], pd.DataFrame(said["log"], columns=_LOGGED))
+        except FileNotFoundError as error:
+            raise NeuroglotError(f"{folder} holds no finished alignment; run neuroglot align first.") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise NeuroglotError(f"{path} is not what neuroglot align writes ({error}); train again.") from error
+
+
+_RECORD, _ADAPTER, _BASE, _WHOLE = "alignment.json", "adapter_model.safetensors", "base.json", "whole.json"
+_LOGGED = ["step", "loss", "accuracy", "margin"]
+
+
+def align(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    preferences: Preferences,
+    folder: str | Path,
+    recipe: Recipe | str = "small",
+    *,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Alignment:
+    """Train a LoRA adapter to prefer the chosen responses; the model itself is left as it was.
+
+    Args:
+        model, tokenizer: from :func:`neuroglot.load_model` or transformers.
+        preferences: from :func:`neuroglot.preferences.prefer`.
+        folder: where to write. One that holds just this training is returned without training; an
+            interrupted one goes on after its last checkpoint, kept in ``FOLDER.parts``.
+        recipe: or the name of one of :data:`PRESETS`.
+        seed: of the adapter's first values, the order of the pairs and dropout.
+        overwrite: replace a folder that holds another training.
+        progress: show a bar.
+
+    Raises:
+        NeuroglotError: trl or peft missing, no end-of-text token, a pair longer than the context,
+            another training in ``folder``, a loss that is not a number.
+    """
+    _installed()
+    recipe = recipe_of(recipe) if isinstance(recipe, str) else recipe
+    folder = Path(folder)
+    if tokenizer.eos_token is None:
+        raise NeuroglotError(f"{tokenizer.name_or_path} has no end-of-text token, which ends a response in training.")
+    _check_lengths(model, tokenizer, preferences)
+    provenance = {
+        **model_source(model),
+        "weights_sha256": weights_hash(model),
+        "config_sha256": config_hash(model),
+        "preferences_sha256": preferences.hash,
+        "aligned_on": list(preferences.languages),
+        "pivot": preferences.pivot,
+        "preferences": json.loads(json.dumps(dict(preferences.provenance))),
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "versions": {"neuroglot": __version__, **{name: version(name) for name in _LIBRARIES}},
+    }
+    if folder.is_dir() and not (folder / _RECORD).exists() and any(folder.iterdir()):
+        raise NeuroglotError(f"{folder} holds something else than an alignment; give another folder.")
+    if done := finished(folder / _RECORD, lambda path: Alignment.load(path.parent), provenance, "training", overwrite):
+        return done
+    parts = folder.with_name(folder.name + ".parts")
+    if not _begun(parts, provenance):
+        shutil.rmtree(parts, ignore_errors=True)
+        write_json(parts / _BASE, provenance)
+    with _as_it_was(model, tokenizer), _quiet_trainer(), _only_responses(model):
+        trainer = _trainer(model, tokenizer, preferences, parts, recipe, seed, progress)
+        trainer.model.peft_config["default"].base_model_name_or_path = provenance["model"]
+        trainer.model.peft_config["default"].revision = None
+        trainer.train(resume_from_checkpoint=_last_whole(parts))
+        log = _log(trainer.state.log_history)
+    if not log["loss"].map(pd.notna).all():
+        raise NeuroglotError(
+            f"the loss is not a number after some steps in {model.dtype}; train in float32, or slower."
+        )
+    base = {key: provenance[key] for key in ("model", "revision", "weights_sha256")}
+    whole = sorted((path for path in parts.glob("checkpoint-*") if (path / _WHOLE).exists()), key=_step)
+    with atomic(folder) as part:
+        for path in whole:
+            _keep_adapter(path, part / "checkpoints" / str(_step(path)), base)
+        _keep_adapter(whole[-1], part, base)
+        record = {"neuroglot": "alignment", "version": 1, "provenance": provenance}
+        record |= {"adapter_sha256": sha256_file(part / _ADAPTER), "log": log.to_dict("records")}
+        write_json(part / _RECORD, record)
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(parts, ignore_errors=True)
+    return Alignment.load(folder)
+
+
+_LIBRARIES = ("torch", "transformers", "trl", "peft")
+
+
+def _installed() -> None:
+    try:
+        import peft  # noqa: F401
+        import trl  # noqa: F401
+    except ImportError as error:
+        raise NeuroglotError(f"alignment needs trl and peft ({error}); run: pip install neuroglot[align]") from error
+
+
+def _check_lengths(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, preferences: Preferences) -> None:
+    longest = context_length(model)
+    for pair in preferences.pairs if longest is not None else ():
+        texts = [pair.prompt + response for response in (pair.chosen, pair.rejected)]
+        size = max(map(len, tokenizer(texts, verbose=False)["input_ids"])) + 1
+        if size > longest:
+            raise NeuroglotError(
+                f"{pair.language}, {pair.document}: a pair has {size} tokens, the context {longest}; leave it out."
+            )
+
+
+def _begun(parts: Path, provenance: Mapping[str, Any]) -> bool:
+    try:
+        return json.loads((parts / _BASE).read_text(encoding="utf-8")) == json.loads(json.dumps(provenance))
+    except (OSError, ValueError):
+        return False
+
+
+@contextlib.contextmanager
+def _as_it_was(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
+    """Take out of a model what peft and trl put in, and leave the random state as it was."""
+    before, config, pad = vars(model).copy(), copy.deepcopy(vars(model.config)), tokenizer.pad_token
+    trained = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            _unload(model)
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(trained[name])
+            for name in set(vars(model)) - set(before):
+                delattr(model, name)
+            vars(model).update(before)
+            vars(model.config).clear()
+            vars(model.config).update(config)
+            tokenizer.pad_token = pad
+            model.train(before["training"])
+
+
+def _unload(model: PreTrainedModel) -> None:
+    """Every layer that an adapter wraps is the layer itself again."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    wrapped = [(name, module) for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)]
+    for name, module in wrapped:
+        parent, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, module.get_base_layer())
+
+
+@contextlib.contextmanager
+def _quiet_trainer() -> Iterator[None]:
+    """Without the libraries' bars and remarks; what matters is raised."""
+    import datasets
+
+    level = transformers.utils.logging.get_verbosity()
+    bars = datasets.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers.utils.logging.set_verbosity(level)
+        if bars:
+            datasets.enable_progress_bars()
+
+
+@contextlib.contextmanager
+def _only_responses(model: PreTrainedModel) -> Iterator[None]:
+    """Where trl has no kernel of its own, let it still put only the responses' positions through the head.
+
+    It does so on a GPU, and elsewhere scores prompts and padding too and throws that away: half of the time
+    with a large vocabulary. What it computes of the rest is the same.
+    """
+    import trl.trainer.utils as trl_utils
+
+    if input_device(model).type != "cpu":
+        yield
+        return
+    with mock.patch.object(trl_utils, "_use_triton", return_value=True, create=True):
+        yield
+
+
+def _trainer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    preferences: Preferences,
+    parts: Path,
+    recipe: Recipe,
+    seed: int,
+    progress: bool,
+) -> Any:
+    from datasets import Dataset
+    from peft import LoraConfig
+    from trl import DPOConfig, DPOTrainer
+
+    on_cpu = input_device(model).type == "cpu"
+    arguments = DPOConfig(
+        str(parts),
+        max_steps=recipe.steps,
+        per_device_train_batch_size=recipe.micro_batch,
+        gradient_accumulation_steps=recipe.batch // recipe.micro_batch,
+        learning_rate=recipe.learning_rate,
+        beta=recipe.beta,
+        max_length=None,
+        save_steps=recipe.save_every,
+        save_strategy="steps",
+        logging_steps=1,
+        seed=seed,
+        data_seed=seed,
+        use_cpu=on_cpu,
+        bf16=model.dtype == torch.bfloat16,
+        gradient_checkpointing=False,
+        disable_tqdm=True,
+        report_to=[],
+    )
+    lora = LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    rows = [{"prompt": p.prompt, "chosen": p.chosen, "rejected": p.rejected} for p in preferences.pairs]
+    transformers.set_seed(seed)  # the adapter's first values are drawn before the trainer sets it
+    trainer = DPOTrainer(
+        model,
+        args=arguments,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        peft_config=lora,
+        callbacks=[_Marked(recipe.steps, progress)],
+    )
+    trainer.remove_callback(transformers.PrinterCallback)
+    return trainer
+
+
+class _Marked(TrainerCallback):
+    """A bar, and a mark in every checkpoint that was written to its end."""
+
+    def __init__(self, steps: int, progress: bool) -> None:
+        self.bar = tqdm(total=steps, unit="step", desc="aligning", file=sys.stderr, disable=not progress)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.update(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.update(1)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.close()
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / _WHOLE, {"step": state.global_step})
+
+
+def _step(path: Path) -> int:
+    return int(path.name.rpartition("-")[2])
+
+
+def _last_whole(parts: Path) -> str | None:
+    """The last checkpoint that was written to its end; those that were not are removed."""
+    found = sorted(parts.glob("checkpoint-*"), key=_step)
+    for path in found:
+        if not (path / _WHOLE).exists():
+            shutil.rmtree(path)
+    whole = [path for path in found if path.exists()]
+    return str(whole[-1]) if whole else None
+
+
+def _log(history: list[dict[str, Any]]) -> pd.DataFrame:
+    names = {"loss": "loss", "rewards/accuracies": "accuracy", "rewards/margins": "margin"}
+    rows = [
+        {"step": row["step"], **{new: float(row[old]) for old, new in names.items()}}
+        for row in history
+        if "loss" in row
+    ]
+    return pd.DataFrame(rows, columns=_LOGGED)
+
+
+def _keep_adapter(source: Path, target: Path, base: Mapping[str, Any]) -> None:
+    """Copy weights and configuration, the latter in an order of its own: peft writes sets in any."""
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / _ADAPTER, target / _ADAPTER)
+    config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
+    sets = {
+        name: sorted(value) for name, value in config.items() if isinstance(value, list) and name.endswith("_modules")
+    }
+    write_json(target / "adapter_config.json", dict(sorted((config | sets).items())))
+    write_json(target / _BASE, dict(base))

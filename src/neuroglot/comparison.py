@@ -1,0 +1,532 @@
+"""The same neurons before and after: what changed, and whether that is more than noise."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import stats as distributions
+
+from .activations import ActivationStats
+from .errors import NeuroglotError
+from .identification import KINDS, NeuronTypes, classify, keep_thresholds, overlap
+from .intervals import bootstrap_weights, of_several, percentiles, ratios
+
+#: How the second model's neurons are classified: with tau and lambda of the first, or with its own.
+THRESHOLDS = ("kept", "solved")
+
+_KEYS = ["what", "place", "kind"]
+
+
+def statistics(types: NeuronTypes) -> pd.Series:
+    """What changes are looked for in: numbers of neurons, by ``what``, ``place`` and ``kind``.
+
+    Returns:
+        ``("all", "", type)``; ``("layer", layer, type)``; ``("shared by", N, "all")`` and ``"selected"``, the
+        neurons active in exactly N languages; ``("language", code, type)`` for specific and related ones.
+    """
+    layers = np.stack([(types.codes == code).sum(axis=1) for code in range(1, len(KINDS))])
+    index = [("all", "", kind) for kind in KINDS[1:]]
+    index += [("layer", layer, kind) for kind in KINDS[1:] for layer in range(layers.shape[1])]
+    shared = types.counts_per_n()
+    index += [("shared by", n, of) for of in ("all", "selected") for n in shared["n_languages"]]
+    own = types.counts_per_language()
+    index += [("language", code, kind) for code, kind in zip(own["language"], own["kind"], strict=True)]
+    values = [layers.sum(axis=1), layers.ravel(), shared["neurons"], shared["selected"], own["neurons"]]
+    return pd.Series(
+        np.concatenate(values).astype(float), index=pd.MultiIndex.from_tuples(index, names=_KEYS), name="neurons"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """Changes in some statistics, with their noise.
+
+    Attributes:
+        names: one row per statistic: ``what``, ``place``, ``kind``.
+        before, after: float64 ``[statistics]``; after: the mean of the models trained with several seeds.
+        seeds: the change of each of these, ``[seeds, statistics]``.
+        replicates: changes with the shards of the text drawn anew, the same for both, ``[draws, statistics]``.
+        null: the change that a control makes (the same training on shuffled preferences), if there is one.
+        null_replicates: as ``replicates``, of the control.
+        again: changes of the unchanged model from one half of the text to the other, ``[splits, statistics]``.
+        level: coverage of all intervals.
+    """
+
+    names: pd.DataFrame
+    before: np.ndarray
+    after: np.ndarray
+    seeds: np.ndarray
+    replicates: np.ndarray
+    null: np.ndarray | None
+    null_replicates: np.ndarray | None
+    again: np.ndarray
+    level: float
+
+    def means(self, groups: Mapping[str, Sequence[tuple[str, object]]], kinds: Sequence[str]) -> "Changes":
+        """Means over several places, for instance over the languages trained on.
+
+        Args:
+            groups: by name, the ``(what, place)`` to average over; one without any is left out.
+            kinds: which kinds of each.
+        """
+        rows, weights = [], []
+        places = list(zip(self.names["what"], self.names["place"], strict=True))
+        for group, members in groups.items():
+            for kind in kinds:
+                mine = np.array([p in members for p in places]) & (self.names["kind"] == kind).to_numpy()
+                if mine.any():
+                    rows.append({"what": "mean", "place": group, "kind": kind})
+                    weights.append(mine / mine.sum())
+        matrix = np.array(weights).T.reshape(len(self.names), -1)
+        fields = ("before", "after", "seeds", "replicates", "null", "null_replicates", "again")
+        arrays = {name: None if (a := getattr(self, name)) is None else a @ matrix for name in fields}
+        return replace(self, names=pd.DataFrame(rows, columns=_KEYS), **arrays)
+
+    def table(self) -> pd.DataFrame:
+        """One row per statistic.
+
+        Returns:
+            ``what``, ``place``, ``kind``, ``before``, ``after``, ``change`` with its interval ``low`` to ``high``
+            (shards drawn anew), of several seeds ``seeds_low`` to ``seeds_high`` (t interval of their mean),
+            ``null`` (change of the control) with ``null_low`` to ``null_high``, ``again_low`` to ``again_high``
+            (the same model on other text) and ``verdict``, from :func:`verdicts`.
+        """
+        change = self.after - self.before
+        low, high = percentiles(self.replicates, self.level)
+        again_low, again_high = percentiles(self.again, self.level)
+        seeds_low, seeds_high = _of_mean(self.seeds, self.level)
+        missing = np.full(len(change), np.nan)
+        null_low = null_high = apart_low = apart_high = missing
+        if self.null is not None:
+            null_low, null_high = percentiles(self.null_replicates, self.level)
+            apart_low, apart_high = percentiles(self.replicates - self.null_replicates, self.level)
+        columns = {
+            **{"before": self.before, "after": self.after, "change": change, "low": low, "high": high},
+            **{"seeds_low": seeds_low, "seeds_high": seeds_high},
+            **{"null": missing if self.null is None else self.null, "null_low": null_low, "null_high": null_high},
+            **{"again_low": again_low, "again_high": again_high},
+            "verdict": verdicts(
+                change, (low, high), (again_low, again_high), None if self.null is None else (apart_low, apart_high)
+            ),
+        }
+        return self.names.reset_index(drop=True).assign(**columns)
+
+
+def readable(table: pd.DataFrame, number: str = "{:,.0f}") -> pd.DataFrame:
+    """A table of changes with every number as text and every interval in one column, for reading.
+
+    Args:
+        table: from :meth:`Changes.table` or :func:`measure_changes`, with any columns beside.
+        number: how one is written; changes get a sign.
+    """
+    signed = number.replace("{:", "{:+")
+
+    def text(column: str, form: str) -> list[str]:
+        return ["" if pd.isna(value) else form.format(value) for value in table[column]]
+
+    def span(low: str, high: str) -> list[str]:
+        ends = zip(text(low, signed), text(high, signed), strict=True)
+        return [f"{one} to {other}" if one and other else "" for one, other in ends]
+
+    names = ("before", "after", "change", "low", "high", "seeds_low", "seeds_high", "null", "null_low", "null_high")
+    shown = table.drop(columns=[name for name in (*names, "again_low", "again_high", "verdict") if name in table])
+    shown = shown.assign(before=text("before", number), after=text("after", number), change=text("change", signed))
+    shown["interval"] = span("low", "high")
+    for title, columns in {
+        "over seeds": ("seeds_low", "seeds_high"),
+        "other text": ("again_low", "again_high"),
+    }.items():
+        if columns[0] in table and table[columns[0]].notna().any():
+            shown[title] = span(*columns)
+    if table["null"].notna().any():
+        shown["control"] = text("null", signed)
+    return shown.assign(verdict=table["verdict"].astype(object).where(table["verdict"].notna(), ""))
+
+
+def verdicts(
+    change: np.ndarray,
+    interval: tuple[np.ndarray, np.ndarray],
+    again: tuple[np.ndarray, np.ndarray] | None,
+    apart: tuple[np.ndarray, np.ndarray] | None,
+) -> np.ndarray:
+    """``"beyond noise"`` or ``"not beyond noise"``; ``None`` where a number is missing.
+
+    A change is beyond noise if its interval leaves out zero, if it is outside ``again`` (what another
+    text of the kind changes) and if the interval ``apart``, of its difference from the control's change, leaves out
+    zero; a test that is not given is not made.
+    """
+    beyond, known = _nonzero(*interval), ~np.isnan(change + interval[0])
+    if again is not None:
+        beyond, known = beyond & ~((again[0] <= change) & (change <= again[1])), known & ~np.isnan(again[0])
+    if apart is not None:
+        beyond, known = beyond & _nonzero(*apart), known & ~np.isnan(apart[0])
+    return np.where(known, np.where(beyond, "beyond noise", "not beyond noise"), None)
+
+
+def _nonzero(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return (low > 0) | (high < 0)
+
+
+def _of_mean(values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """The t interval of a mean over the first axis; no numbers from fewer than two."""
+    n = len(values)
+    if n < 2:
+        nothing = np.full(values.shape[1:], np.nan)
+        return nothing, nothing
+    half = distributions.t.ppf((1 + level) / 2, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    return values.mean(axis=0) - half, values.mean(axis=0) + half
+
+
+def compare(
+    types: NeuronTypes,
+    before: ActivationStats,
+    after: ActivationStats | Sequence[ActivationStats],
+    null: ActivationStats | Sequence[ActivationStats] = (),
+    *,
+    thresholds: str = "kept",
+    draws: int = 50,
+    splits: int = 50,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Changes:
+    """Changes from one model's neurons to another's.
+
+    Args:
+        types: of ``before``, whose thresholds are kept or whose settings are used to solve anew.
+        before, after: counts of the same text in the same shards; several ``after``: the same training with
+            other seeds, whose mean is looked at.
+        null: of a control trained the same way, or of several; none for no control.
+        thresholds: ``"kept"``: lambda and tau of ``types`` throughout; ``"solved"``: those of every model, replicate
+            and half anew (replicates for which no lambda fits are left out).
+        draws: bootstrap replicates: the shards drawn with replacement, the same for all models.
+        splits: into two random halves of the shards, between which the unchanged model is compared.
+        seed: of both.
+        level: coverage of all intervals.
+
+    Raises:
+        NeuroglotError: counts of other neurons, languages or text, or in one shard.
+    """
+    if thresholds not in THRESHOLDS:
+        raise NeuroglotError(f"thresholds={thresholds!r}: give {' or '.join(THRESHOLDS)}.")
+    afters = [after] if isinstance(after, ActivationStats) else list(after)
+    nulls = [null] if isinstance(null, ActivationStats) else list(null)
+    before, *others = (stats.select(types.languages) for stats in (before, *afters, *nulls))
+    for other in others:
+        require_same_text(before, other)
+    if len(before.shard_tokens) < 2:
+        raise NeuroglotError("the counts have one shard, so no interval can be computed; collect with more shards.")
+
+    def of(stats: ActivationStats) -> pd.Series:
+        return statistics(classified(types, stats, thresholds))
+
+    def on(shards: Sequence[int], stats: Sequence[ActivationStats]) -> np.ndarray | None:
+        """``[models, statistics]`` on some shards (drawn with replacement, or a half)."""
+        try:
+            return np.array([of(each.merged(shards)).to_numpy() for each in stats])
+        except NeuroglotError:  # no lambda fits, or a language without text
+            return None
+
+    first = of(before)
+    every = np.array([of(each).to_numpy() for each in others]).reshape(len(others), -1) - first.to_numpy()
+    rng, count = np.random.default_rng(seed), len(before.shard_tokens)
+    drawn = [on(rng.integers(count, size=count), [before, *others]) for _ in range(draws)]
+    changes = np.array([each[1:] - each[:1] for each in drawn if each is not None])
+    changes = changes.reshape(-1, len(others), len(first))
+    again = []
+    for one, other in halves(count, splits, seed):
+        pair = on(one, [before]), on(other, [before])
+        again += [] if any(each is None for each in pair) else [pair[1][0] - pair[0][0]]
+    nothing = np.full((1, len(first)), np.nan)
+    n = len(afters)
+    return Changes(
+        names=first.index.to_frame(index=False),
+        before=first.to_numpy(),
+        after=first.to_numpy() + every[:n].mean(axis=0),
+        seeds=every[:n],
+        replicates=changes[:, :n].mean(axis=1) if len(changes) else nothing,
+        null=every[n:].mean(axis=0) if nulls else None,
+        null_replicates=(changes[:, n:].mean(axis=1) if len(changes) else nothing) if nulls else None,
+        again=np.array(again) if again else nothing,
+        level=level,
+    )
+
+
+def classified(types: NeuronTypes, stats: ActivationStats, thresholds: str) -> NeuronTypes:
+    """Other counts of the same neurons, classified with the thresholds of these types or anew with their settings.
+
+    Args:
+        types: whose lambda and tau are kept, or whose top rate and quantile lambda and tau are solved at.
+        stats: in the same languages.
+        thresholds: one of :data:`THRESHOLDS`.
+
+    Raises:
+        NeuroglotError: other languages or neurons, or no lambda fits.
+    """
+    if thresholds == "kept":
+        return keep_thresholds(types, stats)
+    settings = {"top_rate": types.top_rate, "quantile": types.quantile, "scaled": types.scaled}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that lambda has no largest value is no news in a replicate
+        return classify(stats, **settings)
+
+
+def other_half(
+    types: NeuronTypes, stats: ActivationStats, thresholds: str, seed: int = 0
+) -> tuple[NeuronTypes, NeuronTypes] | None:
+    """The types found on two random halves of the text; nothing where one of them has no fitting lambda."""
+    stats = stats.select(types.languages)
+    if len(stats.shard_tokens) < 2:
+        return None
+    try:
+        one, other = (
+            classified(types, stats.merged(half), thresholds) for half in next(halves(len(stats.shard_tokens), 1, seed))
+        )
+    except NeuroglotError:
+        return None
+    return one, other
+
+
+def language_sizes(
+    types: NeuronTypes,
+    stats: ActivationStats,
+    groups: Mapping[str, Sequence[str]],
+    *,
+    draws: int = 50,
+    seed: int = 0,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Specific and related neurons of each language and on average over groups of them, with intervals.
+
+    Args:
+        types: whose settings are used; lambda and tau are solved in every replicate.
+        stats: the counts; shards are drawn anew.
+        groups: languages to average over, by name.
+
+    Returns:
+        One row per language or group, and kind: ``place``, ``kind``, ``neurons``, ``low``, ``high``.
+    """
+    stats = stats.select(types.languages)
+    rng, count = np.random.default_rng(seed), len(stats.shard_tokens)
+    members = {code: [code] for code in types.languages} | {
+        name: list(codes) for name, codes in groups.items() if codes
+    }
+
+    def of(found: NeuronTypes) -> np.ndarray:
+        own = found.counts_per_language().pivot(index="language", columns="kind", values="neurons")
+        return np.array([own.loc[codes, kind].mean() for codes in members.values() for kind in ("specific", "related")])
+
+    drawn = []
+    for _ in range(draws if count > 1 else 0):
+        with contextlib.suppress(NeuroglotError):  # no lambda fits
+            drawn.append(of(classified(types, stats.merged(rng.integers(count, size=count)), "solved")))
+    index = pd.MultiIndex.from_product([list(members), ["specific", "related"]], names=["place", "kind"])
+    low, high = percentiles(np.array(drawn), level) if drawn else (np.nan, np.nan)
+    return pd.DataFrame({"neurons": of(types), "low": low, "high": high}, index=index).reset_index()
+
+
+def require_same_text(one: ActivationStats, other: ActivationStats) -> None:
+    """Two models are compared on the same text, in the same shards.
+
+    Raises:
+        NeuroglotError: other neurons, languages, text or number of shards.
+    """
+    if one.shape != other.shape or one.languages != other.languages:
+        raise NeuroglotError(
+            f"counts of shapes {one.shape} and {other.shape}, in {' '.join(one.languages)} and "
+            f"{' '.join(other.languages)}, cannot be compared neuron by neuron; compare models of one architecture."
+        )
+    keys = ("corpus_sha256", "quantity", "above")
+    differing = [k for k in keys if k in one.provenance and one.provenance[k] != other.provenance.get(k)]
+    if differing or len(one.shard_tokens) != len(other.shard_tokens):
+        said = ", ".join(differing) or "number of shards"
+        raise NeuroglotError(f"the two models were not counted on the same text in the same way ({said} differ).")
+
+
+def halves(shards: int, splits: int, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Random splits of the shards into two halves; of an odd number, one is left out."""
+    rng, half = np.random.default_rng([seed, 1]), shards // 2
+    for _ in range(splits):
+        order = rng.permutation(shards)
+        yield np.sort(order[:half]), np.sort(order[half : 2 * half])
+
+
+def transitions(before: NeuronTypes, after: NeuronTypes) -> pd.DataFrame:
+    """Of the neurons of each type before, how many are of each type after.
+
+    Returns:
+        One row per pair of types: ``before``, ``after``, ``neurons``, ``share`` (of those of that type before).
+
+    Raises:
+        NeuroglotError: models of different shape.
+    """
+    if before.score.shape != after.score.shape:
+        raise NeuroglotError(f"types of shapes {before.score.shape} and {after.score.shape} are of different models.")
+    joint = np.bincount((before.codes.astype(int) * len(KINDS) + after.codes).ravel(), minlength=len(KINDS) ** 2)
+    joint = joint.reshape(len(KINDS), -1)
+    rows = [
+        {"before": one, "after": other, "neurons": int(joint[i, j]), "share": joint[i, j] / max(joint[i].sum(), 1)}
+        for i, one in enumerate(KINDS)
+        for j, other in enumerate(KINDS)
+    ]
+    return pd.DataFrame(rows)
+
+
+def stability(
+    pairs: Mapping[str, tuple[ActivationStats, ActivationStats, bool]],
+    types: NeuronTypes,
+    *,
+    splits: int = 50,
+    seed: int = 0,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """How far the same types are found again: in other text, in another model, in the other half.
+
+    All overlaps but ``whole`` are between sets identified on random halves of the shards, so that they rest on like
+    amounts of text and can be compared. Every set is identified with thresholds of its own, solved at the
+    top rate and quantile of ``types``.
+
+    Args:
+        pairs: by name, two counts, and whether they are taken on the same half (of the same text) or on the two
+            different ones.
+        types: whose settings are used.
+
+    Returns:
+        One row per pair and type: ``comparison``, ``kind``, ``whole`` (Jaccard of the sets of all the text;
+        none for different halves), ``jaccard``, ``low``, ``high`` (mean and spread over the splits),
+        ``of_first`` (share of the first set found again) and ``chance`` (Jaccard of random sets of these sizes
+        in each layer).
+    """
+
+    def found(stats: ActivationStats, shards: Sequence[int] | None = None) -> NeuronTypes:
+        stats = stats.select(types.languages)
+        return classified(types, stats if shards is None else stats.merged(shards), "solved")
+
+    rows = []
+    for name, (one, other, same) in pairs.items():
+        drawn = []
+        sizes = len(one.shard_tokens), len(other.shard_tokens)
+        for first, second in zip(halves(sizes[0], splits, seed), halves(sizes[1], splits, seed), strict=True):
+            try:
+                drawn.append(overlap(found(one, first[0]), found(other, second[0 if same else 1])))
+            except NeuroglotError:  # no lambda fits this half
+                continue
+        whole = overlap(found(one), found(other)) if one is not other else None
+        every = pd.concat(drawn) if drawn else pd.DataFrame(columns=["kind", "jaccard", "both", "one", "chance"])
+        for kind in KINDS[1:]:
+            mine = every[every["kind"] == kind].dropna()
+            low, high = percentiles(mine[["jaccard"]].to_numpy(float), level) if len(mine) else ([np.nan], [np.nan])
+            rows.append(
+                {
+                    "comparison": name,
+                    "kind": kind,
+                    "whole": float(whole.set_index("kind")["jaccard"][kind]) if whole is not None else np.nan,
+                    "jaccard": mine["jaccard"].mean(),
+                    "low": float(low[0]),
+                    "high": float(high[0]),
+                    "of_first": (mine["both"] / mine["one"]).mean(),
+                    "chance": mine["chance"].mean(),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+# --- what the models do ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A measure that is a sum over a size, by language and unit.
+
+    Attributes:
+        languages: in order.
+        sums, sizes: float64 ``[languages, units]``; the same units in every model.
+    """
+
+    languages: tuple[str, ...]
+    sums: np.ndarray
+    sizes: np.ndarray
+
+
+def by_question(
+    table: pd.DataFrame,
+    value: str,
+    size: str | None = None,
+    *,
+    languages: Sequence[str] | None = None,
+    documents: Sequence[str] | None = None,
+) -> Measured:
+    """A column of one row per response as :class:`Measured`; questions are the units.
+
+    Args:
+        table: has ``language``, ``document`` and the columns named.
+        value: summed.
+        size: summed below it; default: the number of responses.
+        languages, documents: those there should be, where some may have no row; default: those of the table.
+    """
+    table = table.assign(_value=table[value].astype(float), _size=1.0 if size is None else table[size].astype(float))
+    sums = table.pivot_table(
+        index="language", columns="document", values=["_value", "_size"], aggfunc="sum", fill_value=0, sort=False
+    )
+    order = list(languages or dict.fromkeys(table["language"]))
+    documents = list(documents or sorted(set(table["document"])))
+    arrays = [
+        sums[name].reindex(index=order, columns=documents, fill_value=0).to_numpy(float) for name in ("_value", "_size")
+    ]
+    return Measured(tuple(order), *arrays)
+
+
+def measure_changes(
+    before: Measured,
+    after: Measured,
+    null: Measured | None = None,
+    *,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Change of a measure in every language, and in means over groups of them, with paired intervals.
+
+    Args:
+        before, after, null: of the two models and of the control; intervals draw units anew, the same for all.
+        groups: languages averaged, by name; default: all.
+
+    Returns:
+        ``language`` (or the group's name), ``before``, ``after``, ``change``, ``low``, ``high``, ``null``,
+        ``null_low``, ``null_high``, ``size`` (of ``after``), ``verdict`` from :func:`verdicts`; a language with one
+        unit has no interval.
+
+    Raises:
+        NeuroglotError: measures of different languages or units.
+    """
+    models = [before, after] + ([] if null is None else [null])
+    if any(m.languages != before.languages or m.sums.shape != before.sums.shape for m in models):
+        raise NeuroglotError("before, after and null were not measured in the same languages on the same text.")
+    groups = {"mean of all": before.languages} if groups is None else groups
+    sums, sizes = (np.stack([getattr(m, name) for m in models]) for name in ("sums", "sizes"))
+    weights = bootstrap_weights(sums.shape[-1], resamples, seed)
+    point, drawn = ratios(sums, sizes), ratios(sums, sizes, weights)
+    drawn = of_several(drawn, sizes[0])
+    rows = {code: [k] for k, code in enumerate(before.languages)}
+    rows |= {name: [before.languages.index(c) for c in codes] for name, codes in groups.items() if codes}
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of languages without a number
+            return np.stack([np.nanmean(values[..., members], axis=-1) for members in rows.values()], axis=-1)
+
+    point, drawn = mean(point), mean(drawn)
+    low, high = percentiles(drawn[:, 1] - drawn[:, 0], level)
+    table = pd.DataFrame({"language": list(rows), "before": point[0], "after": point[1]})
+    table = table.assign(change=point[1] - point[0], low=low, high=high, null=np.nan, null_low=np.nan, null_high=np.nan)
+    apart = None
+    if null is not None:
+        null_low, null_high = percentiles(drawn[:, 2] - drawn[:, 0], level)
+        table = table.assign(null=point[2] - point[0], null_low=null_low, null_high=null_high)
+        apart = percentiles(drawn[:, 1] - drawn[:, 2], level)
+    table["size"] = [int(after.sizes[members].sum()) for members in rows.values()]
+    table["verdict"] = verdicts(table["change"].to_numpy(), (low, high), None, apart)
+    return table

@@ -1,0 +1,277 @@
+"""Training on a tiny model: what it leaves alone, what it writes, that it goes on, and that adapters fit their base."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from neuroglot import Alignment, NeuroglotError, align, load_corpus, load_model
+from neuroglot.alignment import PRESETS, recipe_of
+from neuroglot.corruptions import corrupted
+from neuroglot.models import config_hash, weights_hash
+from neuroglot.preferences import prefer
+from neuroglot.scorers import Exact
+
+from .conftest import byte_tokenizer, tiny_model
+
+SHORT = recipe_of(
+    "small", {"steps": 4, "save_every": 2, "batch": 2, "micro_batch": 1, "learning_rate": 1e-2, "rank": 2}
+)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A folder with a tiny model that has room for the packaged problems in bytes."""
+    folder = tmp_path_factory.mktemp("models") / "base"
+    tiny_model("llama", max_position_embeddings=2048).float().save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def preferences():
+    corpus = load_corpus("problems", "en de zh", n=6, levels="1")
+    return prefer(corrupted(corpus, ("zh", "de")), corpus, Exact())
+
+
+@pytest.fixture(scope="module")
+def trained(base, preferences, tmp_path_factory):
+    lm, tokenizer = load_model(str(base))
+    return align(lm, tokenizer, preferences, tmp_path_factory.mktemp("trained") / "a", SHORT, progress=False)
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_papers_hyperparameters_are_a_preset():
+    paper = PRESETS["paper"]
+    assert (paper.rank, paper.alpha, paper.dropout, paper.learning_rate) == (64, 128, 0.05, 1e-6)
+    assert (paper.batch, paper.steps, paper.save_every) == (16, 1000, 200)
+
+
+def test_the_model_is_left_as_it_was(base, preferences, tmp_path):
+    lm, tokenizer = load_model(str(base))
+    lm.get_input_embeddings().weight.requires_grad_(False)
+    before = weights_hash(lm), config_hash(lm), set(vars(lm)), [p.requires_grad for p in lm.parameters()], lm.training
+    modules, state, pad = [*map(type, lm.modules())], torch.get_rng_state(), tokenizer.pad_token
+    align(lm, tokenizer, preferences, tmp_path / "a", SHORT, progress=False)
+    after = weights_hash(lm), config_hash(lm), set(vars(lm)), [p.requires_grad for p in lm.parameters()], lm.training
+    assert after == before and [*map(type, lm.modules())] == modules
+    assert torch.equal(torch.get_rng_state(), state) and tokenizer.pad_token == pad
+
+
+def test_what_is_written(trained, preferences, base):
+    assert list(trained.checkpoints) == [2, 4] and trained.log["step"].tolist() == [1, 2, 3, 4]
+    assert trained.log["loss"][0] == pytest.approx(math.log(2), abs=1e-6), "nothing is learned before the first step"
+    assert trained.log["margin"].iloc[-1] > 0 == trained.log["margin"][0]
+    assert trained.provenance["recipe"] == asdict(SHORT) and trained.provenance["aligned_on"] == ["zh", "de"]
+    assert trained.provenance["preferences_sha256"] == preferences.hash
+    said = json.loads((trained.folder / "base.json").read_text())
+    assert said["model"] == str(base) and said["weights_sha256"] == weights_hash(load_model(str(base))[0])
+    assert not list(trained.folder.parent.glob("*.parts")) and not list(trained.folder.rglob("*.pt*"))
+
+
+def test_the_adapter_is_merged_as_lora_says(trained, base):
+    lm, _ = load_model(str(base))
+    merged, tokenizer = load_model(str(trained.folder))
+    assert merged.neuroglot_source[0] == str(trained.folder) and tokenizer.eos_token == "</s>"
+    adapter = load_file(trained.folder / "adapter_model.safetensors")
+    before, after = lm.state_dict(), merged.state_dict()
+    assert before.keys() == after.keys()
+    changed = 0
+    for name, weight in before.items():
+        place = f"base_model.model.{name.removesuffix('.weight')}"
+        if f"{place}.lora_A.weight" in adapter:
+            a, b = adapter[f"{place}.lora_A.weight"], adapter[f"{place}.lora_B.weight"]
+            weight = weight + (b @ a) * SHORT.alpha / SHORT.rank
+            changed += bool((b @ a).any())
+        assert torch.allclose(after[name], weight, atol=1e-6), name
+    assert changed == 3 * 7 == len(adapter) // 2, "every linear layer but the head"
+    named, _ = load_model(str(base), adapter=str(trained.folder))
+    assert weights_hash(named) == weights_hash(merged)
+    early, _ = load_model(str(trained.checkpoints[2]))
+    assert len({weights_hash(model) for model in (lm, merged, early)}) == 3
+
+
+def test_training_again_gives_the_same_bytes_and_nothing_to_do(trained, base, preferences, tmp_path):
+    lm, tokenizer = load_model(str(base))
+    torch.manual_seed(7)  # whatever was drawn before
+    again = align(lm, tokenizer, preferences, tmp_path / "a", SHORT, progress=False)
+    assert files(again.folder) == files(trained.folder)
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert align(lm, tokenizer, preferences, tmp_path / "a", SHORT, progress=False).log.equals(again.log)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == stamps
+    other = align(lm, tokenizer, preferences, tmp_path / "b", SHORT, seed=1, progress=False)
+    assert files(other.folder)["adapter_model.safetensors"] != files(again.folder)["adapter_model.safetensors"]
+
+
+KILLED = """
+import os, signal, sys
+from neuroglot import align, load_model
+from neuroglot.alignment import Recipe, _Marked
+from neuroglot.preferences import Preferences
+ends = int(sys.argv[4])
+def stop(self, args, state, control, **_):
+    if state.global_step == ends:
+        os.kill(os.getpid(), signal.SIGKILL)
+_Marked.on_step_end = stop
+lm, tokenizer = load_model(sys.argv[1])
+align(lm, tokenizer, Preferences.load(sys.argv[2]), sys.argv[3], Recipe(**eval(sys.argv[5])), progress=False)
+"""
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(trained, base, preferences, tmp_path):
+    preferences.save(tmp_path / "pairs.jsonl")
+    arguments = [str(base), str(tmp_path / "pairs.jsonl"), str(tmp_path / "a")]
+    for step in (1, 3):
+        done = subprocess.run([sys.executable, "-c", KILLED, *arguments, str(step), repr(asdict(SHORT))])
+        assert done.returncode == -signal.SIGKILL
+    parts = tmp_path / "a.parts"
+    assert (parts / "checkpoint-2").is_dir() and not (tmp_path / "a").exists()
+    # One more that was not written to its end.
+    (parts / "checkpoint-3").mkdir()
+    (parts / "checkpoint-3" / "adapter_model.safetensors").write_bytes(b"half")
+    lm, tokenizer = load_model(str(base))
+    resumed = align(lm, tokenizer, preferences, tmp_path / "a", SHORT, progress=False)
+    assert files(resumed.folder) == files(trained.folder) and not parts.exists()
+
+
+def test_parts_of_another_training_are_not_gone_on_with(trained, base, preferences, tmp_path):
+    lm, tokenizer = load_model(str(base))
+    parts = tmp_path / "a.parts"
+    parts.mkdir()
+    (parts / "base.json").write_text("{}")
+    (parts / "checkpoint-9").mkdir()
+    assert files(align(lm, tokenizer, preferences, tmp_path / "a", SHORT, progress=False).folder) == files(
+        trained.folder
+    )
+
+
+def test_another_training_there_is_kept(trained, base, preferences):
+    lm, tokenizer = load_model(str(base))
+    before = files(trained.folder)
+    with pytest.raises(NeuroglotError, match=r"holds other training \(recipe differ\)"):
+        align(lm, tokenizer, preferences, trained.folder, replace(SHORT, beta=0.2), progress=False)
+    with pytest.raises(NeuroglotError, match=r"preferences_sha256, preferences differ"):
+        align(lm, tokenizer, preferences.shuffled(), trained.folder, SHORT, progress=False)
+    assert files(trained.folder) == before
+    with pytest.raises(NeuroglotError, match="holds something else than an alignment"):
+        align(lm, tokenizer, preferences, base, SHORT, progress=False)
+
+
+def test_bad_recipes():
+    for changes, said in {
+        "steps": 0,
+        "rank": 1.5,
+        "batch": True,
+        "learning_rate": float("nan"),
+        "dropout": "0.1",
+        "beta": -1,
+    }.items():
+        with pytest.raises(NeuroglotError, match=f"{changes}={said!r}: give"):
+            recipe_of("small", {changes: said})
+    with pytest.raises(NeuroglotError, match="batch=4 is no multiple of micro_batch=3"):
+        recipe_of("small", {"micro_batch": 3})
+    with pytest.raises(NeuroglotError, match="there is no preset 'large'; use paper or small"):
+        recipe_of("large")
+    with pytest.raises(NeuroglotError, match="a recipe has no 'lr'"):
+        recipe_of("small", {"lr": 1})
+
+
+def test_texts_and_tokenizers_that_do_not_do(base, preferences, tmp_path):
+    short = tiny_model("llama", max_position_embeddings=64).float()
+    with pytest.raises(NeuroglotError, match=r"a pair has \d+ tokens, the context 64"):
+        align(short, byte_tokenizer(), preferences, tmp_path / "a", SHORT)
+    lm, tokenizer = load_model(str(base))
+    tokenizer.eos_token = None
+    with pytest.raises(NeuroglotError, match="has no end-of-text token"):
+        align(lm, tokenizer, preferences, tmp_path / "a", SHORT)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_adapter_of_another_base(trained, tmp_path, base):
+    other = tmp_path / "other"
+    tiny_model("llama", max_position_embeddings=2048, hidden_size=64).float().save_pretrained(other)
+    byte_tokenizer().save_pretrained(other)
+    said = f"the adapter {trained.folder} does not fit the model {other}; give the base .* Its base is {base}"
+    with pytest.raises(NeuroglotError, match=said):
+        load_model(str(other), adapter=str(trained.folder))
+    foreign = tmp_path / "foreign"  # as another program writes it: nothing says which weights it is of
+    foreign.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (foreign / name).write_bytes((trained.folder / name).read_bytes())
+    with pytest.raises(NeuroglotError, match=r"does not fit .*size mismatch"):
+        load_model(str(other), adapter=str(foreign))
+    weights_hash(load_model(str(base), adapter=str(foreign))[0])
+    tiny_model("gpt2").float().save_pretrained(tmp_path / "gpt2")
+    byte_tokenizer().save_pretrained(tmp_path / "gpt2")
+    with pytest.raises(NeuroglotError, match="does not fit the model"):
+        load_model(str(tmp_path / "gpt2"), adapter=str(foreign))
+
+
+def test_an_adapter_that_finds_no_place(trained, base, tmp_path):
+    """Weights for a fourth layer, which the base has not, must not be dropped in silence."""
+    folder = tmp_path / "deeper"
+    folder.mkdir()
+    weights = load_file(trained.folder / "adapter_model.safetensors")
+    weights |= {name.replace("layers.0.", "layers.3."): w.clone() for name, w in weights.items() if "layers.0." in name}
+    save_file(weights, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_bytes((trained.folder / "adapter_config.json").read_bytes())
+    with pytest.raises(NeuroglotError, match="does not fit the model"):
+        load_model(str(base), adapter=str(folder))
+
+
+def test_an_adapter_without_all_of_its_layers(trained, base, tmp_path):
+    folder = tmp_path / "shallow"
+    folder.mkdir()
+    weights = load_file(trained.folder / "adapter_model.safetensors")
+    save_file({k: w for k, w in weights.items() if "layers.2." not in k}, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_bytes((trained.folder / "adapter_config.json").read_bytes())
+    with pytest.raises(NeuroglotError, match="does not fit the model"):
+        load_model(str(base), adapter=str(folder))
+
+
+def test_folders_that_hold_no_adapter(trained, base, tmp_path):
+    pickled = tmp_path / "pickled"
+    pickled.mkdir()
+    (pickled / "adapter_config.json").write_bytes((trained.folder / "adapter_config.json").read_bytes())
+    (pickled / "adapter_model.bin").write_bytes(b"never read")
+    with pytest.raises(NeuroglotError, match=r"has no adapter_model\.safetensors, and other files are not read"):
+        load_model(str(pickled))
+    for text, said in {"no": "cannot be read", "[]": "cannot be read", "{}": "cannot be read"}.items():
+        (pickled / "adapter_config.json").write_text(text)
+        with pytest.raises(NeuroglotError, match=said):
+            load_model(str(pickled))
+    (pickled / "adapter_config.json").write_text('{"base_model_name_or_path": null}')
+    with pytest.raises(NeuroglotError, match="names no base model"):
+        load_model(str(pickled))
+    with pytest.raises(NeuroglotError, match="holds no finished alignment"):
+        Alignment.load(base)
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    for path in trained.folder.iterdir():
+        if path.is_file():
+            (copied / path.name).write_bytes(path.read_bytes())
+    (copied / "adapter_model.safetensors").write_bytes(b"cut")
+    with pytest.raises(NeuroglotError, match="is not the one it was written with"):
+        Alignment.load(copied)
+
+
+def test_nothing_of_trl_is_needed_to_read(trained):
+    code = f"""
+import sys
+sys.modules['trl'] = None
+from neuroglot import Alignment
+Alignment.load({str(trained.folder)!r})
+"""
+    assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0
+    assert Path(trained.folder / "alignment.json").is_file()
