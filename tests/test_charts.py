@@ -7,7 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroglot import ActivationStats, NeuroglotError, ThresholdExplorer, charts, classify, layer_profile, layers
+from neuroglot import (
+    ActivationStats,
+    NeuroglotError,
+    ThresholdExplorer,
+    charts,
+    classify,
+    comparison,
+    layer_profile,
+    layers,
+)
 
 
 @pytest.fixture
@@ -57,6 +66,14 @@ def figures(stats, types):
         "effects": charts.effects(effects_table()),
         "doses": charts.doses(doses_table()),
         "steering": charts.steering(outputs_table()),
+        "training": charts.training({"one": training_log(), "shuffled": training_log()}),
+        "layer_changes": charts.layer_changes(changes_of(stats, types).query("what == 'layer'")),
+        "shared_changes": charts.shared_changes(changes_of(stats, types).query("what == 'shared by'")),
+        "language_changes": charts.language_changes(changes_of(stats, types).query("what == 'language'")),
+        "transitions": charts.transitions(moves(types)),
+        "measure_changes": charts.measure_changes(measures_table()),
+        "language_sizes": charts.language_sizes(sizes_table(), "en"),
+        "overlaps": charts.overlaps(comparison.stability({"a": (stats, stats, False)}, types, splits=3)),
     }
 
 
@@ -90,6 +107,87 @@ def outputs_table():
         for neurons in ("language", "random") for output, share in shares.items()
     ]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def training_log():
+    return pd.DataFrame({"step": [1, 2], "loss": [0.69, 0.5], "accuracy": [0.0, 1.0], "margin": [0.0, 0.4]})
+
+
+def changes_of(stats, types):
+    rng = np.random.default_rng(6)
+    counts = np.minimum(stats.shard_counts + rng.integers(0, 4, stats.shard_counts.shape), 30)
+    after = ActivationStats(counts, stats.shard_tokens, stats.languages)
+    tables = [
+        comparison.compare(types, stats, after, null, draws=4, splits=4).table().assign(thresholds=name)
+        for name, null in (("kept", after), ("solved", ()))
+    ]
+    return pd.concat(tables, ignore_index=True).assign(model="aligned", group="others")
+
+
+def moves(types):
+    one = comparison.transitions(types, types)
+    return pd.concat([one.assign(model=name, thresholds="kept") for name in ("aligned", "control")], ignore_index=True)
+
+
+def measures_table():
+    rng = np.random.default_rng(7)
+    before, after = (comparison.Measured(("en", "de"), rng.random((2, 5)), np.ones((2, 5))) for _ in range(2))
+    found = [comparison.measure_changes(before, after, null, resamples=20) for null in (None, before)]
+    return pd.concat(
+        [t.assign(measure=name, model="m") for t, name in zip(found, "ab", strict=True)], ignore_index=True
+    )
+
+
+def sizes_table():
+    rows = [
+        (c, kind, 4.0, 2.0, 6.0, when)
+        for when in ("before", "after")
+        for c in ("en", "de")
+        for kind in ("specific", "related")
+    ]
+    return pd.DataFrame(rows, columns=["place", "kind", "neurons", "low", "high", "when"])
+
+
+def values(chart):
+    return pd.DataFrame([row for rows in chart.to_dict()["datasets"].values() for row in rows])
+
+
+def leaves(chart):
+    if "layer" not in chart:
+        return [chart]
+    return [leaf for layer in chart["layer"] for leaf in leaves(layer)]
+
+
+def test_changes_are_filled_only_where_they_are_beyond_noise(stats, types):
+    table = changes_of(stats, types).query("what == 'layer'")
+    chart = charts.layer_changes(table).to_dict()
+    shown = values(charts.layer_changes(table))
+    assert len(shown) == len(table) and shown["change"].tolist() == table["change"].tolist()
+    assert set(shown["verdict"]) == {v or "cannot be told" for v in table["verdict"]}
+    points = next(layer for layer in leaves(chart["spec"]) if layer["mark"]["type"] == "point")
+    condition = points["encoding"]["fillOpacity"]["condition"]
+    assert condition["test"] == "datum.verdict == 'beyond noise'" and condition["value"] == 1
+    assert points["encoding"]["fillOpacity"]["value"] == 0
+
+
+def test_the_flow_moves_every_neuron_that_has_a_type(types):
+    after = classify_other(types)
+    table = comparison.transitions(types, after).assign(model="m", thresholds="kept")
+    every = values(charts.transitions(table))
+    bands = every[every["at"].notna()]
+    typed = table[(table["before"] != "unclassified") | (table["after"] != "unclassified")]
+    for end in (0, 1):
+        edge = bands[bands["at"] == end].sort_values("low")
+        assert edge["low"].tolist() == pytest.approx([0, *edge["high"].tolist()[:-1]]), "bands touch and do not overlap"
+        assert edge["high"].iloc[-1] == typed["neurons"].sum()
+        assert ((edge["high"] - edge["low"]).round(6) == edge["neurons"]).all()
+
+
+def classify_other(types):
+    """Types of which some have moved on by one neuron."""
+    from dataclasses import replace
+
+    return replace(types, selected=np.roll(types.selected, 1, axis=1), active=np.roll(types.active, 2, axis=1))
 
 
 def test_the_matrix_shows_one_set_and_measure_and_what_is_beyond_chance():
