@@ -83,6 +83,9 @@ def test_select_take_and_resample(saved):
     again = stats.resampled(rng)
     assert np.array_equal(again.counts, stats.shard_counts[drawn].sum(0, dtype=np.int64))
     assert np.array_equal(again.tokens, stats.shard_tokens[drawn].sum(0))
+    twice = stats.merged([1, 3, 1])
+    assert np.array_equal(twice.counts, stats.shard_counts[[1, 3, 1]].sum(0, dtype=np.int64))
+    assert twice.tokens.tolist() == (2 * stats.shard_tokens[1] + stats.shard_tokens[3]).tolist()
 
 
 def test_a_language_without_tokens_has_no_probabilities():

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from neuroglot import ActivationStats, NeuroglotError, book
+from neuroglot import ActivationStats, NeuroglotError, book, load_corpus, readers
 from neuroglot.runs import ARTIFACTS
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +28,7 @@ def project(tmp_path_factory):
         shutil.copy(ROOT / name, root)
     shutil.copytree(ROOT / "notebooks", root / "notebooks")
     shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("vendor", "chapters"))
-    tiny_model("llama", num_hidden_layers=5).float().save_pretrained(root / "model")
+    tiny_model("llama", num_hidden_layers=5, max_position_embeddings=2048).float().save_pretrained(root / "model")
     byte_tokenizer().save_pretrained(root / "model")
     (root / "texts").mkdir()
     for language, paragraphs in TEXTS.items():
@@ -37,6 +37,9 @@ def project(tmp_path_factory):
 
 
 PARAMETERS = {"model": "model", "corpus": "text:texts", "draws": 5, "top_rate": 0.2}
+# The alignment of a tiny model: a step of one pair, and no text that has to be fetched.
+PARAMETERS |= {"practice_options": {"n": 8, "seed": 2, "levels": "1"}, "steps": [1], "domains": {}}
+PARAMETERS |= {"recipe": {"steps": 2, "save_every": 1, "batch": 1, "micro_batch": 1}}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def artifacts(project):
 def test_chapters_run_and_are_kept(project, ran):
     assert all(seconds > 0 for seconds in ran.values()) and set(ran) == {chapter.name for chapter in book.CHAPTERS}
     before = artifacts(project)
-    assert set(before) == set(ARTIFACTS.values()) - {"responses.jsonl", "deactivated.jsonl"}
+    assert set(before) == set(ARTIFACTS.values()) - {"responses.jsonl", "deactivated.jsonl", "aligned"}
     again = book.run_chapters(PARAMETERS, root=project, run="tiny")
     assert set(again.values()) == {0.0} and artifacts(project) == before
 
@@ -201,8 +204,63 @@ def test_pages_of_a_run(project, ran):
         content = (page.parent / name).read_text()
         scripts = [part.split('"')[0] for part in content.split('src="')[1:]]
         assert not [source for source in scripts if source.startswith(("http:", "https:", "//"))], name
+        assert book.QUICK_BANNER not in content, name
     with pytest.raises(NeuroglotError, match="run the chapters first"):
         book.build("nothing", root=project)
+
+
+def test_quick_runs_are_apart_and_every_page_of_theirs_says_so(project, ran, monkeypatch):
+    given = {}
+
+    def run_chapters(parameters, *, root, run, **_):
+        given[run] = parameters
+        shutil.copytree(root / "runs/tiny/chapters", root / "runs" / run / "chapters", dirs_exist_ok=True)
+        return {}
+
+    monkeypatch.setattr(book, "run_chapters", run_chapters)
+    pair = [PARAMETERS, PARAMETERS | {"model": "other"}]
+    quick, _ = book.run_models(pair, root=project, quick=True)
+    lead, beside = given.pop(quick), *given.values()
+    names = {quick, *given}
+    assert not names & {book.run_name(one) for one in pair} and all(name.endswith("-quick") for name in names)
+    assert lead == book.QUICK | PARAMETERS | {"corpus_options": {"paragraphs": 12}}
+    assert beside["corpus_options"] == {"paragraphs": 6} and beside["accuracy_questions"] == 0
+    book.run_models([PARAMETERS], root=project, run="whole")
+    assert given["whole"] == PARAMETERS
+    for name, to_quick, kind in [("whole", True, "without"), (quick, False, "with")]:
+        with pytest.raises(NeuroglotError, match=f"runs/{name} holds a run {kind} the quick preset"):
+            book.run_models([PARAMETERS], root=project, run=name, quick=to_quick)
+    with pytest.raises(NeuroglotError, match="only a quick run is set beside it"):
+        book.run_models([PARAMETERS | {"runs": ["runs/whole", f"runs/{quick}"]}], root=project, run="whole")
+    before = {path.name for path in project.iterdir()} | {"_build"}
+    page = book.build(quick, root=project)
+    assert {path.name for path in project.iterdir()} == before
+    pages = [path for path in page.parent.rglob("*.html") if "_static" not in path.parts and path != page]
+    assert {"rerun", "references", "05-steering", "search"} <= {path.stem for path in pages}
+    for path in pages:
+        banner = path.read_text().split('<aside class="bd-header-announcement"')[-1].split("</aside>")[0]
+        assert book.QUICK_BANNER in banner, path
+
+
+def test_the_quick_preset_makes_way_for_what_is_asked_for():
+    known = {name for chapter in book.CHAPTERS for name in book._parameters(ROOT, chapter)}
+    assert book.QUICK_BESIDE.keys() <= book.QUICK.keys() <= known
+    asked = {"corpus": "problems", "documents": 7, "corpus_options": {"n": 40, "levels": "1"}}
+    assert book.quick_parameters(asked) == book.QUICK | asked
+    options = book.quick_parameters({"corpus": "problems", "corpus_options": {"levels": "1"}})["corpus_options"]
+    assert options == {"n": 12, "levels": "1"}
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_the_quick_preset_fits_every_text(beside):
+    for source, loader in readers._SOURCES.items():
+        options = book.quick_parameters({"corpus": f"{source}:x"}, beside=beside)["corpus_options"]
+        readers._checked(source, loader, options)
+    own = book.quick_parameters({"corpus": "problems"}, beside=beside)
+    counted, held = load_corpus("problems", **own["corpus_options"]).split(own["held_out_share"])
+    documents = [len({example.document for example in part.examples}) for part in (counted, held)]
+    # Counts in two halves at least; questions to be asked, and for the lead other text for the means.
+    assert documents[0] > 1 and documents[1] >= (1 if beside else own["accuracy_questions"] + own["mean_documents"])
 
 
 def test_sources_run_under_nbval(project, ran, tmp_path):

@@ -51,6 +51,68 @@ def test_collect_then_classify(model_folder, texts, tmp_path, capsys):
     assert f"tau {other.tau:.6g}, {other.selected.sum()} neurons selected" in out
 
 
+@pytest.fixture
+def roomy(tmp_path):
+    """A tiny model with room for the packaged problems in bytes."""
+    from .conftest import byte_tokenizer, tiny_model
+
+    folder = tmp_path / "roomy"
+    tiny_model("llama", max_position_embeddings=2048).float().save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def test_align(roomy, tmp_path, capsys):
+    from neuroglot.preferences import Preferences
+
+    held = tmp_path / "held.jsonl"
+    load_corpus("problems", n=40, seed=5, levels="1").take(["0000-apples"]).save(held)
+    usual = ["align", "--model", roomy, "--languages", "de", "-o", "n", "8", "--apart-from", held]
+    usual += ["--set", "steps", "2", "--set", "save_every", "1", "--set", "batch", "1", "--set", "micro_batch", "1"]
+    code, out, err = run(capsys, *usual, "--out", tmp_path / "a")
+    assert code == 0 and "right > wrong number" in out and "loss 0.693 in step 1" in out and "aligning" in err
+    pairs = tmp_path / "a.preferences.jsonl"
+    found = Preferences.load(pairs)
+    assert found.languages == ("de",) and not any("apples" in pair.document for pair in found.pairs)
+    adapter = (tmp_path / "a" / "adapter_model.safetensors").read_bytes()
+    code, out, _ = run(capsys, *usual, "--out", tmp_path / "b", "--pairs", pairs)
+    assert code == 0 and (tmp_path / "b" / "adapter_model.safetensors").read_bytes() == adapter
+    assert not (tmp_path / "b.preferences.jsonl").exists(), "the pairs were used again"
+    code, _, _ = run(capsys, *usual, "--out", tmp_path / "c", "--pairs", pairs, "--shuffle", "--seed", "1")
+    assert code == 0 and load_model(str(tmp_path / "c"))[0].neuroglot_source[0] == str(tmp_path / "c")
+    for more, said in {
+        ("--pairs", pairs, "--languages", "zh"): "has pairs in de with the pivot en",
+        ("--preset", "large"): "there is no preset 'large'",
+        ("--set", "lr", "1"): "a recipe has no 'lr'",
+        ("--languages", "de,en"): "'en' is what the others are aligned to",
+        ("--pivot", "fi"): "no response in 'fi'",
+        ("--scorer", "best"): "there is no scorer 'best'",
+        ("--responses", "problems"): "'de' has one response only",
+    }.items():
+        code, _, err = run(capsys, *usual, *more, "--out", tmp_path / "d")
+        assert code == 2 and said in err and not (tmp_path / "d").exists(), more
+
+
+def test_align_on_the_models_own_responses(roomy, tmp_path, capsys):
+    usual = [
+        "align",
+        "--model",
+        roomy,
+        "--languages",
+        "de",
+        "-o",
+        "n",
+        "2",
+        "--responses",
+        "sampled",
+        "--scorer",
+        "self",
+    ]
+    usual += ["--n", "2", "--shots", "0", "--temperature", "1", "--set", "steps", "1", "--set", "batch", "1"]
+    code, out, _ = run(capsys, *usual, "--set", "micro_batch", "1", "--out", tmp_path / "a")
+    assert code == 0 and "wrote" in out and (tmp_path / "a.responses.jsonl").is_file()
+
+
 def test_dry_run_writes_nothing(model_folder, texts, tmp_path, capsys):
     path = tmp_path / "counts.safetensors"
     usual = ["--model", model_folder, "--corpus", f"text:{texts}", "--out", path]
@@ -197,7 +259,20 @@ def test_interrupted(monkeypatch, capsys):
     assert code == 130 and "run the same command again" in err
 
 
-@pytest.mark.parametrize("command", [[], ["sample"], ["collect"], ["classify"], ["book"], ["serve"]])
+def test_quick_book(monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr("neuroglot.book.run_models", lambda runs, **how: (calls.append((runs, how)), ("run", {}))[1])
+    monkeypatch.setattr("neuroglot.models.is_installed", lambda name: True)
+    for arguments in (["--quick", "-p", "draws", "7"], ["-p", "draws", "7"]):
+        assert run(capsys, "book", "--no-build", *arguments)[0] == 0
+    (quick, how), (whole, how_else) = calls
+    assert how["quick"] and not how_else["quick"]
+    assert [own["draws"] for own in quick] == [7, 7] and [own["model"] for own in quick] == [w["model"] for w in whole]
+    # How much text the default book takes of its second model is no wish of the user's.
+    assert not any("corpus_options" in own for own in quick) and "corpus_options" in whole[1]
+
+
+@pytest.mark.parametrize("command", [[], ["sample"], ["collect"], ["classify"], ["align"], ["book"], ["serve"]])
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as caught:
         main([*command, "--help"])

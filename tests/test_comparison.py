@@ -274,6 +274,6 @@ def test_readable_tables():
     table = pd.DataFrame([row | {"again_low": -1.0, "again_high": 1.0, "verdict": None}])
     shown = cmp.readable(table)
     assert shown.to_dict("records") == [
-        {"what": "all", "before": "10", "after": "12", "change": "+2", "interval": "+1 to +3"}
+        {"what": "all", "before, after": "10, 12", "change": "+2 (+1 to +3)"}
         | {"other text": "-1 to +1", "verdict": ""}
     ]

@@ -129,3 +129,41 @@ def test_damaged_corpora_are_refused(tmp_path, damage):
         Corpus.load(path)
     with pytest.raises(NeuroglotError, match="there is no file"):
         Corpus.load(tmp_path / "nothing")
+
+
+def test_some_languages_of_a_corpus():
+    corpus = load_corpus("problems", "en de sw", n=4)
+    some = corpus.only(["sw", "en"])
+    assert some.languages == ("sw", "en") and {e.language for e in some.examples} == {"sw", "en"}
+    assert len(some.examples) == 8
+    with pytest.raises(NeuroglotError, match="there is no language 'fr'"):
+        corpus.only(["fr"])
+
+
+def test_what_shares_wording_is_left_out():
+    def row(id_, prompt, response="It is 1.", cluster=""):
+        return [Example(id_, code, prompt, response, cluster=cluster) for code in ("en", "de")]
+
+    corpus = Corpus(
+        "c", ("en", "de"), (*row("a", "A?", "One."), *row("b", "B?", "Two.", "w"), *row("c", "C?", "Three."))
+    )
+    held = Corpus("h", ("en",), (Example("x", "en", "A?\n", "Uno."), Example("y", "en", "Y?", "Dos.", cluster="w")))
+    left = corpus.apart_from(held)
+    assert {e.id for e in left.examples} == {"c"} and left.options["apart_from"] == held.hash
+    answers = Corpus("h", ("en",), (Example("z", "en", "Z?", "Three."),))
+    assert {e.id for e in corpus.apart_from(answers).examples} == {"a", "b"}
+    with pytest.raises(NeuroglotError, match="all of it in 'en' shares wording with c"):
+        corpus.apart_from(corpus)
+    _, held = load_corpus("problems", n=80).split(0.1)
+    other = load_corpus("problems", n=96, seed=2).apart_from(held)
+    assert not {e.unit for e in other.examples} & {e.unit for e in held.examples} and other.examples
+
+
+def test_responses_take_the_bare_questions():
+    questions = load_corpus("problems", "en de", n=3)
+    sampled = [replace(e, id=f"{e.id}#2", prompt=f"shots\n\n{e.prompt}", response="5") for e in questions.examples]
+    bare = replace(questions, examples=tuple(sampled)).with_prompts(questions)
+    assert [e.prompt for e in bare.examples] == [e.prompt for e in questions.examples]
+    assert {e.response for e in bare.examples} == {"5"} and bare.examples[0].id.endswith("#2")
+    with pytest.raises(NeuroglotError, match="has no question"):
+        replace(questions, examples=tuple(sampled)).with_prompts(questions.only(["en"]))

@@ -33,12 +33,19 @@ class Chapter:
 
 #: The chapters in the order they are run; the book's own order is that of ``_toc.yml``.
 CHAPTERS = (
-    Chapter("01-activations", writes=("stats", "held_out", "solved")),
+    Chapter("01-activations", writes=("stats", "counted", "held_out", "solved")),
     Chapter("02-identification", reads=("stats",), writes=("types",)),
     Chapter("03-layers", reads=("stats", "types"), writes=("layers",)),
     Chapter("00-introduction", reads=("stats", "types")),
     Chapter("04-deactivation", reads=("types", "held_out", "solved"), writes=("effects",)),
     Chapter("05-steering", reads=("types", "held_out", "effects"), writes=("steered",)),
+    Chapter(
+        "06-alignment",
+        reads=("stats", "types", "counted", "held_out", "solved"),
+        writes=("variants", "changes"),
+    ),
+    Chapter("07-spontaneous", reads=("stats", "types", "held_out", "solved", "variants"), writes=("spontaneous",)),
+    Chapter("08-stability", reads=("stats", "types", "variants"), writes=("stability",)),
     Chapter("09-models", reads=("runs",)),
 )
 
@@ -48,8 +55,42 @@ BESIDE = tuple(chapter for chapter in CHAPTERS if set(chapter.writes) & set(COMP
 #: The default book: its leading run, and the one beside it, on less text since it only serves to compare.
 DEFAULT_RUNS: tuple[dict[str, Any], ...] = (
     {"model": "gemma3-270m"},
-    {"model": "smollm2-135m", "corpus_options": {"n": 30}},
+    {"model": "smollm2-135m", "corpus_options": {"n": 20}},
 )
+
+#: The quick preset, parameters that make every chapter small: enough to check the book, not to cite it.
+QUICK: dict[str, Any] = {
+    # 01: what is counted, held out and asked; the number of documents under the name that a corpus has for it
+    "corpus_options": {"n": 12},
+    "held_out_share": 0.2,
+    "sampling": {"max_new_tokens": 64},
+    "accuracy_questions": 2,
+    # 03
+    "draws": 20,
+    # 04
+    "documents": 1,
+    "random_draws": 2,
+    "dose_steps": 2,
+    "answer_questions": 0,
+    "resamples": 100,
+    # 05
+    "strengths": {"amplify": [0, 8], "set": [0, 2]},
+    "prompts": 1,
+    "new_tokens": 16,
+    "mean_documents": 1,
+    # 06 to 08
+    "practice_options": {"n": 24, "seed": 2, "levels": "1"},
+    "recipe": {"steps": 4, "save_every": 2},
+    "steps": [2],
+    "score_questions": 2,
+    "domains": {"udhr": {"articles": 2}},
+}
+
+#: What of it is smaller still for a run that is only set beside another one.
+QUICK_BESIDE: dict[str, Any] = {"corpus_options": {"n": 6}, "accuracy_questions": 0}
+
+#: Said on every page of a quick book.
+QUICK_BANNER = "Quick preset: little text and few training steps, made to check the book, not to be cited."
 
 
 def project_root(start: str | Path = ".") -> Path:
@@ -61,20 +102,34 @@ def project_root(start: str | Path = ".") -> Path:
     return next((folder for folder in (start, *start.parents) if (folder / "_toc.yml").is_file()), start)
 
 
-def run_name(parameters: Mapping[str, Any]) -> str:
+def quick_parameters(parameters: Mapping[str, Any], *, beside: bool = False) -> dict[str, Any]:
+    """A run's own parameters, and those of :data:`QUICK` that it does not give; ``beside`` another run, less still."""
+    preset = QUICK | (QUICK_BESIDE if beside else {})
+    source = str(parameters.get("corpus", "")).partition(":")[0]
+    most = {_MOST.get(source, "n"): preset["corpus_options"]["n"]}
+    options = parameters.get("corpus_options", {})
+    return preset | dict(parameters) | {"corpus_options": most | options if isinstance(options, Mapping) else options}
+
+
+#: What an option for the number of documents is called, where it is not ``n``.
+_MOST = {"udhr": "articles", "text": "paragraphs"}
+
+
+def run_name(parameters: Mapping[str, Any], *, quick: bool = False) -> str:
     """Folder name of a run: model and corpus in words, and a hash of whatever else decides the counts.
 
     ``gemma3-270m-problems`` for the defaults; thresholds do not count, since chapters that only
-    classify share the counts.
+    classify share the counts. That of a quick run ends in ``-quick``.
     """
     parts = [parameters["model"], parameters.get("revision"), parameters["corpus"]]
     words = "-".join(re.sub(r"[^\w.]+", "-", str(part)).strip("-.") for part in parts if part)
     others = {key: value for key, value in parameters.items() if key in _COUNTING and value is not None}
     places = [part for part in parts if part and re.search(r"[^\w.:-]", str(part))]
+    end = "-quick" if quick else ""
     if not others and not places:
-        return words
+        return words + end
     digest = hashlib.sha256(json.dumps([places, others], sort_keys=True).encode()).hexdigest()
-    return f"{words[-80:].strip('-.')}-{digest[:8]}"
+    return f"{words[-80:].strip('-.')}-{digest[:8]}{end}"
 
 
 _COUNTING = (
@@ -87,7 +142,12 @@ _COUNTING = (
 
 
 def run_models(
-    runs: Sequence[Mapping[str, Any]], *, root: Path | None = None, run: str | None = None, force: bool = False
+    runs: Sequence[Mapping[str, Any]],
+    *,
+    root: Path | None = None,
+    run: str | None = None,
+    force: bool = False,
+    quick: bool = False,
 ) -> tuple[str, dict[str, float]]:
     """Run all chapters for the first of several runs, and for the others those that make them comparable.
 
@@ -96,22 +156,55 @@ def run_models(
             questions unless their parameters say so.
         root, force: as for :func:`run_chapters`.
         run: folder name of the first run.
+        quick: add :data:`QUICK` to their parameters, and mark the runs: every page built from them says so.
 
     Returns:
         That name, and the seconds that the chapters took, over all runs.
+
+    Raises:
+        NeuroglotError: as for :func:`run_chapters`; a model that is asked for twice, or a folder
+            that holds a run with the quick preset where one without it is wanted, or the reverse.
     """
+    root = root or project_root()
+    if quick:
+        runs = [quick_parameters(one, beside=place > 0) for place, one in enumerate(runs)]
     lead, *others = runs
     seconds: dict[str, float] = {}
-    names = [run or run_name(lead), *map(run_name, others)]
+    names = [run or run_name(lead, quick=quick), *(run_name(other, quick=quick) for other in others)]
     if twice := [one["model"] for one, name in zip(runs, names, strict=True) if names.count(name) > 1]:
         raise NeuroglotError(f"the model {twice[0]} is asked for twice; name different ones.")
     if others and (named := [name for name in ARTIFACTS if name in lead]):
         raise NeuroglotError(f"{named[0]} names one file, and there are {len(runs)} runs; leave it out.")
+    _keep_quick_apart(root, names, lead.get("runs") or (), quick)
     for name, other in zip(names[1:], others, strict=True):
         taken = run_chapters({"accuracy_questions": 0} | other, root=root, run=name, force=force, chapters=BESIDE)
         seconds |= {f"{name} {chapter}": time_ for chapter, time_ in taken.items()}
     beside = [f"runs/{name}" for name in names[1:]]
     return names[0], seconds | run_chapters(lead, root=root, run=names[0], force=force, beside=beside)
+
+
+def _keep_quick_apart(root: Path, names: Sequence[str], compared: Sequence[str], quick: bool) -> None:
+    """Mark the folders of quick runs; refuse to mix what has the mark with what has none."""
+    for name in names:
+        folder = root / "runs" / name
+        if (folder / "chapters").is_dir() and _is_quick(folder) != quick:
+            kind = "without" if quick else "with"
+            raise NeuroglotError(f"runs/{name} holds a run {kind} the quick preset; name another folder (--run).")
+    if not quick and (small := [folder for folder in compared if _is_quick(root / folder)]):
+        raise NeuroglotError(f"{small[0]} holds a run with the quick preset; only a quick run is set beside it.")
+    for name in names:
+        mark = root / "runs" / name / _QUICK_MARK
+        if quick:
+            write_json(mark, QUICK)
+        else:
+            mark.unlink(missing_ok=True)  # of a quick run that did not begin
+
+
+_QUICK_MARK = "quick.json"
+
+
+def _is_quick(folder: Path) -> bool:
+    return (folder / _QUICK_MARK).is_file()
 
 
 def run_chapters(
@@ -210,8 +303,8 @@ def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, An
     place = root / str(parameters.get("corpus", "")).partition(":")[2]
     text = _file_hashes(place, ("*",)) if place != root else {}
     # So may a local model's; its files are too large to be read for this.
-    model = root / str(parameters.get("model", ""))
-    weights = _file_stamps(model) if model != root else {}
+    named = [parameters.get(name) for name in ("model", "after", "adapter")] + list(parameters.get("checkpoints", ()))
+    weights = {name: _file_stamps(root / name) for name in map(str, filter(None, named))}
     everything = [sha256_file(source), dict(parameters), code, text, weights, inputs, versions]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
@@ -306,6 +399,8 @@ def vendor(folder: Path) -> None:
 def build(run: str, *, root: Path | None = None) -> Path:
     """Assemble the executed chapters of a run and the prose pages into ``_build/html``.
 
+    Each page of a quick run has :data:`QUICK_BANNER` above it.
+
     Raises:
         NeuroglotError: a chapter has not been run, or Jupyter Book stopped.
     """
@@ -320,7 +415,8 @@ def build(run: str, *, root: Path | None = None) -> Path:
         write_json(chapters / executed.name, _for_reading(json.loads(executed.read_text(encoding="utf-8"))))
     # Kept doctrees can lose the widgets' state, so every page is made anew; it takes seconds.
     shutil.rmtree(root / "_build", ignore_errors=True)
-    log = root / "runs" / run / "build.log"
+    folder = root / "runs" / run
+    log = folder / "build.log"
     command = [
         str(Path(sysconfig.get_path("scripts")) / "jupyter-book"),
         "build",
@@ -328,6 +424,7 @@ def build(run: str, *, root: Path | None = None) -> Path:
         "-W",
         "-n",
         "--keep-going",
+        *(("--config", str(_quick_config(root, folder))) if _is_quick(folder) else ()),
     ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root)
     log.write_text(done.stdout + done.stderr)
@@ -336,6 +433,17 @@ def build(run: str, *, root: Path | None = None) -> Path:
         said = re.findall(r"^.*(?:WARNING|ERROR|Error):.*$", done.stdout + done.stderr, re.M)
         raise NeuroglotError(f"Jupyter Book stopped ({(said or ['no message'])[0].strip()}); see {log}.")
     return page
+
+
+def _quick_config(root: Path, folder: Path) -> Path:
+    """The project's ``_config.yml`` with the banner, in the run's folder; paths in it stay those from ``root``."""
+    import yaml
+
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    config["sphinx"]["config"]["html_theme_options"]["announcement"] = QUICK_BANNER
+    path = folder / "build.yml"
+    write_json(path, config)  # which is YAML, too
+    return path
 
 
 def _for_reading(notebook: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The command line: ``neuroglot sample | collect | classify | book | serve``."""
+"""The command line: ``neuroglot sample | collect | classify | align | book | serve``."""
 
 import argparse
 import json
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from .corpora import Corpus
+    from .preferences import Preferences
 
 _MODEL = "packaged model (gemma3-270m, smollm2-135m), hub id, folder or .gguf file"
 _CORPUS = (
@@ -125,6 +126,49 @@ def _parser() -> argparse.ArgumentParser:
         "--unscaled", action="store_true", help="score as printed in the paper, without its code's scaling"
     )
 
+    align = commands.add_parser(
+        "align",
+        parents=[one, text],
+        conflict_handler="resolve",
+        help="train an adapter that answers other languages as the pivot is answered",
+        description="Score several responses to each question by how well they agree with the pivot's, and train "
+        "the model to prefer the better of each pair (DPO, LoRA). An interrupted run goes on where it stopped.",
+    )
+    align.add_argument("--out", required=True, type=Path, help="folder to write; book compares it: -p after FOLDER")
+    align.add_argument("--languages", default="zh,de", help="languages to align; default: %(default)s")
+    align.add_argument("--pivot", default="en", help="language to align them to; default: %(default)s")
+    align.add_argument(
+        "--responses",
+        default="corrupted",
+        help="corrupted (right ones of the corpus and wrong ones made of them), sampled (from the model), or a corpus "
+        "of several responses to each question, such as jsonl:FILE; default: %(default)s",
+    )
+    align.add_argument("--n", type=int, default=4, help="responses to sample; default: %(default)s")
+    align.add_argument("--temperature", type=float, default=0.8, help="of sampled ones; default: %(default)s")
+    align.add_argument("--shots", type=int, default=4, help="worked examples before them; default: %(default)s")
+    align.add_argument(
+        "--scorer",
+        default="exact",
+        help="exact (number, steps and language), self (the model, given the pivot's response), or translation:MODEL, "
+        "any seq2seq model, for instance translation:facebook/nllb-200-distilled-600M; default: %(default)s",
+    )
+    align.add_argument("--pairs", type=Path, help="file of preference pairs to use again, or to write")
+    align.add_argument("--apart-from", type=Path, help="corpus file (held-out.jsonl) to share no wording with")
+    align.add_argument(
+        "--preset", default="small", help="small, or paper for its hyperparameters; default: %(default)s"
+    )
+    align.add_argument(
+        "--set",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="another value of the preset, for instance: --set steps 48 --set learning_rate 5e-5",
+    )
+    align.add_argument("--seed", type=int, default=0, help="of all that is random; default: %(default)s")
+    align.add_argument("--shuffle", action="store_true", help="turn pairs round at random: the control")
+    align.add_argument("--overwrite", action="store_true", help="replace a folder that holds another training")
+
     book = commands.add_parser(
         "book",
         parents=[many, text],
@@ -140,6 +184,9 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar=("NAME", "VALUE"),
         help="any parameter of a chapter, for instance: -p top_rate 0.02",
+    )
+    book.add_argument(
+        "--quick", action="store_true", help="little text and few steps, to check the book; every page says so"
     )
     book.add_argument("--force", action="store_true", help="run every chapter again")
     book.add_argument("--no-build", action="store_true", help="run the chapters but build no pages")
@@ -272,6 +319,67 @@ def _classify(arguments: argparse.Namespace) -> None:
         print(f"wrote {arguments.out}")
 
 
+def _align(arguments: argparse.Namespace) -> None:
+    from .alignment import align, recipe_of
+    from .languages import parse_languages
+    from .preferences import Preferences
+
+    recipe = recipe_of(arguments.preset, {name: _literal(value) for name, value in arguments.set})
+    languages = parse_languages(arguments.languages, least=1)
+    model, tokenizer = _model(arguments)
+    pairs = arguments.pairs or arguments.out.with_name(f"{arguments.out.name}.preferences.jsonl")
+    if arguments.pairs is not None and pairs.exists():
+        preferences = Preferences.load(pairs)
+        if preferences.pivot != arguments.pivot or set(preferences.languages) != set(languages or ()):
+            raise NeuroglotError(
+                f"{pairs} has pairs in {' '.join(preferences.languages)} with the pivot {preferences.pivot}; "
+                "give these languages, or another file."
+            )
+    else:
+        preferences = _preferences(arguments, model, tokenizer, languages)
+        preferences.save(pairs)
+        print(f"wrote {pairs}")
+    print(preferences.table().to_string(index=False))
+    used = preferences.shuffled(arguments.seed) if arguments.shuffle else preferences
+    start = time.perf_counter()
+    done = align(model, tokenizer, used, arguments.out, recipe, seed=arguments.seed, overwrite=arguments.overwrite)
+    first, last = done.log.iloc[0], done.log.iloc[-1]
+    print(f"loss {first['loss']:.3f} in step 1, {last['loss']:.3f} in step {last['step']:.0f}")
+    print(f"wrote {arguments.out} in {time.perf_counter() - start:.1f} s; what changed: neuroglot book -p after ...")
+
+
+def _preferences(
+    arguments: argparse.Namespace,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    languages: "tuple[str, ...]",
+) -> "Preferences":
+    from .corpora import Corpus
+    from .corruptions import corrupted
+    from .preferences import prefer
+    from .readers import load_corpus
+    from .sampling import sample
+    from .scorers import named
+
+    options = _options(arguments.corpus_option, ("spec", "languages"), "--corpus and --languages")
+    if arguments.corpus == "problems":  # easy ones, and others than those that neurons are counted on
+        options = {"n": 96, "seed": 2, "levels": "1"} | options
+    questions = load_corpus(arguments.corpus, **options)
+    if arguments.apart_from is not None:
+        questions = questions.apart_from(Corpus.load(arguments.apart_from))
+    scorer = named(arguments.scorer, model, tokenizer)
+    if arguments.responses == "corrupted":
+        responses = corrupted(questions, languages, seed=arguments.seed)
+    elif arguments.responses == "sampled":
+        asked = questions.only(languages)
+        settings = {name: getattr(arguments, name) for name in ("n", "temperature", "shots", "seed", "overwrite")}
+        path = arguments.out.with_name(f"{arguments.out.name}.responses.jsonl")
+        responses = sample(model, tokenizer, asked, path, **settings).with_prompts(asked)
+    else:
+        responses = load_corpus(arguments.responses)
+    return prefer(responses, questions, scorer, languages=languages, pivot=arguments.pivot)
+
+
 def _book(arguments: argparse.Namespace) -> None:
     from . import book
 
@@ -288,7 +396,10 @@ def _book(arguments: argparse.Namespace) -> None:
         parameters["trust_remote_code"] = True
     parameters |= {name: _literal(value) for name, value in arguments.parameter}
     runs = [{"model": model} for model in arguments.model] if arguments.model else _default_runs()
-    run, seconds = book.run_models([own | parameters for own in runs], run=arguments.run, force=arguments.force)
+    if arguments.quick:  # the preset says how much text, not the default book
+        runs = [{"model": own["model"]} for own in runs]
+    settings = {"run": arguments.run, "force": arguments.force, "quick": arguments.quick}
+    run, seconds = book.run_models([own | parameters for own in runs], **settings)
     if not arguments.no_build:
         print("  building the pages", flush=True)
         before = time.perf_counter()
@@ -332,7 +443,14 @@ def _serve(arguments: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 2 is the exit code of an error that the message explains."""
     arguments = _parser().parse_args(argv)
-    commands = {"sample": _sample, "collect": _collect, "classify": _classify, "book": _book, "serve": _serve}
+    commands = {
+        "sample": _sample,
+        "collect": _collect,
+        "classify": _classify,
+        "align": _align,
+        "book": _book,
+        "serve": _serve,
+    }
     try:
         commands[arguments.command](arguments)
     except NeuroglotError as error:

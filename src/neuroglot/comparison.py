@@ -116,11 +116,15 @@ class Changes:
 
 
 def readable(table: pd.DataFrame, number: str = "{:,.0f}") -> pd.DataFrame:
-    """A table of changes with every number as text and every interval in one column, for reading.
+    """A table of changes in few columns of text, for reading.
 
     Args:
         table: from :meth:`Changes.table` or :func:`measure_changes`, with any columns beside.
         number: how one is written; changes get a sign.
+
+    Returns:
+        The columns beside, ``before, after``, ``change`` with its interval, where there are any ``over seeds``, ``other
+        text`` and ``control``, and ``verdict``.
     """
     signed = number.replace("{:", "{:+")
 
@@ -133,8 +137,13 @@ def readable(table: pd.DataFrame, number: str = "{:,.0f}") -> pd.DataFrame:
 
     names = ("before", "after", "change", "low", "high", "seeds_low", "seeds_high", "null", "null_low", "null_high")
     shown = table.drop(columns=[name for name in (*names, "again_low", "again_high", "verdict") if name in table])
-    shown = shown.assign(before=text("before", number), after=text("after", number), change=text("change", signed))
-    shown["interval"] = span("low", "high")
+    shown["before, after"] = [
+        ", ".join(pair) for pair in zip(text("before", number), text("after", number), strict=True)
+    ]
+    spans = span("low", "high")
+    shown["change"] = [
+        f"{one} ({ends})" if ends else one for one, ends in zip(text("change", signed), spans, strict=True)
+    ]
     for title, columns in {
         "over seeds": ("seeds_low", "seeds_high"),
         "other text": ("again_low", "again_high"),

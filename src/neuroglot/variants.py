@@ -154,7 +154,7 @@ def load(path: str | Path) -> list[Variant]:
         raise NeuroglotError(f"{path} is not what chapter 06 writes ({error!r}); run it again.") from error
     for file, sha in files:
         if not Path(file).is_file() or sha256_file(file) != sha:
-            raise NeuroglotError(f"{file} is not the file that {path} names; run chapter 06 again.")
+            raise NeuroglotError(f"{file} is not the file that {path} names; run chapter 06 again (book --force).")
     return found
 
 
