@@ -3,12 +3,14 @@
 import json
 import math
 import os
+import random
 import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -63,10 +65,16 @@ def test_the_model_is_left_as_it_was(base, preferences, tmp_path):
     lm.get_input_embeddings().weight.requires_grad_(False)
     before = weights_hash(lm), config_hash(lm), set(vars(lm)), [p.requires_grad for p in lm.parameters()], lm.training
     modules, state, pad = [*map(type, lm.modules())], torch.get_rng_state(), tokenizer.pad_token
+    generation, others = lm.generation_config.to_dict(), (random.getstate(), np.random.random())
+    np.random.seed(3)
+    drawn = np.random.random()
+    np.random.seed(3)
     align(lm, tokenizer, preferences, tmp_path / "a", SHORT, progress=False)
     after = weights_hash(lm), config_hash(lm), set(vars(lm)), [p.requires_grad for p in lm.parameters()], lm.training
     assert after == before and [*map(type, lm.modules())] == modules
     assert torch.equal(torch.get_rng_state(), state) and tokenizer.pad_token == pad
+    assert lm.generation_config.to_dict() == generation
+    assert random.getstate() == others[0] and np.random.random() == drawn
 
 
 def test_what_is_written(trained, preferences, base):
@@ -145,6 +153,56 @@ def test_a_killed_training_goes_on_to_the_same_bytes(trained, base, preferences,
     assert files(resumed.folder) == files(trained.folder) and not parts.exists()
 
 
+def test_what_was_trained_to_its_end_is_not_trained_again(trained, base, preferences, tmp_path, monkeypatch):
+    from neuroglot import alignment
+
+    def full(*_):
+        raise NeuroglotError("the disk is full")
+
+    lm, tokenizer = load_model(str(base))
+    with monkeypatch.context() as patch:
+        patch.setattr(alignment, "_keep_adapter", full)
+        with pytest.raises(NeuroglotError, match="disk is full"):
+            align(lm, tokenizer, preferences, tmp_path / "a", SHORT, progress=False)
+    monkeypatch.setattr(alignment, "_trainer", full)
+    done = align(lm, tokenizer, preferences, tmp_path / "a", SHORT, progress=False)
+    assert files(done.folder) == files(trained.folder)
+
+
+def test_a_loss_that_is_no_number_stops_at_once(base, preferences, tmp_path):
+    lm, tokenizer = load_model(str(base))
+    with torch.no_grad():
+        lm.model.layers[0].mlp.up_proj.weight[0, 0] = float("inf")
+    before = weights_hash(lm)
+    with pytest.raises(NeuroglotError, match="the loss in step 1 is not a number"):
+        align(lm, tokenizer, preferences, tmp_path / "a", SHORT, progress=False)
+    assert not (tmp_path / "a").exists() and weights_hash(lm) == before
+    assert not list((tmp_path / "a.parts").glob("checkpoint-*"))
+
+
+def test_adapters_are_not_merged_into_few_digits(trained, base):
+    with pytest.raises(
+        NeuroglotError, match="would mostly be rounded away in bfloat16; load the model with dtype float32"
+    ):
+        load_model(str(base), dtype="bfloat16", adapter=str(trained.folder))
+    with pytest.raises(NeuroglotError, match="is an adapter, and a revision is of its base"):
+        load_model(str(trained.folder), revision="main")
+
+
+def test_steps_without_a_checkpoint_are_named_before_anything_is_trained():
+    recipe = recipe_of("small", {"steps": 25, "save_every": 10})
+    assert recipe.saved == [10, 20, 25] and recipe.kept([10, 25]) == [10, 25]
+    for steps in ([8], 10, "10"):
+        with pytest.raises(NeuroglotError, match=r"steps .*: checkpoints are kept after 10, 20, 25"):
+            recipe.kept(steps)
+
+
+def test_several_processes_are_refused(base, preferences, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(NeuroglotError, match="alignment runs in one process"):
+        align(*load_model(str(base)), preferences, tmp_path / "a", SHORT)
+
+
 def test_parts_of_another_training_are_not_gone_on_with(trained, base, preferences, tmp_path):
     lm, tokenizer = load_model(str(base))
     parts = tmp_path / "a.parts"
@@ -179,6 +237,8 @@ def test_bad_recipes():
     }.items():
         with pytest.raises(NeuroglotError, match=f"{changes}={said!r}: give"):
             recipe_of("small", {changes: said})
+    with pytest.raises(NeuroglotError, match="dropout=1: give a share below 1"):
+        recipe_of("small", {"dropout": 1})
     with pytest.raises(NeuroglotError, match="batch=4 is no multiple of micro_batch=3"):
         recipe_of("small", {"micro_batch": 3})
     with pytest.raises(NeuroglotError, match="there is no preset 'large'; use paper or small"):
@@ -241,6 +301,13 @@ def test_an_adapter_without_all_of_its_layers(trained, base, tmp_path):
 
 
 def test_folders_that_hold_no_adapter(trained, base, tmp_path):
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (damaged / name).write_bytes((trained.folder / name).read_bytes())
+    (damaged / "base.json").write_text("{}")
+    with pytest.raises(NeuroglotError, match=r"base\.json is damaged"):
+        load_model(str(base), adapter=str(damaged))
     pickled = tmp_path / "pickled"
     pickled.mkdir()
     (pickled / "adapter_config.json").write_bytes((trained.folder / "adapter_config.json").read_bytes())

@@ -75,6 +75,26 @@ def test_findings_are_the_runs_own(project, ran):
     assert len(layers["parts"]) == 4 and len(layers["profile"]) == 15 and len(layers["claims"]) == 7
 
 
+def test_models_aligned_elsewhere_are_compared(project, ran):
+    """A folder with an adapter and one of its checkpoints, as they could come from anywhere: nothing is trained."""
+    aligned = "runs/tiny/aligned/zh-de-seed-0/adapter"
+    own = {name: f"runs/tiny/{ARTIFACTS[name]}" for name in ("stats", "types", "counted", "held_out", "solved")}
+    own |= {"after": aligned, "checkpoints": [f"{aligned}/checkpoints/1"]}
+    chapters = [chapter for chapter in book.CHAPTERS if chapter.name[:2] in ("06", "07", "08")]
+    book.run_chapters(PARAMETERS | own, root=project, run="given", chapters=chapters)
+    folder = project / "runs/given"
+    assert not list((folder / "aligned").rglob("adapter*")) and not list(
+        (folder / "aligned").glob("*.preferences.jsonl")
+    )
+    changes = json.loads((folder / "changes.json").read_text())
+    assert {row["model"] for row in changes["changes"]} == {aligned, f"{aligned}/checkpoints/1"}
+    assert {row["null"] for row in changes["changes"]} == {None}
+    trained = json.loads((project / "runs/tiny/changes.json").read_text())["changes"]
+    same = [[row["after"] for row in rows if row["model"] == name] for rows, name in
+            ((changes["changes"], aligned), (trained, "aligned on zh de"))]  # fmt: skip
+    assert same[0] == same[1], "the same model by another name"
+
+
 def test_questions_are_answered_by_the_model_and_graded(project, ran):
     rows = [
         {"id": str(i), "language": code, "prompt": prompt, "answer": i}

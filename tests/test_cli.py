@@ -75,13 +75,18 @@ def test_align(roomy, tmp_path, capsys):
     found = Preferences.load(pairs)
     assert found.languages == ("de",) and not any("apples" in pair.document for pair in found.pairs)
     adapter = (tmp_path / "a" / "adapter_model.safetensors").read_bytes()
-    code, out, _ = run(capsys, *usual, "--out", tmp_path / "b", "--pairs", pairs)
+    again = [each for each in usual if each not in ("--apart-from", held)]
+    code, out, _ = run(capsys, *again, "--out", tmp_path / "b", "--pairs", pairs)
     assert code == 0 and (tmp_path / "b" / "adapter_model.safetensors").read_bytes() == adapter
     assert not (tmp_path / "b.preferences.jsonl").exists(), "the pairs were used again"
-    code, _, _ = run(capsys, *usual, "--out", tmp_path / "c", "--pairs", pairs, "--shuffle", "--seed", "1")
+    code, _, _ = run(capsys, *again, "--out", tmp_path / "c", "--pairs", pairs, "--shuffle", "--seed", "1")
     assert code == 0 and load_model(str(tmp_path / "c"))[0].neuroglot_source[0] == str(tmp_path / "c")
+    code, _, err = run(capsys, *again, "--pairs", pairs, "--languages", "zh", "--out", tmp_path / "d")
+    assert code == 2 and "has pairs in de with the pivot en" in err
     for more, said in {
-        ("--pairs", pairs, "--languages", "zh"): "has pairs in de with the pivot en",
+        ("--pairs", pairs): "so --apart-from cannot be kept to",
+        ("--seed", "-1"): "seed=-1: give a whole number",
+        ("--out", "."): "give the name of a folder to write",
         ("--preset", "large"): "there is no preset 'large'",
         ("--set", "lr", "1"): "a recipe has no 'lr'",
         ("--languages", "de,en"): "'en' is what the others are aligned to",
@@ -89,7 +94,7 @@ def test_align(roomy, tmp_path, capsys):
         ("--scorer", "best"): "there is no scorer 'best'",
         ("--responses", "problems"): "'de' has one response only",
     }.items():
-        code, _, err = run(capsys, *usual, *more, "--out", tmp_path / "d")
+        code, _, err = run(capsys, *usual, "--out", tmp_path / "d", *more)
         assert code == 2 and said in err and not (tmp_path / "d").exists(), more
 
 

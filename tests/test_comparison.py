@@ -160,10 +160,23 @@ def test_what_cannot_be_compared(before, types, changed):
         cmp.compare(types, before, counts(before.probabilities()[:2]))
     with pytest.raises(NeuroglotError, match="thresholds='new': give kept or solved"):
         cmp.compare(types, before, changed, thresholds="new")
-    with pytest.raises(NeuroglotError, match="one shard"):
-        cmp.compare(types, before.merged(range(10)), changed.merged(range(10)))
+    other = counts(before.probabilities(), settings={"quantity": "product"})
+    with pytest.raises(NeuroglotError, match="quantity differ"):
+        cmp.compare(types, counts(before.probabilities(), settings={"quantity": "activation"}), other)
     with pytest.raises(NeuroglotError, match="different models"):
         cmp.transitions(types, classify(counts(before.probabilities()[:2]), **SETTINGS))
+
+
+def test_one_shard_has_changes_and_no_intervals(before, types, changed):
+    whole = [stats.merged(range(10)) for stats in (before, changed)]
+    table = cmp.compare(types, *whole, whole[0], draws=4, splits=4).table()
+    assert table["change"].tolist() == cmp.compare(types, before, changed, draws=1, splits=1).table()["change"].tolist()
+    assert table[["low", "high", "again_low", "null_low"]].isna().all().all() and set(table["verdict"]) == {
+        "cannot be told"
+    }
+    overlaps = cmp.stability({"halves": (whole[0], whole[0], False)}, types, splits=3)
+    assert overlaps[["jaccard", "low", "below_low"]].isna().all().all()
+    assert cmp.language_sizes(types, whole[0], {}, draws=3)["low"].isna().all()
 
 
 def test_transitions_count_every_neuron_once(types, changed):
@@ -188,6 +201,24 @@ def test_overlaps(before, types, changed):
     table = cmp.stability(pairs, types, splits=6).set_index(["comparison", "kind"])
     assert (table.loc["same", "jaccard"].dropna() == 1).all(), "the same text and model, identified twice"
     assert table.loc["halves", "whole"].isna().all() and table.loc["changed", "whole"].notna().any()
+    assert (table.loc["halves", ["below_low", "below_high"]] == 0).all().all(), "the first pair beside itself"
+
+    def general(one, other):
+        return cmp.overlap(one, other).set_index("kind")["jaccard"]["general"]
+
+    parts = list(cmp.halves(10, 6, 0))
+    pairs_of = {
+        "halves": [(before, a, before, b) for a, b in parts],
+        "changed": [(before, a, changed, a) for a, _ in parts],
+    }
+    by_hand = {
+        name: np.array(
+            [general(*(classify(m.merged(h), **SETTINGS) for m, h in ((m, h), (o, g)))) for m, h, o, g in each]
+        )
+        for name, each in pairs_of.items()
+    }  # fmt: skip
+    one, other = by_hand["halves"], by_hand["changed"]
+    assert table.loc[("changed", "general"), "below_low"] == pytest.approx(np.quantile(one - other, 0.025))
     one, other = next(cmp.halves(10, 6, 0))
     found = [classify(before.merged(half), **SETTINGS) for half in (one, other)]
     both = [(t.codes == 3) for t in found]
@@ -215,25 +246,51 @@ def measured(sums, sizes=None, languages=("en", "de")):
 
 
 def test_measures_change_by_language_and_on_average():
-    before = measured([[1, 0, 0, 1], [0, 0, 0, 0]])
-    after = measured([[1, 1, 1, 1], [1, 1, 1, 1]])
-    table = cmp.measure_changes(before, after, resamples=200).set_index("language")
-    assert table["before"].tolist() == [0.5, 0, 0.25] and table["change"].tolist() == [0.5, 1, 0.75]
-    assert table.loc["de", ["low", "high"]].tolist() == [1, 1] and table.loc["de", "verdict"] == "beyond noise"
-    assert table["size"].tolist() == [4, 4, 8] and table["null"].isna().all()
-    null = cmp.measure_changes(before, after, after, resamples=200)
-    assert set(null["verdict"]) == {"not beyond noise"} and null["null"].tolist() == [0.5, 1, 0.75]
+    before = measured([[1, 0, 0, 1, 0], [0, 0, 0, 0, 0]])
+    after = measured([[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]])
+    table = cmp.measure_changes(before, after).set_index("language")
+    assert table["before"].tolist() == [0.4, 0, 0.2] and table["change"].tolist() == pytest.approx([0.4, 1, 0.7])
+    assert table["size"].tolist() == [5, 5, 10] and table["units"].tolist() == [5, 5, 5] and table["null"].isna().all()
+    # The classical paired t interval, since every unit has one response.
+    differences = np.array([0, 1, 1, 0, 0])
+    half = 2.7764451052 * differences.std(ddof=1) / np.sqrt(5)
+    assert table.loc["en", ["low", "high"]].tolist() == pytest.approx([0.4 - half, 0.4 + half])
+    both = (differences + 1) / 2
+    half = 2.7764451052 * both.std(ddof=1) / np.sqrt(5)
+    assert table.loc["mean of all", "low"] == pytest.approx(0.7 - half)
+    assert table.loc["de", "verdict"] == "cannot be told", "five units that agree say nothing of others"
+    assert table["verdict"].tolist() == ["not beyond noise", "cannot be told", "beyond noise"]
+    null = cmp.measure_changes(before, after, after)
+    assert set(null["verdict"]) <= {"not beyond noise", "cannot be told"} and null["null"].tolist() == pytest.approx(
+        [0.4, 1, 0.7]
+    )
+    same = cmp.measure_changes(before, before)
+    assert (same[["change", "low", "high"]] == 0).all().all() and set(same["verdict"]) == {"not beyond noise"}
 
 
-def test_measures_are_ratios_of_sums_and_pairs_are_drawn_together():
+def test_measures_are_ratios_of_sums():
     before, after = measured([[10, 1]], [[10, 1]], ("en",)), measured([[30, 2]], [[10, 1]], ("en",))
-    table = cmp.measure_changes(before, after, groups={}, resamples=500)
+    table = cmp.measure_changes(before, after, groups={})
     assert table["before"].tolist() == [1] and table["after"].tolist() == [32 / 11]
-    assert table["low"].tolist() == [1] and table["high"].tolist() == [2], "of one document, of the other, of both"
     single = cmp.measure_changes(measured([[1]], languages=("en",)), measured([[0]], languages=("en",)), groups={})
-    assert single["low"].isna().all() and single["verdict"].tolist() == [None]
+    assert single["low"].isna().all() and single["verdict"].tolist() == ["cannot be told"]
     with pytest.raises(NeuroglotError, match="same languages on the same text"):
         cmp.measure_changes(before, measured([[1, 1], [1, 1]]))
+    nothing = measured([[np.nan, np.nan], [1, 0]])
+    table = cmp.measure_changes(nothing, nothing).set_index("language")
+    assert np.isnan(table.loc["en", "change"]) and table.loc["mean of all", "before"] == 0.5
+
+
+def test_intervals_of_few_units_cover_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    hits = []
+    for _ in range(400):
+        sizes = rng.integers(20, 60, size=(1, 6)).astype(float)
+        base, noise = rng.normal(2, 0.5, size=(1, 6)), rng.normal(0, 0.2, size=(1, 6))
+        models = [cmp.Measured(("en",), values * sizes, sizes) for values in (base, base + noise)]
+        row = cmp.measure_changes(*models, groups={}).iloc[0]
+        hits.append(row["low"] <= 0 <= row["high"])
+    assert 0.92 <= np.mean(hits) <= 0.98
 
 
 def test_responses_become_measures():
@@ -244,6 +301,10 @@ def test_responses_become_measures():
     found = cmp.by_question(rows, "right")
     assert found.languages == ("de", "en")
     assert found.sums.tolist() == [[1, 1], [1, 0]] and found.sizes.tolist() == [[2, 1], [1, 0]]
+    unknown = rows.assign(right=[np.nan, np.nan, 1.0, np.nan])
+    assert (
+        np.isnan(cmp.by_question(unknown, "right").sums[0]).all() and cmp.by_question(unknown, "right").sums[1, 0] == 1
+    )
     sized = cmp.by_question(rows, "right", "letters", languages=["en", "de", "zh"], documents=["b", "a"])
     assert sized.sizes.tolist() == [[0, 1], [4, 4], [0, 0]] and sized.languages == ("en", "de", "zh")
 
@@ -257,9 +318,9 @@ def test_responses_become_measures():
         (5, (1, 9), (-6, 6), (1, 8), "not beyond noise"),
         (5, (1, 9), (-2, 2), (-1, 8), "not beyond noise"),
         (5, (1, 9), None, None, "beyond noise"),
-        (5, (np.nan, np.nan), (-2, 2), (1, 8), None),
-        (5, (1, 9), (np.nan, np.nan), (1, 8), None),
-        (np.nan, (1, 9), None, None, None),
+        (5, (np.nan, np.nan), (-2, 2), (1, 8), "cannot be told"),
+        (5, (1, 9), (np.nan, np.nan), (1, 8), "cannot be told"),
+        (np.nan, (1, 9), None, None, "cannot be told"),
     ],
 )
 def test_verdicts(change, interval, again, apart, said):
@@ -267,13 +328,22 @@ def test_verdicts(change, interval, again, apart, said):
         None if each is None else tuple(np.array([end], float) for end in each) for each in (interval, again, apart)
     ]
     assert cmp.verdicts(np.array([change], float), *arrays).tolist() == [said]
+    if said == "beyond noise":
+        spread = tuple(np.array([end], float) for end in (-1, 9))
+        assert cmp.verdicts(np.array([change], float), *arrays, seeds=spread).tolist() == ["not beyond noise"]
+
+
+def test_only_thresholds_that_fit_are_offered(before, types, changed, monkeypatch):
+    assert cmp.fitting(types, before, changed) == ["kept", "solved"]
+    monkeypatch.setattr(cmp, "classify", lambda *_, **__: (_ for _ in ()).throw(NeuroglotError("no lambda")))
+    assert cmp.fitting(types, before) == ["kept"]
 
 
 def test_readable_tables():
     row = {"what": "all", "before": 10.0, "after": 12.0, "change": 2.0, "low": 1.0, "high": 3.0, "null": np.nan}
-    table = pd.DataFrame([row | {"again_low": -1.0, "again_high": 1.0, "verdict": None}])
+    table = pd.DataFrame([row | {"again_low": -1.0, "again_high": 1.0, "verdict": "cannot be told"}])
     shown = cmp.readable(table)
     assert shown.to_dict("records") == [
         {"what": "all", "before, after": "10, 12", "change": "+2 (+1 to +3)"}
-        | {"other text": "-1 to +1", "verdict": ""}
+        | {"other text": "-1 to +1", "verdict": "cannot be told"}
     ]

@@ -25,7 +25,9 @@ from neuroglot.corruptions import KINDS, corrupted
     ],
 )
 def test_equations(text, found):
-    assert equations(text) == [(Decimal(value), true) for value, true in found]
+    got = equations(text)
+    assert [(each.value, each.true) for each in got] == [(Decimal(value), true) for value, true in found]
+    assert all(last_number(text[each.start : each.end]) == each.value for each in got)
 
 
 @given(st.lists(st.tuples(st.sampled_from("+-*/"), st.integers(1, 99)), min_size=1, max_size=4), st.integers(0, 99))
@@ -35,8 +37,9 @@ def test_equations_agree_with_python(steps, first):
     written = " ".join([str(first), *(f"{operator} {number}" for operator, number in steps)])
     value = eval(" ".join([f"Fraction({first})", *(f"{o} Fraction({n})" for o, n in steps)]), {"Fraction": Fraction})
     if value >= 0 and value.denominator == 1:
-        assert equations(f"{written} = {value}") == [(Decimal(int(value)), True)]
-        assert equations(f"{written} = {value + 1}") == [(Decimal(int(value) + 1), False)]
+        for result in (int(value), int(value) + 1):
+            ((_, _, found, true),) = equations(f"{written} = {result}")
+            assert (found, true) == (result, result == value)
 
 
 def test_every_corruption_of_the_problems_is_wrong_in_one_respect():
@@ -50,7 +53,7 @@ def test_every_corruption_of_the_problems_is_wrong_in_one_respect():
         kinds.setdefault((example.language, example.document), []).append(example.group)
         assert example.prompt == true.prompt and example.id.endswith(f"#{KINDS.index(example.group) + 1}")
         same_answer = last_number(example.response) == Decimal(true.answer)
-        steps = all(holds for _, holds in equations(example.response))
+        steps = all(each.true for each in equations(example.response))
         if example.group == "right":
             assert example.response == true.response
         elif example.group == "wrong language":
@@ -65,10 +68,19 @@ def test_every_corruption_of_the_problems_is_wrong_in_one_respect():
 
 
 def test_what_cannot_be_made_is_left_out():
-    rows = [("a", "No number here."), ("b", "It is 5."), ("c", "0"), ("d", "So 2 + 2 = 4")]
+    rows = [
+        ("a", "No number here."),
+        ("b", "It is 5."),
+        ("c", "0"),
+        ("d", "So 2 + 2 = 4"),
+        ("e", "x = 5. 2 + 3 = 5, so 5."),
+    ]
     corpus = Corpus("c", ("en",), tuple(Example(i, "en", "Q?", text, "5") for i, text in rows))
     made = {e.id: e.response for e in corrupted(corpus).examples}
-    assert set(made) == {"a#1", "b#1", "b#2", "c#1", "c#2", "d#1", "d#2"}, "no other language, no step before the end"
+    assert set(made) == {"a#1", "b#1", "b#2", "c#1", "c#2", "d#1", "d#2", "e#1", "e#2", "e#3"}, (
+        "no other language, no step before the end"
+    )
+    assert made["e#3"].startswith("x = 5. 2 + 3 = ") and not equations(made["e#3"])[0].true
     assert numbers(made["b#2"])[0][2] not in (0, 5) and numbers(made["c#2"])[0][2] != 0
 
 

@@ -3,16 +3,20 @@
 import contextlib
 import copy
 import json
+import math
+import os
+import random
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pandas as pd
 import torch
 import transformers
@@ -23,7 +27,7 @@ from . import __version__
 from .artifacts import finished, flat
 from .errors import NeuroglotError
 from .files import atomic, sha256_file, write_json
-from .models import config_hash, context_length, input_device, model_source, weights_hash
+from .models import config_hash, context_length, hub_revision, input_device, model_source, weights_hash
 from .preferences import Preferences
 
 
@@ -32,7 +36,7 @@ class Recipe:
     """How to train.
 
     Attributes:
-        rank, alpha, dropout: of LoRA, on every linear layer but the head.
+        rank, alpha, dropout: of LoRA, on every linear layer but the head (the experts of a mixture are none).
         learning_rate: of AdamW, falling linearly to zero.
         batch: pairs per step; ``micro_batch`` of them are held at a time.
         steps: optimizer steps.
@@ -50,6 +54,21 @@ class Recipe:
     save_every: int
     beta: float = 0.1
 
+    @property
+    def saved(self) -> list[int]:
+        """Steps after which a checkpoint is kept; the last is the result."""
+        return sorted({*range(self.save_every, self.steps + 1, self.save_every), self.steps})
+
+    def kept(self, steps: Sequence[int]) -> list[int]:
+        """Those steps, if a checkpoint is kept after each.
+
+        Raises:
+            NeuroglotError: after one of them none is.
+        """
+        if isinstance(steps, str | int) or not all(step in self.saved for step in steps):
+            raise NeuroglotError(f"steps {steps}: checkpoints are kept after {', '.join(map(str, self.saved))}.")
+        return list(steps)
+
     def __post_init__(self) -> None:
         whole = ("rank", "alpha", "batch", "micro_batch", "steps", "save_every")
         for name, value in asdict(self).items():
@@ -57,11 +76,13 @@ class Recipe:
             if not number or not (value >= 1 if name in whole else 0 <= value < float("inf")):
                 wanted = "a whole number from 1 on" if name in whole else "a number from 0 on"
                 raise NeuroglotError(f"{name}={value!r}: give {wanted}.")
+        if self.dropout >= 1:
+            raise NeuroglotError(f"dropout={self.dropout}: give a share below 1.")
         if self.batch % self.micro_batch:
             raise NeuroglotError(f"batch={self.batch} is no multiple of micro_batch={self.micro_batch}; make it one.")
 
 
-#: ``paper``: the hyperparameters of arXiv 2505.21505, for a 7B model on several GPUs (7.5 h on four); beta is
+#: ``paper``: the hyperparameters of arXiv 2505.21505, for a 7B model (there 7.5 h on four GPUs); beta is
 #: trl's usual one, since the paper states none. ``small``: the packaged model on two CPU cores, in minutes.
 PRESETS = {
     "paper": Recipe(64, 128, 0.05, 1e-6, batch=16, micro_batch=4, steps=1000, save_every=200),
@@ -165,6 +186,11 @@ def align(
     _installed()
     recipe = recipe_of(recipe) if isinstance(recipe, str) else recipe
     folder = Path(folder)
+    if not folder.name:
+        raise NeuroglotError(f"{folder} has no name of its own; give a folder to write.")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise NeuroglotError(f"seed={seed!r}: give a whole number from 0 on.")
+    _one_process(model)
     if tokenizer.eos_token is None:
         raise NeuroglotError(f"{tokenizer.name_or_path} has no end-of-text token, which ends a response in training.")
     _check_lengths(model, tokenizer, preferences)
@@ -188,16 +214,15 @@ def align(
     if not _begun(parts, provenance):
         shutil.rmtree(parts, ignore_errors=True)
         write_json(parts / _BASE, provenance)
-    with _as_it_was(model, tokenizer), _quiet_trainer(), _only_responses(model):
-        trainer = _trainer(model, tokenizer, preferences, parts, recipe, seed, progress)
-        trainer.model.peft_config["default"].base_model_name_or_path = provenance["model"]
-        trainer.model.peft_config["default"].revision = None
-        trainer.train(resume_from_checkpoint=_last_whole(parts))
-        log = _log(trainer.state.log_history)
-    if not log["loss"].map(pd.notna).all():
-        raise NeuroglotError(
-            f"the loss is not a number after some steps in {model.dtype}; train in float32, or slower."
-        )
+    last = _last_whole(parts)
+    if last is None or _step(last) < recipe.steps:
+        with _as_it_was(model, tokenizer), _quiet_trainer(), _only_responses(model):
+            trainer = _trainer(model, tokenizer, preferences, parts, recipe, seed, progress)
+            trainer.model.peft_config["default"].base_model_name_or_path = provenance["model"]
+            trainer.model.peft_config["default"].revision = hub_revision(model)
+            trainer.train(resume_from_checkpoint=None if last is None else str(last))
+        last = _last_whole(parts)
+    log = _log(json.loads((last / "trainer_state.json").read_text(encoding="utf-8"))["log_history"])
     base = {key: provenance[key] for key in ("model", "revision", "weights_sha256")}
     whole = sorted((path for path in parts.glob("checkpoint-*") if (path / _WHOLE).exists()), key=_step)
     with atomic(folder) as part:
@@ -207,7 +232,8 @@ def align(
         record = {"neuroglot": "alignment", "version": 1, "provenance": provenance}
         record |= {"adapter_sha256": sha256_file(part / _ADAPTER), "log": log.to_dict("records")}
         write_json(part / _RECORD, record)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(folder)
     shutil.rmtree(parts, ignore_errors=True)
     return Alignment.load(folder)
 
@@ -221,6 +247,17 @@ def _installed() -> None:
         import trl  # noqa: F401
     except ImportError as error:
         raise NeuroglotError(f"alignment needs trl and peft ({error}); run: pip install neuroglot[align]") from error
+
+
+def _one_process(model: PreTrainedModel) -> None:
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise NeuroglotError("alignment runs in one process; start it without torchrun or accelerate launch.")
+    spread = len(set(getattr(model, "hf_device_map", {}).values())) > 1
+    if input_device(model).type == "cuda" and torch.cuda.device_count() > 1 and not spread:
+        raise NeuroglotError(
+            "several GPUs are visible and the model is on one; give device_map='auto', or hide the others "
+            "(CUDA_VISIBLE_DEVICES=0)."
+        )
 
 
 def _check_lengths(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, preferences: Preferences) -> None:
@@ -244,7 +281,10 @@ def _begun(parts: Path, provenance: Mapping[str, Any]) -> bool:
 @contextlib.contextmanager
 def _as_it_was(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
     """Take out of a model what peft and trl put in, and leave the random state as it was."""
-    before, config, pad = vars(model).copy(), copy.deepcopy(vars(model.config)), tokenizer.pad_token
+    before, pad = vars(model).copy(), tokenizer.pad_token
+    settings = [each for each in (model.config, getattr(model, "generation_config", None)) if each is not None]
+    values = [copy.deepcopy(vars(each)) for each in settings]
+    states = random.getstate(), np.random.get_state()
     trained = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     with torch.random.fork_rng():
         try:
@@ -256,8 +296,11 @@ def _as_it_was(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> It
             for name in set(vars(model)) - set(before):
                 delattr(model, name)
             vars(model).update(before)
-            vars(model.config).clear()
-            vars(model.config).update(config)
+            for each, value in zip(settings, values, strict=True):
+                vars(each).clear()
+                vars(each).update(value)
+            random.setstate(states[0])
+            np.random.set_state(states[1])
             tokenizer.pad_token = pad
             model.train(before["training"])
 
@@ -332,6 +375,8 @@ def _trainer(
         save_steps=recipe.save_every,
         save_strategy="steps",
         logging_steps=1,
+        logging_nan_inf_filter=False,  # a loss that is no number is to be seen
+        router_aux_loss_coef=0.0,  # of a mixture: DPO and nothing else
         seed=seed,
         data_seed=seed,
         use_cpu=on_cpu,
@@ -373,6 +418,12 @@ class _Marked(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.bar.update(1)
 
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if not all(math.isfinite(logs[name]) for name in ("loss", "rewards/margins") if name in logs):
+            raise NeuroglotError(
+                f"the loss in step {state.global_step} is not a number; use a lower learning rate, or float32."
+            )
+
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.bar.close()
 
@@ -384,14 +435,14 @@ def _step(path: Path) -> int:
     return int(path.name.rpartition("-")[2])
 
 
-def _last_whole(parts: Path) -> str | None:
+def _last_whole(parts: Path) -> Path | None:
     """The last checkpoint that was written to its end; those that were not are removed."""
     found = sorted(parts.glob("checkpoint-*"), key=_step)
     for path in found:
         if not (path / _WHOLE).exists():
             shutil.rmtree(path)
     whole = [path for path in found if path.exists()]
-    return str(whole[-1]) if whole else None
+    return whole[-1] if whole else None
 
 
 def _log(history: list[dict[str, Any]]) -> pd.DataFrame:

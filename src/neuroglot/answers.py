@@ -4,6 +4,7 @@ import re
 import unicodedata
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 # One to three digits, then groups behind one and the same mark, the last of three digits (those
 # between may have two, as in 1,23,456); then perhaps decimals behind another mark.
@@ -46,13 +47,22 @@ def numbers(text: str) -> list[tuple[int, int, Decimal]]:
     return [(match.start(), match.end(), _value(match[0])) for match in _NUMBER.finditer(text)]
 
 
-def equations(text: str) -> list[tuple[Decimal, bool]]:
-    """What the equations of a text (``9 + 4 = 13``) come to as written, and whether that is true.
+class Equation(NamedTuple):
+    """What an equation comes to as written, where that stands in the text, and whether it is true."""
+
+    start: int
+    end: int
+    value: Decimal
+    true: bool
+
+
+def equations(text: str) -> list[Equation]:
+    """The equations written in a text (``9 + 4 = 13``), in order.
 
     Multiplication and division come before addition and subtraction; a chain such as ``2 + 3 = 5 + 1 = 6``
     is two equations, ``2 + 3 = 5`` and ``1 = 6`` is none.
 
-    >>> equations("9 + 4 = 13, then 13 - 5 = 7.")
+    >>> [(each.value, each.true) for each in equations("9 + 4 = 13, then 13 - 5 = 7.")]
     [(Decimal('13'), True), (Decimal('7'), False)]
     """
     found, terms = [], []
@@ -63,11 +73,11 @@ def equations(text: str) -> list[tuple[Decimal, bool]]:
         at = match.end()
         while (operator := _OPERATOR.match(text, at)) and (number := unsigned.match(text, operator.end())):
             terms += [operator[1], _value(number[0])]
-            at = number.end()
+            start, at = number.span()
             if operator[1] in "=＝":
                 break
         if len(terms) > 3 and terms[-2] in "=＝":
-            found.append((terms[-1], _evaluated(terms[:-2]) == Fraction(terms[-1])))
+            found.append(Equation(start, at, terms[-1], _evaluated(terms[:-2]) == Fraction(terms[-1])))
     return found
 
 

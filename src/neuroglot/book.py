@@ -1,5 +1,6 @@
 """The book: chapters run by papermill, assembled by Jupyter Book, readable without a network."""
 
+import contextlib
 import dataclasses
 import hashlib
 import http.server
@@ -12,7 +13,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ class Chapter:
 
 #: The chapters in the order they are run; the book's own order is that of ``_toc.yml``.
 CHAPTERS = (
-    Chapter("01-activations", writes=("stats", "counted", "held_out", "solved")),
+    Chapter("01-activations", writes=("stats", "counted", "held_out", "asked", "solved")),
     Chapter("02-identification", reads=("stats",), writes=("types",)),
     Chapter("03-layers", reads=("stats", "types"), writes=("layers",)),
     Chapter("00-introduction", reads=("stats", "types")),
@@ -41,10 +42,14 @@ CHAPTERS = (
     Chapter("05-steering", reads=("types", "held_out", "effects"), writes=("steered",)),
     Chapter(
         "06-alignment",
-        reads=("stats", "types", "counted", "held_out", "solved"),
+        reads=("stats", "types", "counted", "held_out", "asked", "solved"),
         writes=("variants", "changes"),
     ),
-    Chapter("07-spontaneous", reads=("stats", "types", "held_out", "solved", "variants"), writes=("spontaneous",)),
+    Chapter(
+        "07-spontaneous",
+        reads=("stats", "types", "held_out", "asked", "solved", "variants"),
+        writes=("spontaneous",),
+    ),
     Chapter("08-stability", reads=("stats", "types", "variants"), writes=("stability",)),
     Chapter("09-models", reads=("runs",)),
 )
@@ -298,15 +303,30 @@ def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, An
     package = Path(str(package_files(__package__)))
     code = _file_hashes(package, ("*.py", "*.toml"))
     inputs = {name: _input_hashes(root, parameters[name]) for name in chapter.reads}
-    versions = {name: version(name) for name in ("torch", "transformers", "altair", "pandas", "numpy")}
-    # The text of a corpus that is files may change under its name.
-    place = root / str(parameters.get("corpus", "")).partition(":")[2]
-    text = _file_hashes(place, ("*",)) if place != root else {}
+    versions = _versions("torch", "transformers", "altair", "pandas", "numpy")
+    if "recipe" in _parameters(root, chapter):
+        versions |= _versions("trl", "peft", "accelerate", "datasets")
+    # Text that is files may change under its name, and so may a scorer.
+    domains = parameters.get("domains") or {}
+    sources = [parameters.get(name) for name in ("corpus", "practice", "candidates", "scorer", "judge")]
+    named = [str(source) for source in (*sources, *domains) if ":" in str(source)]
+    text = {source: _file_hashes(root / source.partition(":")[2], ("*",)) for source in named}
     # So may a local model's; its files are too large to be read for this.
-    named = [parameters.get(name) for name in ("model", "after", "adapter")] + list(parameters.get("checkpoints", ()))
-    weights = {name: _file_stamps(root / name) for name in map(str, filter(None, named))}
+    models = [parameters.get(name) for name in ("model", "after", "adapter")] + list(
+        parameters.get("checkpoints") or ()
+    )
+    weights = {name: _file_stamps(root / name) for name in map(str, filter(None, models))}
     everything = [sha256_file(source), dict(parameters), code, text, weights, inputs, versions]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def _versions(*names: str) -> dict[str, str]:
+    """Of those libraries that are installed."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _file_stamps(place: Path) -> dict[str, tuple[int, int]]:

@@ -699,10 +699,8 @@ _CHANGE_TIPS = [
 
 
 def _change_data(table: pd.DataFrame) -> pd.DataFrame:
-    """Numbers as the page shows them, which keeps it small; a missing verdict is no verdict."""
-    verdict = table["verdict"].astype(object).where(table["verdict"].notna(), "cannot be told")
-    lacking = {name: np.nan for name in ("again_low", "again_high") if name not in table}
-    return table.assign(verdict=verdict, **lacking).round(4)
+    """Numbers as the page shows them, which keeps it small."""
+    return table.assign(**{name: np.nan for name in ("again_low", "again_high") if name not in table}).round(4)
 
 
 def _choice(data: pd.DataFrame, column: str, label: str) -> alt.Parameter:

@@ -324,11 +324,16 @@ def _align(arguments: argparse.Namespace) -> None:
     from .languages import parse_languages
     from .preferences import Preferences
 
+    if not arguments.out.name:
+        raise NeuroglotError(f"--out {arguments.out}: give the name of a folder to write.")
     recipe = recipe_of(arguments.preset, {name: _literal(value) for name, value in arguments.set})
     languages = parse_languages(arguments.languages, least=1)
     model, tokenizer = _model(arguments)
     pairs = arguments.pairs or arguments.out.with_name(f"{arguments.out.name}.preferences.jsonl")
     if arguments.pairs is not None and pairs.exists():
+        if arguments.apart_from is not None:
+            raise NeuroglotError(f"{pairs} is there already, so --apart-from cannot be kept to; leave one of them out.")
+        print(f"using the pairs in {pairs}: corpus, responses and scorer are theirs")
         preferences = Preferences.load(pairs)
         if preferences.pivot != arguments.pivot or set(preferences.languages) != set(languages or ()):
             raise NeuroglotError(
@@ -376,7 +381,7 @@ def _preferences(
         path = arguments.out.with_name(f"{arguments.out.name}.responses.jsonl")
         responses = sample(model, tokenizer, asked, path, **settings).with_prompts(asked)
     else:
-        responses = load_corpus(arguments.responses)
+        responses = load_corpus(arguments.responses).with_prompts(questions)
     return prefer(responses, questions, scorer, languages=languages, pivot=arguments.pivot)
 
 

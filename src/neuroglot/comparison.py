@@ -12,7 +12,7 @@ from scipy import stats as distributions
 from .activations import ActivationStats
 from .errors import NeuroglotError
 from .identification import KINDS, NeuronTypes, classify, keep_thresholds, overlap
-from .intervals import bootstrap_weights, of_several, percentiles, ratios
+from .intervals import percentiles, ratios
 
 #: How the second model's neurons are classified: with tau and lambda of the first, or with its own.
 THRESHOLDS = ("kept", "solved")
@@ -109,7 +109,11 @@ class Changes:
             **{"null": missing if self.null is None else self.null, "null_low": null_low, "null_high": null_high},
             **{"again_low": again_low, "again_high": again_high},
             "verdict": verdicts(
-                change, (low, high), (again_low, again_high), None if self.null is None else (apart_low, apart_high)
+                change,
+                (low, high),
+                (again_low, again_high),
+                None if self.null is None else (apart_low, apart_high),
+                None if len(self.seeds) < 2 else (seeds_low, seeds_high),
             ),
         }
         return self.names.reset_index(drop=True).assign(**columns)
@@ -152,7 +156,7 @@ def readable(table: pd.DataFrame, number: str = "{:,.0f}") -> pd.DataFrame:
             shown[title] = span(*columns)
     if table["null"].notna().any():
         shown["control"] = text("null", signed)
-    return shown.assign(verdict=table["verdict"].astype(object).where(table["verdict"].notna(), ""))
+    return shown.assign(verdict=table["verdict"])
 
 
 def verdicts(
@@ -160,19 +164,22 @@ def verdicts(
     interval: tuple[np.ndarray, np.ndarray],
     again: tuple[np.ndarray, np.ndarray] | None,
     apart: tuple[np.ndarray, np.ndarray] | None,
+    seeds: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """``"beyond noise"`` or ``"not beyond noise"``; ``None`` where a number is missing.
+    """``"beyond noise"`` or ``"not beyond noise"``; ``"cannot be told"`` where a number is missing.
 
     A change is beyond noise if its interval leaves out zero, if it is outside ``again`` (what another
-    text of the kind changes) and if the interval ``apart``, of its difference from the control's change, leaves out
-    zero; a test that is not given is not made.
+    text of the kind changes) and if two more intervals leave out zero: ``apart``, of its difference from the control's
+    change, and ``seeds``, of its mean over trainings. A test that is not given is not made.
     """
     beyond, known = _nonzero(*interval), ~np.isnan(change + interval[0])
     if again is not None:
         beyond, known = beyond & ~((again[0] <= change) & (change <= again[1])), known & ~np.isnan(again[0])
     if apart is not None:
         beyond, known = beyond & _nonzero(*apart), known & ~np.isnan(apart[0])
-    return np.where(known, np.where(beyond, "beyond noise", "not beyond noise"), None)
+    if seeds is not None:
+        beyond, known = beyond & _nonzero(*seeds), known & ~np.isnan(seeds[0])
+    return np.where(known, np.where(beyond, "beyond noise", "not beyond noise"), "cannot be told")
 
 
 def _nonzero(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -205,8 +212,8 @@ def compare(
 
     Args:
         types: of ``before``, whose thresholds are kept or whose settings are used to solve anew.
-        before, after: counts of the same text in the same shards; several ``after``: the same training with
-            other seeds, whose mean is looked at.
+        before, after: counts of the same text in the same shards (of one shard there are no intervals); several
+            ``after``: the same training with other seeds, whose mean is looked at.
         null: of a control trained the same way, or of several; none for no control.
         thresholds: ``"kept"``: lambda and tau of ``types`` throughout; ``"solved"``: those of every model, replicate
             and half anew (replicates for which no lambda fits are left out).
@@ -216,7 +223,7 @@ def compare(
         level: coverage of all intervals.
 
     Raises:
-        NeuroglotError: counts of other neurons, languages or text, or in one shard.
+        NeuroglotError: counts of other neurons, languages or text.
     """
     if thresholds not in THRESHOLDS:
         raise NeuroglotError(f"thresholds={thresholds!r}: give {' or '.join(THRESHOLDS)}.")
@@ -225,8 +232,6 @@ def compare(
     before, *others = (stats.select(types.languages) for stats in (before, *afters, *nulls))
     for other in others:
         require_same_text(before, other)
-    if len(before.shard_tokens) < 2:
-        raise NeuroglotError("the counts have one shard, so no interval can be computed; collect with more shards.")
 
     def of(stats: ActivationStats) -> pd.Series:
         return statistics(classified(types, stats, thresholds))
@@ -241,23 +246,25 @@ def compare(
     first = of(before)
     every = np.array([of(each).to_numpy() for each in others]).reshape(len(others), -1) - first.to_numpy()
     rng, count = np.random.default_rng(seed), len(before.shard_tokens)
-    drawn = [on(rng.integers(count, size=count), [before, *others]) for _ in range(draws)]
-    changes = np.array([each[1:] - each[:1] for each in drawn if each is not None])
-    changes = changes.reshape(-1, len(others), len(first))
+    drawn = [on(rng.integers(count, size=count), [before, *others]) for _ in range(draws if count > 1 else 0)]
+    changes = [each[1:] - each[:1] for each in drawn if each is not None]
     again = []
     for one, other in halves(count, splits, seed):
         pair = on(one, [before]), on(other, [before])
         again += [] if any(each is None for each in pair) else [pair[1][0] - pair[0][0]]
     nothing = np.full((1, len(first)), np.nan)
     n = len(afters)
+    # Where lambda fits in few replicates only, these are no sample of all.
+    changes = np.array(changes) if 2 * len(changes) > draws else np.full((1, len(others), len(first)), np.nan)
+    again = again if 2 * len(again) > splits else []
     return Changes(
         names=first.index.to_frame(index=False),
         before=first.to_numpy(),
         after=first.to_numpy() + every[:n].mean(axis=0),
         seeds=every[:n],
-        replicates=changes[:, :n].mean(axis=1) if len(changes) else nothing,
+        replicates=changes[:, :n].mean(axis=1),
         null=every[n:].mean(axis=0) if nulls else None,
-        null_replicates=(changes[:, n:].mean(axis=1) if len(changes) else nothing) if nulls else None,
+        null_replicates=changes[:, n:].mean(axis=1) if nulls else None,
         again=np.array(again) if again else nothing,
         level=level,
     )
@@ -280,6 +287,16 @@ def classified(types: NeuronTypes, stats: ActivationStats, thresholds: str) -> N
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that lambda has no largest value is no news in a replicate
         return classify(stats, **settings)
+
+
+def fitting(types: NeuronTypes, *stats: ActivationStats) -> list[str]:
+    """Those of :data:`THRESHOLDS` that can be used with all of these counts: no lambda fits some."""
+    try:
+        for each in stats:
+            classified(types, each.select(types.languages), "solved")
+    except NeuroglotError:
+        return ["kept"]
+    return list(THRESHOLDS)
 
 
 def other_half(
@@ -332,7 +349,7 @@ def language_sizes(
         with contextlib.suppress(NeuroglotError):  # no lambda fits
             drawn.append(of(classified(types, stats.merged(rng.integers(count, size=count)), "solved")))
     index = pd.MultiIndex.from_product([list(members), ["specific", "related"]], names=["place", "kind"])
-    low, high = percentiles(np.array(drawn), level) if drawn else (np.nan, np.nan)
+    low, high = percentiles(np.array(drawn), level) if 2 * len(drawn) > draws else (np.nan, np.nan)
     return pd.DataFrame({"neurons": of(types), "low": low, "high": high}, index=index).reset_index()
 
 
@@ -347,17 +364,18 @@ def require_same_text(one: ActivationStats, other: ActivationStats) -> None:
             f"counts of shapes {one.shape} and {other.shape}, in {' '.join(one.languages)} and "
             f"{' '.join(other.languages)}, cannot be compared neuron by neuron; compare models of one architecture."
         )
+    said = [each.provenance | each.provenance.get("settings", {}) for each in (one, other)]
     keys = ("corpus_sha256", "quantity", "above")
-    differing = [k for k in keys if k in one.provenance and one.provenance[k] != other.provenance.get(k)]
+    differing = [key for key in keys if key in said[0] and said[0][key] != said[1].get(key)]
     if differing or len(one.shard_tokens) != len(other.shard_tokens):
-        said = ", ".join(differing) or "number of shards"
-        raise NeuroglotError(f"the two models were not counted on the same text in the same way ({said} differ).")
+        what = ", ".join(differing) or "number of shards"
+        raise NeuroglotError(f"the two models were not counted on the same text in the same way ({what} differ).")
 
 
 def halves(shards: int, splits: int, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Random splits of the shards into two halves; of an odd number, one is left out."""
+    """Random splits of the shards into two halves; of an odd number, one is left out; of one shard, there are none."""
     rng, half = np.random.default_rng([seed, 1]), shards // 2
-    for _ in range(splits):
+    for _ in range(splits if half else 0):
         order = rng.permutation(shards)
         yield np.sort(order[:half]), np.sort(order[half : 2 * half])
 
@@ -404,42 +422,56 @@ def stability(
 
     Returns:
         One row per pair and type: ``comparison``, ``kind``, ``whole`` (Jaccard of the sets of all the text;
-        none for different halves), ``jaccard``, ``low``, ``high`` (mean and spread over the splits),
-        ``of_first`` (share of the first set found again) and ``chance`` (Jaccard of random sets of these sizes
-        in each layer).
+        none for the two halves of one), ``jaccard``, ``low``, ``high`` (mean and spread over the splits),
+        ``of_first`` (share of the first set found again), ``chance`` (Jaccard of random sets of these sizes
+        in each layer), ``below_low`` and ``below_high`` (spread of how far it is below the first pair, split by split).
     """
 
     def found(stats: ActivationStats, shards: Sequence[int] | None = None) -> NeuronTypes:
         stats = stats.select(types.languages)
         return classified(types, stats if shards is None else stats.merged(shards), "solved")
 
-    rows = []
+    rows, drawn = [], {}
     for name, (one, other, same) in pairs.items():
-        drawn = []
         sizes = len(one.shard_tokens), len(other.shard_tokens)
-        for first, second in zip(halves(sizes[0], splits, seed), halves(sizes[1], splits, seed), strict=True):
+        drawn[name] = []
+        for first, second in zip(halves(sizes[0], splits, seed), halves(sizes[1], splits, seed), strict=False):
             try:
-                drawn.append(overlap(found(one, first[0]), found(other, second[0 if same else 1])))
+                table = overlap(found(one, first[0]), found(other, second[0 if same else 1])).set_index("kind")
+                drawn[name].append(table.assign(of_first=table["both"] / table["one"]))
             except NeuroglotError:  # no lambda fits this half
-                continue
-        whole = overlap(found(one), found(other)) if one is not other else None
-        every = pd.concat(drawn) if drawn else pd.DataFrame(columns=["kind", "jaccard", "both", "one", "chance"])
+                drawn[name].append(None)
+    reference = next(iter(drawn.values()), [])
+    for name, (one, other, same) in pairs.items():
+        whole = None
+        if not (one is other and not same):
+            with contextlib.suppress(NeuroglotError):
+                whole = overlap(found(one), found(other)).set_index("kind")["jaccard"]
+        kept = [table for table in drawn[name] if table is not None]
+        kept = kept if 2 * len(kept) > splits else []
+        below = [
+            r["jaccard"] - t["jaccard"]
+            for r, t in zip(reference, drawn[name], strict=False)
+            if r is not None and t is not None
+        ]
         for kind in KINDS[1:]:
-            mine = every[every["kind"] == kind].dropna()
-            low, high = percentiles(mine[["jaccard"]].to_numpy(float), level) if len(mine) else ([np.nan], [np.nan])
-            rows.append(
-                {
-                    "comparison": name,
-                    "kind": kind,
-                    "whole": float(whole.set_index("kind")["jaccard"][kind]) if whole is not None else np.nan,
-                    "jaccard": mine["jaccard"].mean(),
-                    "low": float(low[0]),
-                    "high": float(high[0]),
-                    "of_first": (mine["both"] / mine["one"]).mean(),
-                    "chance": mine["chance"].mean(),
-                }
-            )
+            row = {"comparison": name, "kind": kind, "whole": np.nan if whole is None else float(whole[kind])}
+            for column in ("jaccard", "of_first", "chance"):
+                values = np.array([table.loc[kind, column] for table in kept], dtype=float)
+                row[column] = float(np.nanmean(values)) if (~np.isnan(values)).any() else np.nan
+                if column == "jaccard":
+                    row["low"], row["high"] = _ends(values, level)
+            row["below_low"], row["below_high"] = _ends(np.array([each[kind] for each in below], dtype=float), level)
+            rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _ends(values: np.ndarray, level: float) -> tuple[float, float]:
+    """The middle ``level`` of some values; no numbers where there are none."""
+    if not (~np.isnan(values)).any():
+        return np.nan, np.nan
+    low, high = percentiles(values[:, None], level)
+    return float(low[0]), float(high[0])
 
 
 # --- what the models do ------------------------------------------------------------------------
@@ -476,15 +508,13 @@ def by_question(
         languages, documents: those there should be, where some may have no row; default: those of the table.
     """
     table = table.assign(_value=table[value].astype(float), _size=1.0 if size is None else table[size].astype(float))
-    sums = table.pivot_table(
-        index="language", columns="document", values=["_value", "_size"], aggfunc="sum", fill_value=0, sort=False
-    )
+    # What has no value (a language that cannot be detected) stays without one; what has no row counts nothing.
+    sums = table.groupby(["language", "document"])[["_value", "_size"]].sum(min_count=1).unstack()
     order = list(languages or dict.fromkeys(table["language"]))
     documents = list(documents or sorted(set(table["document"])))
-    arrays = [
-        sums[name].reindex(index=order, columns=documents, fill_value=0).to_numpy(float) for name in ("_value", "_size")
-    ]
-    return Measured(tuple(order), *arrays)
+    value, size_ = (sums[name].reindex(index=order, columns=documents).to_numpy(float) for name in ("_value", "_size"))
+    missing = np.isnan(size_)
+    return Measured(tuple(order), np.where(missing, 0, value), np.where(missing, 0, size_))
 
 
 def measure_changes(
@@ -493,20 +523,23 @@ def measure_changes(
     null: Measured | None = None,
     *,
     groups: Mapping[str, Sequence[str]] | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Change of a measure in every language, and in means over groups of them, with paired intervals.
 
+    Intervals are t intervals over units of the linearized change of the ratio, since units are few: with ``n`` of them
+    the bootstrap would leave out zero far too often. Units in which all changes are equal tell nothing of others,
+    so a change that they agree on has no interval.
+
     Args:
-        before, after, null: of the two models and of the control; intervals draw units anew, the same for all.
+        before, after, null: of the two models and of the control, on the same units.
         groups: languages averaged, by name; default: all.
+        level: coverage.
 
     Returns:
         ``language`` (or the group's name), ``before``, ``after``, ``change``, ``low``, ``high``, ``null``,
-        ``null_low``, ``null_high``, ``size`` (of ``after``), ``verdict`` from :func:`verdicts`; a language with one
-        unit has no interval.
+        ``null_low``, ``null_high``, ``size`` (of ``after``), ``units``, ``verdict`` from :func:`verdicts`; a language
+        with one unit has no interval.
 
     Raises:
         NeuroglotError: measures of different languages or units.
@@ -515,27 +548,42 @@ def measure_changes(
     if any(m.languages != before.languages or m.sums.shape != before.sums.shape for m in models):
         raise NeuroglotError("before, after and null were not measured in the same languages on the same text.")
     groups = {"mean of all": before.languages} if groups is None else groups
-    sums, sizes = (np.stack([getattr(m, name) for m in models]) for name in ("sums", "sizes"))
-    weights = bootstrap_weights(sums.shape[-1], resamples, seed)
-    point, drawn = ratios(sums, sizes), ratios(sums, sizes, weights)
-    drawn = of_several(drawn, sizes[0])
     rows = {code: [k] for k, code in enumerate(before.languages)}
     rows |= {name: [before.languages.index(c) for c in codes] for name, codes in groups.items() if codes}
+    point = np.array([ratios(m.sums[None], m.sizes)[0] for m in models])  # [models, languages]
+    with np.errstate(invalid="ignore", divide="ignore"):  # what each unit adds to its language's ratio
+        parts = np.array(
+            [(m.sums - r[:, None] * m.sizes) / m.sizes.sum(axis=1)[:, None] for m, r in zip(models, point, strict=True)]
+        )
+    found = []
+    for name, members in rows.items():
+        known = [k for k in members if not np.isnan(point[:, k]).any()]
+        units = np.flatnonzero((before.sizes[known] > 0).any(axis=0))
+        mean = point[:, known].mean(axis=1) if known else np.full(len(models), np.nan)
+        own = parts[:, known][:, :, units].mean(axis=1) if known else np.zeros((len(models), 0))
+        row = {"language": name, "before": mean[0], "after": mean[1], "change": mean[1] - mean[0]}
+        row["low"], row["high"] = _t_interval(row["change"], own[1] - own[0], level)
+        row |= {"null": np.nan, "null_low": np.nan, "null_high": np.nan, "apart_low": np.nan, "apart_high": np.nan}
+        if null is not None:
+            row["null"] = mean[2] - mean[0]
+            row["null_low"], row["null_high"] = _t_interval(row["null"], own[2] - own[0], level)
+            row["apart_low"], row["apart_high"] = _t_interval(mean[1] - mean[2], own[1] - own[2], level)
+        size = float(np.nansum(after.sizes[members]))
+        found.append(row | {"size": int(size), "units": len(units)})
+    table = pd.DataFrame(found)
+    ends = {name: table[name].to_numpy(float) for name in ("change", "low", "high", "apart_low", "apart_high")}
+    apart = None if null is None else (ends["apart_low"], ends["apart_high"])
+    said = verdicts(ends["change"], (ends["low"], ends["high"]), None, apart)
+    return table.drop(columns=["apart_low", "apart_high"]).assign(verdict=said)
 
-    def mean(values: np.ndarray) -> np.ndarray:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of languages without a number
-            return np.stack([np.nanmean(values[..., members], axis=-1) for members in rows.values()], axis=-1)
 
-    point, drawn = mean(point), mean(drawn)
-    low, high = percentiles(drawn[:, 1] - drawn[:, 0], level)
-    table = pd.DataFrame({"language": list(rows), "before": point[0], "after": point[1]})
-    table = table.assign(change=point[1] - point[0], low=low, high=high, null=np.nan, null_low=np.nan, null_high=np.nan)
-    apart = None
-    if null is not None:
-        null_low, null_high = percentiles(drawn[:, 2] - drawn[:, 0], level)
-        table = table.assign(null=point[2] - point[0], null_low=null_low, null_high=null_high)
-        apart = percentiles(drawn[:, 1] - drawn[:, 2], level)
-    table["size"] = [int(after.sizes[members].sum()) for members in rows.values()]
-    table["verdict"] = verdicts(table["change"].to_numpy(), (low, high), None, apart)
-    return table
+def _t_interval(change: float, parts: np.ndarray, level: float) -> tuple[float, float]:
+    """Around a change that is a sum over units, from what each adds to its deviation."""
+    n = len(parts)
+    if n < 2:
+        return np.nan, np.nan
+    error = np.sqrt(n / (n - 1) * (parts**2).sum())
+    if error < 1e-12 and abs(change) > 1e-12:
+        return np.nan, np.nan
+    half = distributions.t.ppf((1 + level) / 2, n - 1) * error
+    return change - half, change + half

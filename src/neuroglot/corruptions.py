@@ -71,11 +71,10 @@ def _wrong_number(text: str, label: str) -> str | None:
 
 def _wrong_step(text: str, label: str) -> str | None:
     """The first equation's result changed; none where no equation comes before the last number."""
-    if not (steps := equations(text)):
+    steps = equations(text)
+    if not steps or (steps[0].start, steps[0].end) == numbers(text)[-1][:2]:
         return None
-    at = next((i for i, character in enumerate(text) if character in "=＝"), 0)
-    result = next((n for n in numbers(text) if n[0] >= at and n[2] == steps[0][0]), None)
-    return None if result is None or result == numbers(text)[-1] else _changed(text, result[:2], label)
+    return _changed(text, (steps[0].start, steps[0].end), label)
 
 
 def _changed(text: str, span: tuple[int, int], label: str) -> str:

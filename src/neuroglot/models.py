@@ -87,6 +87,13 @@ def model_source(model: PreTrainedModel) -> dict[str, Any]:
     }
 
 
+def hub_revision(model: PreTrainedModel) -> str | None:
+    """The commit that a model of a hub was loaded at; nothing where it is packaged or a local one."""
+    said = model_source(model)
+    local = said["model"] in PACKAGED or Path(said["model"]).expanduser().exists()
+    return None if local else said["revision"] or None
+
+
 def context_length(model: PreTrainedModel) -> int | None:
     """Longest input in tokens that the configuration states, ``None`` where it states none."""
     config = model.config.get_text_config()
@@ -178,7 +185,8 @@ def load_model(
         device_map: as in transformers; ``None`` loads on the CPU, ``"auto"`` uses every device, and
             what does not fit there the CPU's memory and then a folder on disk.
         trust_remote_code: run code that comes with the model; off unless asked for.
-        adapter: a peft adapter of the model, folder or hub id, merged into its weights.
+        adapter: a peft adapter of the model, folder or hub id, merged into its weights; these must be float32,
+            since most of a small change is lost when it is rounded to fewer digits.
         **options: others of ``from_pretrained``, for instance ``max_memory={0: "20GiB"}``,
             ``offload_folder="offload"`` or ``attn_implementation="sdpa"``.
 
@@ -191,6 +199,10 @@ def load_model(
             whose hash is not the pinned one; an adapter of another base.
     """
     if adapter is None and (named := _adapter_base(Path(name).expanduser())) is not None:
+        if revision is not None:
+            raise NeuroglotError(
+                f"{name} is an adapter, and a revision is of its base; name the base, and its adapter."
+            )
         usual = {"dtype": dtype, "device_map": device_map, "trust_remote_code": trust_remote_code, **options}
         model, tokenizer = load_model(named[0], revision=named[1], **usual)
         return _with_adapter(model, name, name), tokenizer
@@ -244,6 +256,11 @@ def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrain
     except ImportError as error:
         raise NeuroglotError(f"{adapter} is a peft adapter; run: pip install neuroglot[align]") from error
     base, _ = model.neuroglot_source
+    if model.dtype not in (torch.float32, torch.float64):
+        raise NeuroglotError(
+            f"the adapter {adapter} would mostly be rounded away in {model_source(model)['dtype']}; load the model "
+            "with dtype float32."
+        )
     unfit = f"the adapter {adapter} does not fit the model {base}; give the base that it was trained on."
     folder = Path(adapter).expanduser()
     stated: dict[str, Any] = {}
@@ -251,14 +268,18 @@ def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrain
         if not (folder / "adapter_model.safetensors").is_file():
             raise NeuroglotError(f"{adapter} has no adapter_model.safetensors, and other files are not read.")
         if (folder / "base.json").is_file():  # neuroglot's own say which weights they are of
-            stated = json.loads((folder / "base.json").read_text(encoding="utf-8"))
-            if weights_hash(model) != stated["weights_sha256"]:
+            try:
+                stated = json.loads((folder / "base.json").read_text(encoding="utf-8"))
+                wanted = stated["weights_sha256"], stated["model"], stated["revision"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise NeuroglotError(f"{folder / 'base.json'} is damaged ({error!r}); train again.") from error
+            if weights_hash(model) != wanted[0]:
                 raise NeuroglotError(f"{unfit} Its base is {stated['model']} {stated['revision'] or ''}".rstrip() + ".")
     names = set(model.state_dict())
     try:
         with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            wrapped = peft.PeftModel.from_pretrained(model, adapter)
+            wrapped = peft.PeftModel.from_pretrained(model, adapter, use_safetensors=True)
             # Weights that find no place, and places that find no weights, are at most warned of.
             lost = set(peft.load_peft_weights(adapter, device="cpu")) ^ set(peft.get_peft_model_state_dict(wrapped))
         if lost:

@@ -19,6 +19,7 @@ ARTIFACTS = {
     "types": "types.safetensors",
     "layers": "layers.json",
     "responses": "responses.jsonl",
+    "asked": "asked.jsonl",
     "solved": "solved.jsonl",
     "counted": "counted.jsonl",
     "held_out": "held-out.jsonl",

@@ -48,7 +48,7 @@ class Exact:
             answer = as_number(response.answer)
             if answer is None:
                 raise NeuroglotError(f"{response.place}: there is no answer to score with; use another scorer.")
-            steps = [true for _, true in equations(response.response)]
+            steps = [each.true for each in equations(response.response)]
             known = is_detectable(response.language)
             scores.append(
                 float(last_number(response.response) == answer)
@@ -208,9 +208,10 @@ class Translation:
             if longest is not None and int(lengths.max()) > longest:
                 place = texts[int(lengths.argmax())].place
                 raise NeuroglotError(f"{place}: {int(lengths.max())} tokens are too long for the scorer's {longest}.")
-            strange = (encoded["input_ids"] == self.tokenizer.unk_token_id).any(dim=1)
-            if self.tokenizer.unk_token_id is not None and strange.any():
-                place = texts[int(strange.int().argmax())].place
+            unknown = self.tokenizer.unk_token_id
+            strange = [unknown is not None and unknown in row for row in encoded["input_ids"].tolist()]
+            if any(strange):
+                place = texts[strange.index(True)].place
                 raise NeuroglotError(
                     f"{place}: the scorer {self.name!r} has no tokens for some of this text; use one of a vocabulary "
                     "that covers the language."

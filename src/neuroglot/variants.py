@@ -26,6 +26,7 @@ class Variant:
         seed: of the training.
         control: whether it was trained on shuffled preferences.
         step: of a checkpoint on the way; ``None`` for a finished model.
+        measured: which of :data:`neuroglot.runs.ARTIFACTS` it has.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Variant:
     seed: int = 0
     control: bool = False
     step: int | None = None
+    measured: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -53,11 +55,18 @@ class Variant:
 
 
 def trained(
-    choices: Iterable[str], seeds: Sequence[int], folder: str, *, control: bool = True, steps: Sequence[int] = ()
+    model: str,
+    choices: Sequence[str],
+    seeds: Sequence[int],
+    folder: str,
+    *,
+    control: bool = True,
+    steps: Sequence[int] = (),
 ) -> list[Variant]:
     """The models to train: every choice of languages with every seed, and of each choice one control.
 
     Args:
+        model: the one under study, base of all adapters.
         choices: languages to align on, for instance ``["zh,de", "sw,th"]``.
         seeds: of the trainings; controls and checkpoints are those of the first.
         folder: where all are kept; a training is in ``FOLDER/NAME/adapter``.
@@ -67,6 +76,9 @@ def trained(
     Raises:
         NeuroglotError: no choice or seed, or one named twice.
     """
+    for name, value in {"choices": choices, "seeds": seeds}.items():
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise NeuroglotError(f"{name}={value!r}: give a list.")
     codes = [parse_languages(choice, least=1) or () for choice in choices]
     for what, listed in (("choices", codes), ("seeds", list(seeds))):
         if not listed or len(set(listed)) < len(listed):
@@ -80,15 +92,15 @@ def trained(
             place = f"{folder}/{'-'.join(chosen)}-seed-{seed}"
             own = {"aligned_on": chosen, "seed": seed}
             suffix = f", seed {seed}" if len(seeds) > 1 else ""
-            found.append(Variant(f"aligned on {called}{suffix}", f"{place}/adapter", place, **own))
+            found.append(Variant(f"aligned on {called}{suffix}", model, place, f"{place}/adapter", **own))
             if seed != seeds[0]:
                 continue
             for step in steps:
                 at = f"{place}/adapter/checkpoints/{step}"
-                found.append(Variant(f"{called}, step {step}", at, f"{place}/step-{step}", **own, step=step))
+                found.append(Variant(f"{called}, step {step}", model, f"{place}/step-{step}", at, **own, step=step))
             if control:
                 beside = f"{place}-control"
-                found.append(Variant(f"{called}, shuffled", f"{beside}/adapter", beside, **own, control=True))
+                found.append(Variant(f"{called}, shuffled", model, beside, f"{beside}/adapter", **own, control=True))
     return found
 
 
@@ -107,6 +119,8 @@ def given(
     Raises:
         NeuroglotError: neither or both.
     """
+    if isinstance(checkpoints, str) or not isinstance(checkpoints, Sequence):
+        raise NeuroglotError(f"checkpoints={checkpoints!r}: give a list.")
     if (after is None) == (adapter is None):
         raise NeuroglotError("name one model to compare with: after, or an adapter.")
 
@@ -128,7 +142,7 @@ def save(path: str | Path, variants: Iterable[Variant], artifacts: Sequence[str]
     rows = []
     for variant in variants:
         files = {name: sha256_file(file) for name in artifacts if (file := Path(variant.file(name))).is_file()}
-        rows.append(asdict(variant) | {"files": files})
+        rows.append(asdict(variant) | {"measured": list(files), "files": files})
     write_json(path, {"neuroglot": "variants", "version": 1, "variants": rows})
 
 
@@ -160,4 +174,4 @@ def load(path: str | Path) -> list[Variant]:
 
 def _read(row: Mapping[str, Any]) -> Variant:
     own = {field.name: row[field.name] for field in fields(Variant)}
-    return Variant(**own | {"aligned_on": tuple(own["aligned_on"])})
+    return Variant(**own | {name: tuple(own[name]) for name in ("aligned_on", "measured")})
