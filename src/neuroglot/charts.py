@@ -860,7 +860,7 @@ def transitions(table: pd.DataFrame) -> alt.VConcatChart:
         .encode(
             x=alt.X("after:N", title="after", sort=kinds, axis=alt.Axis(orient="top")),
             y=alt.Y("before:N", title="before", sort=kinds),
-            tooltip=["before", "after", alt.Tooltip("neurons:Q", format=","), alt.Tooltip("share:Q", format=".1%")],
+            tooltip=["before:N", "after:N", alt.Tooltip("neurons:Q", format=","), alt.Tooltip("share:Q", format=".1%")],
         )
     )
     ground = cells.mark_rect().encode(
@@ -885,7 +885,7 @@ def transitions(table: pd.DataFrame) -> alt.VConcatChart:
             y2="high:Q",
             color=alt.Color("before:N", scale=_kind_scale(kinds)),
             detail="after:N",
-            tooltip=["before", "after", alt.Tooltip("neurons:Q", format=",")],
+            tooltip=["before:N", "after:N", alt.Tooltip("neurons:Q", format=",")],
         )
         .properties(width=480, height=220)
     )
