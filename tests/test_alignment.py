@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from neuroglot import Alignment, NeuroglotError, align, load_corpus, load_model
+from neuroglot import Alignment, NeuroglotError, align, collect, deactivate, load_corpus, load_model
 from neuroglot.alignment import PRESETS, recipe_of
 from neuroglot.corruptions import corrupted
 from neuroglot.models import config_hash, weights_hash
@@ -180,11 +181,29 @@ def test_a_loss_that_is_no_number_stops_at_once(base, preferences, tmp_path):
     assert not list((tmp_path / "a.parts").glob("checkpoint-*"))
 
 
-def test_adapters_are_not_merged_into_few_digits(trained, base):
-    with pytest.raises(
-        NeuroglotError, match="would mostly be rounded away in bfloat16; load the model with dtype float32"
-    ):
+def test_an_adapter_stays_beside_weights_of_few_digits(trained, base, preferences, tmp_path):
+    import peft
+
+    with pytest.raises(NeuroglotError, match=r"does not fit .* float32"):
         load_model(str(base), dtype="bfloat16", adapter=str(trained.folder))
+    foreign = tmp_path / "foreign"  # one that does not say of which weights it is
+    shutil.copytree(trained.folder, foreign, ignore=shutil.ignore_patterns("base.json"))
+    lm, tokenizer = load_model(str(base), dtype="bfloat16", adapter=str(foreign))
+    plain, _ = load_model(str(base), dtype="bfloat16")
+    before = plain(input_ids=torch.arange(1, 40)[None]).logits
+    theirs = peft.PeftModel.from_pretrained(plain, str(trained.folder)).eval()
+    with torch.no_grad():
+        ours, wanted = (model(input_ids=torch.arange(1, 40)[None]).logits for model in (lm, theirs))
+        assert torch.equal(ours, wanted) and not torch.equal(ours, before)
+        with deactivate(lm, [[0], [], []]):
+            assert not torch.equal(lm(input_ids=torch.arange(1, 40)[None]).logits, ours)
+    corpus = load_corpus("problems", "en de", n=2)
+    assert not np.array_equal(*(collect(m, tokenizer, corpus, progress=False).counts for m in (lm, theirs.unload())))
+    with pytest.raises(NeuroglotError, match="has an adapter beside its weights"):
+        align(lm, tokenizer, preferences, tmp_path / "a", SHORT)
+
+
+def test_a_revision_is_of_the_base(trained):
     with pytest.raises(NeuroglotError, match="is an adapter, and a revision is of its base"):
         load_model(str(trained.folder), revision="main")
 

@@ -191,6 +191,8 @@ def align(
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise NeuroglotError(f"seed={seed!r}: give a whole number from 0 on.")
     _one_process(model)
+    if any("lora_A" in name for name in model.state_dict()):
+        raise NeuroglotError("the model has an adapter beside its weights; load it in float32, where it is merged.")
     if tokenizer.eos_token is None:
         raise NeuroglotError(f"{tokenizer.name_or_path} has no end-of-text token, which ends a response in training.")
     _check_lengths(model, tokenizer, preferences)
@@ -223,7 +225,7 @@ def align(
             trainer.train(resume_from_checkpoint=None if last is None else str(last))
         last = _last_whole(parts)
     log = _log(json.loads((last / "trainer_state.json").read_text(encoding="utf-8"))["log_history"])
-    base = {key: provenance[key] for key in ("model", "revision", "weights_sha256")}
+    base = {key: provenance[key] for key in ("model", "revision", "dtype", "weights_sha256")}
     whole = sorted((path for path in parts.glob("checkpoint-*") if (path / _WHOLE).exists()), key=_step)
     with atomic(folder) as part:
         for path in whole:

@@ -185,8 +185,8 @@ def load_model(
         device_map: as in transformers; ``None`` loads on the CPU, ``"auto"`` uses every device, and
             what does not fit there the CPU's memory and then a folder on disk.
         trust_remote_code: run code that comes with the model; off unless asked for.
-        adapter: a peft adapter of the model, folder or hub id, merged into its weights; these must be float32,
-            since most of a small change is lost when it is rounded to fewer digits.
+        adapter: a peft adapter of the model, folder or hub id, merged into its weights. Where these have fewer
+            digits than float32, which most of a small change would be lost to, it stays beside them.
         **options: others of ``from_pretrained``, for instance ``max_memory={0: "20GiB"}``,
             ``offload_folder="offload"`` or ``attn_implementation="sdpa"``.
 
@@ -250,17 +250,12 @@ def _adapter_base(folder: Path) -> tuple[str, str | None] | None:
 
 
 def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrainedModel:
-    """A model with an adapter merged into its weights."""
+    """A model with an adapter merged into its weights, or beside them."""
     try:
         import peft
     except ImportError as error:
         raise NeuroglotError(f"{adapter} is a peft adapter; run: pip install neuroglot[align]") from error
     base, _ = model.neuroglot_source
-    if model.dtype not in (torch.float32, torch.float64):
-        raise NeuroglotError(
-            f"the adapter {adapter} would mostly be rounded away in {model_source(model)['dtype']}; load the model "
-            "with dtype float32."
-        )
     unfit = f"the adapter {adapter} does not fit the model {base}; give the base that it was trained on."
     folder = Path(adapter).expanduser()
     stated: dict[str, Any] = {}
@@ -270,11 +265,11 @@ def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrain
         if (folder / "base.json").is_file():  # neuroglot's own say which weights they are of
             try:
                 stated = json.loads((folder / "base.json").read_text(encoding="utf-8"))
-                wanted = stated["weights_sha256"], stated["model"], stated["revision"]
+                wanted, *called_ = (stated[key] for key in ("weights_sha256", "model", "revision", "dtype"))
             except (ValueError, KeyError, TypeError) as error:
                 raise NeuroglotError(f"{folder / 'base.json'} is damaged ({error!r}); train again.") from error
-            if weights_hash(model) != wanted[0]:
-                raise NeuroglotError(f"{unfit} Its base is {stated['model']} {stated['revision'] or ''}".rstrip() + ".")
+            if weights_hash(model) != wanted:
+                raise NeuroglotError(f"{unfit} Its base is {' '.join(filter(None, called_))}.")
     names = set(model.state_dict())
     try:
         with quiet(), warnings.catch_warnings():
@@ -284,11 +279,12 @@ def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrain
             lost = set(peft.load_peft_weights(adapter, device="cpu")) ^ set(peft.get_peft_model_state_dict(wrapped))
         if lost:
             raise KeyError(f"{len(lost)} tensors differ, such as {min(lost)}")
-        merged = wrapped.merge_and_unload(safe_merge=True)
+        precise = model.dtype in (torch.float32, torch.float64)
+        merged = wrapped.merge_and_unload(safe_merge=True) if precise else wrapped.get_base_model()
     except Exception as error:  # foreign weights fail in many ways
         reason = re.sub(r"\s+", " ", str(error)).strip()[:200]
         raise NeuroglotError(f"{unfit} The loader said: {reason}") from error
-    if set(merged.state_dict()) != names:
+    if precise and set(merged.state_dict()) != names:
         raise NeuroglotError(f"the adapter {adapter} adds more than can be merged into weights, which is not known.")
     sha = sha256_file(folder / "adapter_model.safetensors")[:16] if folder.is_dir() else ""
     merged.neuroglot_source = (called, f"of {stated.get('model', base)}" + (f", sha256 {sha}" if sha else ""))
