@@ -86,7 +86,7 @@ class Recipe:
 #: trl's usual one, since the paper states none. ``small``: the packaged model on two CPU cores, in minutes.
 PRESETS = {
     "paper": Recipe(64, 128, 0.05, 1e-6, batch=16, micro_batch=4, steps=1000, save_every=200),
-    "small": Recipe(16, 32, 0.05, 2e-5, batch=4, micro_batch=4, steps=20, save_every=10),
+    "small": Recipe(16, 32, 0.05, 2e-5, batch=4, micro_batch=4, steps=16, save_every=8),
 }
 
 

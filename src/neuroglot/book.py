@@ -60,7 +60,7 @@ BESIDE = tuple(chapter for chapter in CHAPTERS if set(chapter.writes) & set(COMP
 #: The default book: its leading run, and the one beside it, on less text since it only serves to compare.
 DEFAULT_RUNS: tuple[dict[str, Any], ...] = (
     {"model": "gemma3-270m"},
-    {"model": "smollm2-135m", "corpus_options": {"n": 20}},
+    {"model": "smollm2-135m", "corpus_options": {"n": 12}},
 )
 
 #: The quick preset, parameters that make every chapter small: enough to check the book, not to cite it.
