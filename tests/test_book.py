@@ -78,7 +78,9 @@ def test_findings_are_the_runs_own(project, ran):
 def test_models_aligned_elsewhere_are_compared(project, ran):
     """A folder with an adapter and one of its checkpoints, as they could come from anywhere: nothing is trained."""
     aligned = "runs/tiny/aligned/zh-de-seed-0/adapter"
-    own = {name: f"runs/tiny/{ARTIFACTS[name]}" for name in ("stats", "types", "counted", "held_out", "solved")}
+    own = {
+        name: f"runs/tiny/{ARTIFACTS[name]}" for name in ("stats", "types", "counted", "held_out", "asked", "solved")
+    }
     own |= {"after": aligned, "checkpoints": [f"{aligned}/checkpoints/1"]}
     chapters = [chapter for chapter in book.CHAPTERS if chapter.name[:2] in ("06", "07", "08")]
     book.run_chapters(PARAMETERS | own, root=project, run="given", chapters=chapters)

@@ -92,7 +92,7 @@ def test_align(roomy, tmp_path, capsys):
         ("--languages", "de,en"): "'en' is what the others are aligned to",
         ("--pivot", "fi"): "no response in 'fi'",
         ("--scorer", "best"): "there is no scorer 'best'",
-        ("--responses", "problems"): "'de' has one response only",
+        ("--responses", "problems"): "none of the documents wanted is there",
     }.items():
         code, _, err = run(capsys, *usual, "--out", tmp_path / "d", *more)
         assert code == 2 and said in err and not (tmp_path / "d").exists(), more

@@ -160,7 +160,7 @@ def test_killed_at_random_moments_and_rerun_gives_the_same_bytes(place, tmp_path
 
     undisturbed = tmp_path / "undisturbed" / "counts.safetensors"
     assert run(undisturbed, None) == 0
-    killed, resumed, longest = 0, 0, 1.0
+    killed, resumed, longest = 0, 0, 0.4
     for number in range(6):
         out = tmp_path / str(number) / "counts.safetensors"
         while (code := run(out, rng.uniform(0, longest))) != 0:
@@ -168,7 +168,7 @@ def test_killed_at_random_moments_and_rerun_gives_the_same_bytes(place, tmp_path
             killed += 1
             resumed += any(out.parent.glob("*.parts/shards-*"))
             longest *= 1.2  # it must end at some time on a slow machine
-        longest = max(1.0, longest / 2)
+        longest = max(0.4, longest / 2)
         assert out.read_bytes() == undisturbed.read_bytes()
         assert [path.name for path in out.parent.iterdir()] == ["counts.safetensors"]
     assert killed > 4 and resumed

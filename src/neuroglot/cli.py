@@ -381,7 +381,8 @@ def _preferences(
         path = arguments.out.with_name(f"{arguments.out.name}.responses.jsonl")
         responses = sample(model, tokenizer, asked, path, **settings).with_prompts(asked)
     else:
-        responses = load_corpus(arguments.responses).with_prompts(questions)
+        posed = {(e.language, e.document) for e in questions.examples if e.language in languages}
+        responses = load_corpus(arguments.responses).keep(posed).with_prompts(questions)
     return prefer(responses, questions, scorer, languages=languages, pivot=arguments.pivot)
 
 
