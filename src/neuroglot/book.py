@@ -69,12 +69,12 @@ QUICK: dict[str, Any] = {
     "corpus_options": {"n": 12},
     "held_out_share": 0.2,
     "sampling": {"max_new_tokens": 64},
-    "accuracy_questions": 2,
-    # 03
-    "draws": 20,
+    "accuracy_questions": 1,
+    # 03 and 06 to 08
+    "draws": 10,
     # 04
     "documents": 1,
-    "random_draws": 2,
+    "random_draws": 1,
     "dose_steps": 2,
     "answer_questions": 0,
     "resamples": 100,
@@ -85,9 +85,9 @@ QUICK: dict[str, Any] = {
     "mean_documents": 1,
     # 06 to 08
     "practice_options": {"n": 24, "seed": 2, "levels": "1"},
-    "recipe": {"steps": 4, "save_every": 2},
-    "steps": [2],
-    "score_questions": 2,
+    "recipe": {"steps": 2, "save_every": 1, "batch": 2, "micro_batch": 2},
+    "steps": [1],
+    "score_questions": 1,
     "domains": {"udhr": {"articles": 2}},
 }
 
