@@ -347,3 +347,6 @@ def test_readable_tables():
         {"what": "all", "before, after": "10, 12", "change": "+2 (+1 to +3)"}
         | {"other text": "-1 to +1", "verdict": "cannot be told"}
     ]
+    assert cmp.in_words(table) == ["+2 (+1 to +3): cannot be told"]
+    with_control = table.assign(null=0.4, low=np.nan)
+    assert cmp.in_words(with_control, "{:.1f}") == ["+2.0, control +0.4: cannot be told"]

@@ -25,8 +25,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 
 from . import __version__
 from .artifacts import finished, flat
-from .errors import NeuroglotError
-from .files import atomic, sha256_file, write_json
+from .errors import NeuroglotError, require_whole
+from .files import atomic, require_kind, sha256_file, write_json
 from .models import config_hash, context_length, hub_revision, input_device, model_source, weights_hash
 from .preferences import Preferences
 
@@ -72,10 +72,10 @@ class Recipe:
     def __post_init__(self) -> None:
         whole = ("rank", "alpha", "batch", "micro_batch", "steps", "save_every")
         for name, value in asdict(self).items():
-            number = isinstance(value, int if name in whole else int | float) and not isinstance(value, bool)
-            if not number or not (value >= 1 if name in whole else 0 <= value < float("inf")):
-                wanted = "a whole number from 1 on" if name in whole else "a number from 0 on"
-                raise NeuroglotError(f"{name}={value!r}: give {wanted}.")
+            if name in whole:
+                require_whole(name, value, 1)
+            elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise NeuroglotError(f"{name}={value!r}: give a number from 0 on.")
         if self.dropout >= 1:
             raise NeuroglotError(f"dropout={self.dropout}: give a share below 1.")
         if self.batch % self.micro_batch:
@@ -141,8 +141,7 @@ class Alignment:
         path = folder / _RECORD
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
-            if (said["neuroglot"], said["version"]) != ("alignment", 1):
-                raise ValueError("it is no alignment of this version")
+            require_kind(said, "alignment")
             if sha256_file(folder / _ADAPTER) != said["adapter_sha256"]:
                 raise ValueError(f"{_ADAPTER} is not the one it was written with")
             return cls(folder, said["provenance"], pd.DataFrame(said["log"], columns=_LOGGED))
@@ -188,8 +187,7 @@ def align(
     folder = Path(folder)
     if not folder.name:
         raise NeuroglotError(f"{folder} has no name of its own; give a folder to write.")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise NeuroglotError(f"seed={seed!r}: give a whole number from 0 on.")
+    require_whole("seed", seed, 0)
     _one_process(model)
     if any("lora_A" in name for name in model.state_dict()):
         raise NeuroglotError("the model has an adapter beside its weights; load it in float32, where it is merged.")
@@ -216,17 +214,16 @@ def align(
     if not _begun(parts, provenance):
         shutil.rmtree(parts, ignore_errors=True)
         write_json(parts / _BASE, provenance)
-    last = _last_whole(parts)
-    if last is None or _step(last) < recipe.steps:
+    whole = _whole(parts)
+    if not whole or _step(whole[-1]) < recipe.steps:
         with _as_it_was(model, tokenizer), _quiet_trainer(), _only_responses(model):
             trainer = _trainer(model, tokenizer, preferences, parts, recipe, seed, progress)
             trainer.model.peft_config["default"].base_model_name_or_path = provenance["model"]
             trainer.model.peft_config["default"].revision = hub_revision(model)
-            trainer.train(resume_from_checkpoint=None if last is None else str(last))
-        last = _last_whole(parts)
-    log = _log(json.loads((last / "trainer_state.json").read_text(encoding="utf-8"))["log_history"])
+            trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
+        whole = _whole(parts)
+    log = _log(json.loads((whole[-1] / "trainer_state.json").read_text(encoding="utf-8"))["log_history"])
     base = {key: provenance[key] for key in ("model", "revision", "dtype", "weights_sha256")}
-    whole = sorted((path for path in parts.glob("checkpoint-*") if (path / _WHOLE).exists()), key=_step)
     with atomic(folder) as part:
         for path in whole:
             _keep_adapter(path, part / "checkpoints" / str(_step(path)), base)
@@ -264,9 +261,12 @@ def _one_process(model: PreTrainedModel) -> None:
 
 def _check_lengths(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, preferences: Preferences) -> None:
     longest = context_length(model)
-    for pair in preferences.pairs if longest is not None else ():
-        texts = [pair.prompt + response for response in (pair.chosen, pair.rejected)]
-        size = max(map(len, tokenizer(texts, verbose=False)["input_ids"])) + 1
+    if longest is None:
+        return
+    pairs = preferences.pairs
+    texts = [pair.prompt + response for pair in pairs for response in (pair.chosen, pair.rejected)]
+    sizes = [len(ids) + 1 for ids in tokenizer(texts, verbose=False)["input_ids"]]
+    for pair, size in zip(pairs, map(max, sizes[::2], sizes[1::2]), strict=True):
         if size > longest:
             raise NeuroglotError(
                 f"{pair.language}, {pair.document}: a pair has {size} tokens, the context {longest}; leave it out."
@@ -437,14 +437,12 @@ def _step(path: Path) -> int:
     return int(path.name.rpartition("-")[2])
 
 
-def _last_whole(parts: Path) -> Path | None:
-    """The last checkpoint that was written to its end; those that were not are removed."""
-    found = sorted(parts.glob("checkpoint-*"), key=_step)
-    for path in found:
+def _whole(parts: Path) -> list[Path]:
+    """The checkpoints that were written to their end, in order; those that were not are removed."""
+    for path in parts.glob("checkpoint-*"):
         if not (path / _WHOLE).exists():
             shutil.rmtree(path)
-    whole = [path for path in found if path.exists()]
-    return whole[-1] if whole else None
+    return sorted(parts.glob("checkpoint-*"), key=_step)
 
 
 def _log(history: list[dict[str, Any]]) -> pd.DataFrame:

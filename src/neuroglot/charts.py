@@ -97,6 +97,20 @@ def _finish(chart: alt.TopLevelMixin, title: str, subtitle: str, described: str,
     return chart.properties(title=alt.Title(title, subtitle=lines), description=described, **size)
 
 
+def _choice(data: pd.DataFrame, column: str, label: str, first: int = 0) -> alt.Parameter:
+    """A menu of a column's values, as the parameter ``COLUMN_``; the one chosen to begin with is number ``first``."""
+    options = list(dict.fromkeys(data[column]))
+    return alt.param(f"{column}_", value=options[first], bind=alt.binding_select(options=options, name=f"{label} "))
+
+
+def _lines(column: str, names: list[str], colors: list[str], dashes: list[list[int]]) -> dict[str, Any]:
+    """Lines told apart by colour and by dash, as encodings."""
+    return {
+        "color": alt.Color(f"{column}:N", scale=alt.Scale(domain=names, range=colors)),
+        "strokeDash": alt.StrokeDash(f"{column}:N", scale=alt.Scale(domain=names, range=dashes)),
+    }
+
+
 def tokens(table: pd.DataFrame) -> alt.Chart:
     """Counted tokens per language, from :func:`neuroglot.tokens_per_language`."""
     return _bars(table, "tokens", "counted tokens", "How much text is counted in each language?", "")
@@ -498,12 +512,9 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
     Args:
         table: from :meth:`neuroglot.effects.Effects.table`.
     """
-    sets, measures = (list(dict.fromkeys(table[name])) for name in ("set", "measure"))
     order, removed = (list(dict.fromkeys(table[name])) for name in ("language", "removed"))
-    chosen_set = alt.param(
-        "set_", value=sets[min(1, len(sets) - 1)], bind=alt.binding_select(options=sets, name="neurons ")
-    )
-    measure = alt.param("measure_", value=measures[0], bind=alt.binding_select(options=measures, name="measure "))
+    chosen_set = _choice(table, "set", "neurons", min(1, table["set"].nunique() - 1))
+    measure = _choice(table, "measure", "measure")
     columns = ["set", "measure", "removed", "language", "neurons", "size", "before", "after", "effect", "low", "high"]
     columns += ["harm", "random", "random_low", "random_high", "draws", "beside", "verdict"]
     # Numbers as the page shows them keep it small; a missing verdict is no verdict.
@@ -603,10 +614,7 @@ def doses(table: pd.DataFrame) -> alt.LayerChart:
             "neurons:Q", title="neurons removed", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format=",d")
         ),
         y=alt.Y("effect:Q", title="change in log-perplexity (nats per token)"),
-        color=alt.Color("order:N", scale=alt.Scale(domain=list(names.values()), range=colors)),
-        strokeDash=alt.StrokeDash(
-            "order:N", scale=alt.Scale(domain=list(names.values()), range=[[1, 0], [6, 3], [2, 2]])
-        ),
+        **_lines("order", list(names.values()), colors, [[1, 0], [6, 3], [2, 2]]),
         tooltip=[
             "language",
             "order",
@@ -639,9 +647,7 @@ def steering(table: pd.DataFrame) -> alt.FacetChart:
     columns = [*keys, "share", "letters", "prompts", "target", "low", "high"]
     data = pd.concat([means.assign(target="mean of all"), table], ignore_index=True)[columns].round(4)
     data["place"] = data["output"].map({name: i for i, name in enumerate(_OUTPUT_COLORS)})
-    targets, ways = (list(dict.fromkeys(data[name])) for name in ("target", "way"))
-    target = alt.param("target_", value=targets[0], bind=alt.binding_select(options=targets, name="steered to "))
-    way = alt.param("way_", value=ways[-1], bind=alt.binding_select(options=ways, name="way "))
+    target, way = _choice(data, "target", "steered to"), _choice(data, "way", "way", -1)
     bars = (
         alt.Chart(data)
         .transform_filter("datum.target == target_ && datum.way == way_")
@@ -703,11 +709,6 @@ def _change_data(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: np.nan for name in ("again_low", "again_high") if name not in table}).round(4)
 
 
-def _choice(data: pd.DataFrame, column: str, label: str) -> alt.Parameter:
-    options = list(dict.fromkeys(data[column]))
-    return alt.param(f"{column}_", value=options[0], bind=alt.binding_select(options=options, name=f"{label} "))
-
-
 def _change_layers(
     base: alt.Chart, along: str, place: dict[str, Any], axis: alt.X | alt.Y, color: Any
 ) -> alt.LayerChart:
@@ -754,8 +755,7 @@ def training(logs: dict[str, pd.DataFrame]) -> alt.Chart:
         .encode(
             x=alt.X("step:Q", title="step", axis=alt.Axis(tickMinStep=1, format="d")),
             y=alt.Y("loss:Q", title="DPO loss", scale=alt.Scale(zero=True)),
-            color=alt.Color("training:N", scale=alt.Scale(domain=names, range=ranges[0])),
-            strokeDash=alt.StrokeDash("training:N", scale=alt.Scale(domain=names, range=ranges[1])),
+            **_lines("training", names, *ranges),
             tooltip=[
                 "training",
                 "step",

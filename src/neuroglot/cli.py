@@ -360,10 +360,8 @@ def _preferences(
     languages: "tuple[str, ...]",
 ) -> "Preferences":
     from .corpora import Corpus
-    from .corruptions import corrupted
-    from .preferences import prefer
+    from .preferences import candidates, prefer
     from .readers import load_corpus
-    from .sampling import sample
     from .scorers import named
 
     options = _options(arguments.corpus_option, ("spec", "languages"), "--corpus and --languages")
@@ -373,16 +371,11 @@ def _preferences(
     if arguments.apart_from is not None:
         questions = questions.apart_from(Corpus.load(arguments.apart_from))
     scorer = named(arguments.scorer, model, tokenizer)
-    if arguments.responses == "corrupted":
-        responses = corrupted(questions, languages, seed=arguments.seed)
-    elif arguments.responses == "sampled":
-        asked = questions.only(languages)
-        settings = {name: getattr(arguments, name) for name in ("n", "temperature", "shots", "seed", "overwrite")}
-        path = arguments.out.with_name(f"{arguments.out.name}.responses.jsonl")
-        responses = sample(model, tokenizer, asked, path, **settings).with_prompts(asked)
-    else:
-        posed = {(e.language, e.document) for e in questions.examples if e.language in languages}
-        responses = load_corpus(arguments.responses).keep(posed).with_prompts(questions)
+    path = arguments.out.with_name(f"{arguments.out.name}.responses.jsonl")
+    sampling = {name: getattr(arguments, name) for name in ("n", "temperature", "shots", "seed", "overwrite")}
+    responses = candidates(
+        arguments.responses, questions, languages, model, tokenizer, path, seed=arguments.seed, sampling=sampling
+    )
     return prefer(responses, questions, scorer, languages=languages, pivot=arguments.pivot)
 
 

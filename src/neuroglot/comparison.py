@@ -1,18 +1,18 @@
 """The same neurons before and after: what changed, and whether that is more than noise."""
 
 import contextlib
+import functools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats as distributions
 
 from .activations import ActivationStats
 from .errors import NeuroglotError
 from .identification import KINDS, NeuronTypes, classify, keep_thresholds, overlap
-from .intervals import percentiles, ratios
+from .intervals import mean_interval, percentiles, ratios, sum_interval
 
 #: How the second model's neurons are classified: with tau and lambda of the first, or with its own.
 THRESHOLDS = ("kept", "solved")
@@ -97,7 +97,7 @@ class Changes:
         change = self.after - self.before
         low, high = percentiles(self.replicates, self.level)
         again_low, again_high = percentiles(self.again, self.level)
-        seeds_low, seeds_high = _of_mean(self.seeds, self.level)
+        seeds_low, seeds_high = mean_interval(self.seeds, self.level)
         missing = np.full(len(change), np.nan)
         null_low = null_high = apart_low = apart_high = missing
         if self.null is not None:
@@ -131,32 +131,40 @@ def readable(table: pd.DataFrame, number: str = "{:,.0f}") -> pd.DataFrame:
         text`` and ``control``, and ``verdict``.
     """
     signed = number.replace("{:", "{:+")
-
-    def text(column: str, form: str) -> list[str]:
-        return ["" if pd.isna(value) else form.format(value) for value in table[column]]
-
-    def span(low: str, high: str) -> list[str]:
-        ends = zip(text(low, signed), text(high, signed), strict=True)
-        return [f"{one} to {other}" if one and other else "" for one, other in ends]
-
     names = ("before", "after", "change", "low", "high", "seeds_low", "seeds_high", "null", "null_low", "null_high")
     shown = table.drop(columns=[name for name in (*names, "again_low", "again_high", "verdict") if name in table])
     shown["before, after"] = [
-        ", ".join(pair) for pair in zip(text("before", number), text("after", number), strict=True)
+        ", ".join(each) for each in zip(*(_text(table[n], number) for n in names[:2]), strict=True)
     ]
-    spans = span("low", "high")
+    spans = _spans(table, "low", "high", signed)
     shown["change"] = [
-        f"{one} ({ends})" if ends else one for one, ends in zip(text("change", signed), spans, strict=True)
+        f"{one} ({ends})" if ends else one for one, ends in zip(_text(table["change"], signed), spans, strict=True)
     ]
-    for title, columns in {
-        "over seeds": ("seeds_low", "seeds_high"),
-        "other text": ("again_low", "again_high"),
-    }.items():
-        if columns[0] in table and table[columns[0]].notna().any():
-            shown[title] = span(*columns)
+    for title, ends in {"over seeds": ("seeds_low", "seeds_high"), "other text": ("again_low", "again_high")}.items():
+        if ends[0] in table and table[ends[0]].notna().any():
+            shown[title] = _spans(table, *ends, signed)
     if table["null"].notna().any():
-        shown["control"] = text("null", signed)
+        shown["control"] = _text(table["null"], signed)
     return shown.assign(verdict=table["verdict"])
+
+
+def _text(values: pd.Series, form: str) -> list[str]:
+    return ["" if pd.isna(value) else form.format(value) for value in values]
+
+
+def _spans(table: pd.DataFrame, low: str, high: str, form: str) -> list[str]:
+    ends = zip(_text(table[low], form), _text(table[high], form), strict=True)
+    return [f"{one} to {other}" if one and other else "" for one, other in ends]
+
+
+def in_words(table: pd.DataFrame, number: str = "{:,.0f}") -> list[str]:
+    """Each row of :func:`readable` as a phrase: the change with its interval, the control's change, the verdict."""
+    shown = readable(table, number)
+    controls = shown["control"] if "control" in shown else [""] * len(shown)
+    return [
+        f"{change}, control {control}: {verdict}" if control else f"{change}: {verdict}"
+        for change, control, verdict in zip(shown["change"], controls, shown["verdict"], strict=True)
+    ]
 
 
 def verdicts(
@@ -184,16 +192,6 @@ def verdicts(
 
 def _nonzero(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return (low > 0) | (high < 0)
-
-
-def _of_mean(values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """The t interval of a mean over the first axis; no numbers from fewer than two."""
-    n = len(values)
-    if n < 2:
-        nothing = np.full(values.shape[1:], np.nan)
-        return nothing, nothing
-    half = distributions.t.ppf((1 + level) / 2, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
-    return values.mean(axis=0) - half, values.mean(axis=0) + half
 
 
 def compare(
@@ -252,11 +250,8 @@ def compare(
     for one, other in halves(count, splits, seed):
         pair = on(one, [before]), on(other, [before])
         again += [] if any(each is None for each in pair) else [pair[1][0] - pair[0][0]]
-    nothing = np.full((1, len(first)), np.nan)
     n = len(afters)
-    # Where lambda fits in few replicates only, these are no sample of all.
-    changes = np.array(changes) if 2 * len(changes) > draws else np.full((1, len(others), len(first)), np.nan)
-    again = again if 2 * len(again) > splits else []
+    changes = _most(changes, draws, (len(others), len(first)))
     return Changes(
         names=first.index.to_frame(index=False),
         before=first.to_numpy(),
@@ -265,9 +260,14 @@ def compare(
         replicates=changes[:, :n].mean(axis=1),
         null=every[n:].mean(axis=0) if nulls else None,
         null_replicates=changes[:, n:].mean(axis=1) if nulls else None,
-        again=np.array(again) if again else nothing,
+        again=_most(again, splits, (len(first),)),
         level=level,
     )
+
+
+def _most(found: Sequence[np.ndarray], tried: int, shape: tuple[int, ...]) -> np.ndarray:
+    """``[found, *shape]``; no numbers where fewer than half had a fitting lambda: they are no sample of all."""
+    return np.array(found) if 2 * len(found) > tried else np.full((1, *shape), np.nan)
 
 
 def classified(types: NeuronTypes, stats: ActivationStats, thresholds: str) -> NeuronTypes:
@@ -349,7 +349,7 @@ def language_sizes(
         with contextlib.suppress(NeuroglotError):  # no lambda fits
             drawn.append(of(classified(types, stats.merged(rng.integers(count, size=count)), "solved")))
     index = pd.MultiIndex.from_product([list(members), ["specific", "related"]], names=["place", "kind"])
-    low, high = percentiles(np.array(drawn), level) if 2 * len(drawn) > draws else (np.nan, np.nan)
+    low, high = percentiles(_most(drawn, draws, (len(index),)), level)
     return pd.DataFrame({"neurons": of(types), "low": low, "high": high}, index=index).reset_index()
 
 
@@ -427,26 +427,33 @@ def stability(
         in each layer), ``below_low`` and ``below_high`` (spread of how far it is below the first pair, split by split).
     """
 
-    def found(stats: ActivationStats, shards: Sequence[int] | None = None) -> NeuronTypes:
+    def found(stats: ActivationStats, shards: Sequence[int] | None = None) -> NeuronTypes | None:
         stats = stats.select(types.languages)
-        return classified(types, stats if shards is None else stats.merged(shards), "solved")
+        with contextlib.suppress(NeuroglotError):  # no lambda fits
+            return classified(types, stats if shards is None else stats.merged(shards), "solved")
+        return None
 
-    rows, drawn = [], {}
-    for name, (one, other, same) in pairs.items():
-        sizes = len(one.shard_tokens), len(other.shard_tokens)
-        drawn[name] = []
-        for first, second in zip(halves(sizes[0], splits, seed), halves(sizes[1], splits, seed), strict=False):
-            try:
-                table = overlap(found(one, first[0]), found(other, second[0 if same else 1])).set_index("kind")
-                drawn[name].append(table.assign(of_first=table["both"] / table["one"]))
-            except NeuroglotError:  # no lambda fits this half
-                drawn[name].append(None)
+    def overlapping(one: NeuronTypes | None, other: NeuronTypes | None) -> pd.DataFrame | None:
+        if one is None or other is None:
+            return None
+        table = overlap(one, other).set_index("kind")
+        return table.assign(of_first=table["both"] / table["one"])
+
+    counts = {len(stats.shard_tokens) for one, other, _ in pairs.values() for stats in (one, other)}
+    parts = {count: list(halves(count, splits, seed)) for count in counts}
+    drawn: dict[str, list[pd.DataFrame | None]] = {name: [] for name in pairs}
+    for split in range(splits):
+        # Several pairs share a half; only those of one split are held at a time.
+        half = functools.cache(
+            lambda stats, side, split=split: found(stats, parts[len(stats.shard_tokens)][split][side])
+        )
+        for name, (one, other, same) in pairs.items():
+            if parts[len(one.shard_tokens)] and parts[len(other.shard_tokens)]:
+                drawn[name].append(overlapping(half(one, 0), half(other, 0 if same else 1)))
+    rows = []
     reference = next(iter(drawn.values()), [])
     for name, (one, other, same) in pairs.items():
-        whole = None
-        if not (one is other and not same):
-            with contextlib.suppress(NeuroglotError):
-                whole = overlap(found(one), found(other)).set_index("kind")["jaccard"]
+        whole = overlapping(found(one), found(other)) if same or one is not other else None
         kept = [table for table in drawn[name] if table is not None]
         kept = kept if 2 * len(kept) > splits else []
         below = [
@@ -455,7 +462,7 @@ def stability(
             if r is not None and t is not None
         ]
         for kind in KINDS[1:]:
-            row = {"comparison": name, "kind": kind, "whole": np.nan if whole is None else float(whole[kind])}
+            row = {"comparison": name, "kind": kind, "whole": np.nan if whole is None else whole.loc[kind, "jaccard"]}
             for column in ("jaccard", "of_first", "chance"):
                 values = np.array([table.loc[kind, column] for table in kept], dtype=float)
                 row[column] = float(np.nanmean(values)) if (~np.isnan(values)).any() else np.nan
@@ -562,12 +569,12 @@ def measure_changes(
         mean = point[:, known].mean(axis=1) if known else np.full(len(models), np.nan)
         own = parts[:, known][:, :, units].mean(axis=1) if known else np.zeros((len(models), 0))
         row = {"language": name, "before": mean[0], "after": mean[1], "change": mean[1] - mean[0]}
-        row["low"], row["high"] = _t_interval(row["change"], own[1] - own[0], level)
+        row["low"], row["high"] = sum_interval(row["change"], own[1] - own[0], level)
         row |= {"null": np.nan, "null_low": np.nan, "null_high": np.nan, "apart_low": np.nan, "apart_high": np.nan}
         if null is not None:
             row["null"] = mean[2] - mean[0]
-            row["null_low"], row["null_high"] = _t_interval(row["null"], own[2] - own[0], level)
-            row["apart_low"], row["apart_high"] = _t_interval(mean[1] - mean[2], own[1] - own[2], level)
+            row["null_low"], row["null_high"] = sum_interval(row["null"], own[2] - own[0], level)
+            row["apart_low"], row["apart_high"] = sum_interval(mean[1] - mean[2], own[1] - own[2], level)
         size = float(np.nansum(after.sizes[members]))
         found.append(row | {"size": int(size), "units": len(units)})
     table = pd.DataFrame(found)
@@ -575,15 +582,3 @@ def measure_changes(
     apart = None if null is None else (ends["apart_low"], ends["apart_high"])
     said = verdicts(ends["change"], (ends["low"], ends["high"]), None, apart)
     return table.drop(columns=["apart_low", "apart_high"]).assign(verdict=said)
-
-
-def _t_interval(change: float, parts: np.ndarray, level: float) -> tuple[float, float]:
-    """Around a change that is a sum over units, from what each adds to its deviation."""
-    n = len(parts)
-    if n < 2:
-        return np.nan, np.nan
-    error = np.sqrt(n / (n - 1) * (parts**2).sum())
-    if error < 1e-12 and abs(change) > 1e-12:
-        return np.nan, np.nan
-    half = distributions.t.ppf((1 + level) / 2, n - 1) * error
-    return change - half, change + half

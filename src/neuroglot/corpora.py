@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from .errors import NeuroglotError
-from .files import write_bytes
+from .files import read_lines, write_lines
 from .languages import detect_language, is_detectable, is_language, parse_languages, split_sentences
 
 
@@ -266,8 +266,7 @@ class Corpus:
         head = {"neuroglot": "corpus", "version": 1, "name": self.name, "languages": self.languages}
         head |= {"source": self.source, "options": dict(self.options), "sha256": self.hash}
         rows = ({name: getattr(example, name) for name in _FIELDS} for example in self.examples)
-        lines = [json.dumps(line, ensure_ascii=False) for line in (head, *rows)]
-        write_bytes(path, ("\n".join(lines) + "\n").encode())
+        write_lines(path, head, rows)
 
     @classmethod
     def load(cls, path: str | Path) -> "Corpus":
@@ -279,9 +278,7 @@ class Corpus:
         if not Path(path).is_file():
             raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
         try:
-            head, *rows = (json.loads(line) for line in Path(path).read_text(encoding="utf-8").split("\n") if line)
-            if (head["neuroglot"], head["version"]) != ("corpus", 1):
-                raise ValueError("it is no corpus of this version")
+            head, rows = read_lines(path, "corpus")
             examples = tuple(Example(**row, origin=f"{path}, row {i}") for i, row in enumerate(rows, 2))
             found = cls(head["name"], tuple(head["languages"]), examples, head["source"], head["options"])
             if found.hash != head["sha256"]:

@@ -23,7 +23,7 @@ from .activations import ActivationStats
 from .artifacts import finished, load_artifact, save_artifact
 from .batches import Batch, Inputs, Unit, texts_of, units_of
 from .corpora import Corpus
-from .errors import NeuroglotError
+from .errors import NeuroglotError, require_whole
 from .models import config_hash, context_length, input_device, model_source, weights_hash
 from .processes import joined
 from .sites import QUANTITIES, SITES, Layer, Routing, keeps_sign, neuron_layers, neuron_site, observed
@@ -290,8 +290,8 @@ class Collection:
                 "(neuroglot sample, or neuroglot.sample in Python)."
             )
         for name, number in {"shards": shards, "batch_tokens": batch_tokens, "max_tokens": max_tokens}.items():
-            if number is not None and (not isinstance(number, int) or number < 1):
-                raise NeuroglotError(f"{name}={number!r}: give a whole number from 1 on.")
+            if number is not None:
+                require_whole(name, number, 1)
         site = neuron_site(model)
         # A family outside the table is proven for plain passes, not for those that go on from kept keys and values.
         share_prefixes = share_prefixes and model.config.model_type in SITES

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import NeuroglotError
+from .errors import NeuroglotError, require_whole
 from .identification import NeuronTypes
 from .interventions import Intervention
 
@@ -66,7 +66,7 @@ def removals(
     Raises:
         NeuroglotError: an unknown type in a set, or a number of draws that is none.
     """
-    _whole("draws", draws, 0)
+    require_whole("draws", draws, 0)
     width = types.score.shape[1]
     result = []
     for set_, kinds in sets.items():
@@ -92,8 +92,8 @@ def doses(
     """
     if set_ not in SETS:
         raise NeuroglotError(f"there is no set {set_!r}; use {', '.join(SETS)}.")
-    _whole("steps", steps, 1)
-    _whole("draws", draws, 0)
+    require_whole("steps", steps, 1)
+    require_whole("draws", draws, 0)
     layers, width = types.score.shape
     result = []
     for language in types.languages:
@@ -133,8 +133,3 @@ def _by_layer(flat: np.ndarray, layers: int, width: int) -> list[np.ndarray]:
 def generator(*seed: object) -> np.random.Generator:
     """A random generator that depends on just these words and numbers, in any run."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(seed).encode()).digest()[:8]))
-
-
-def _whole(name: str, number: int, least: int) -> None:
-    if isinstance(number, bool) or not isinstance(number, int) or number < least:
-        raise NeuroglotError(f"{name}={number!r}: give a whole number from {least} on.")

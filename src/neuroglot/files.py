@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,33 @@ def write_json(path: str | Path, content: Any) -> None:
     """Write ``content`` as JSON, whole or not at all; NumPy numbers become plain ones."""
     text = json.dumps(content, indent=1, ensure_ascii=False, default=lambda number: number.item())
     write_bytes(path, (text + "\n").encode())
+
+
+def write_lines(path: str | Path, head: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a header and rows as JSON lines, whole or not at all."""
+    lines = [json.dumps(line, ensure_ascii=False) for line in (head, *rows)]
+    write_bytes(path, ("\n".join(lines) + "\n").encode())
+
+
+def read_lines(path: str | Path, kind: str) -> tuple[dict[str, Any], list[Any]]:
+    """The header and the rows of a file of ours.
+
+    Raises:
+        ValueError, TypeError, KeyError, RecursionError: it is none of that kind and of this version.
+    """
+    head, *rows = (json.loads(line) for line in Path(path).read_text(encoding="utf-8").split("\n") if line)
+    require_kind(head, kind)
+    return head, rows
+
+
+def require_kind(head: Any, kind: str) -> None:
+    """The header of a file of ours says what it holds.
+
+    Raises:
+        ValueError, TypeError, KeyError: something else, or of another version.
+    """
+    if (head["neuroglot"], head["version"]) != (kind, 1):
+        raise ValueError(f"it holds no {kind} of this version")
 
 
 def sha256_file(path: str | Path) -> str:

@@ -1,4 +1,4 @@
-"""How sure a number is: resampling of documents, and where one more random draw would fall."""
+"""How sure a number is: resampling of documents, t intervals of means, and where one more random draw would fall."""
 
 import numpy as np
 from scipy import stats
@@ -67,3 +67,29 @@ def prediction_interval(draws: np.ndarray, level: float = 0.95) -> tuple[np.ndar
     spread = np.sqrt(np.nansum((known - mean) ** 2, axis=0) / np.maximum(n - 1, 1))
     half = stats.t.ppf((1 + level) / 2, np.maximum(n - 1, 1)) * spread * np.sqrt(1 + 1 / np.maximum(n, 1))
     return np.where(enough, mean - half, np.nan), np.where(enough, mean + half, np.nan)
+
+
+def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """The t interval of a mean over the first axis, ``mean -+ t s / sqrt(n)``; no numbers from fewer than two."""
+    n = len(values)
+    if n < 2:
+        nothing = np.full(values.shape[1:], np.nan)
+        return nothing, nothing
+    half = stats.t.ppf((1 + level) / 2, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    return values.mean(axis=0) - half, values.mean(axis=0) + half
+
+
+def sum_interval(total: float, parts: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """The t interval of a number that is a sum over units, from what each adds to its deviation, ``[units]``.
+
+    No numbers from fewer than two units, nor where all deviate alike from a total that is not zero: units that
+    agree tell nothing of others.
+    """
+    n = len(parts)
+    if n < 2:
+        return np.nan, np.nan
+    error = np.sqrt(n / (n - 1) * (parts**2).sum())
+    if error < 1e-12 and abs(total) > 1e-12:
+        return np.nan, np.nan
+    half = stats.t.ppf((1 + level) / 2, n - 1) * error
+    return total - half, total + half

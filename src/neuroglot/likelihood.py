@@ -24,7 +24,7 @@ from . import __version__
 from .artifacts import finished, flat, languages_of, load_artifact, save_artifact
 from .batches import Batch, Text, batches_of, texts_of
 from .corpora import Corpus
-from .errors import NeuroglotError
+from .errors import NeuroglotError, require_whole
 from .files import write_json
 from .intervals import bootstrap_weights, of_several, percentiles, ratios
 from .interventions import Intervention, hashes, intervene
@@ -186,8 +186,8 @@ def losses(
     if positions not in ("all", "response"):
         raise NeuroglotError(f"positions={positions!r}: give 'all' or 'response'.")
     for name, number in {"batch_tokens": batch_tokens, "max_tokens": max_tokens}.items():
-        if number is not None and (not isinstance(number, int) or number < 1):
-            raise NeuroglotError(f"{name}={number!r}: give a whole number from 1 on.")
+        if number is not None:
+            require_whole(name, number, 1)
     if positions == "response" and model.config.model_type not in SITES:
         raise NeuroglotError(f"positions='response' is not known to be right for {type(model).__name__}; use 'all'.")
     return run(path, positions, batch_tokens, max_tokens, overwrite, progress)

@@ -24,7 +24,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from .errors import NeuroglotError
+from .errors import NeuroglotError, in_a_line
 from .files import atomic, cache_dir, sha256_file
 
 # --- what a model is ---------------------------------------------------------------------------
@@ -219,10 +219,9 @@ def load_model(
             model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, device_map=device_map, **usual, **options)
             tokenizer = AutoTokenizer.from_pretrained(place, **usual)
     except Exception as error:  # a damaged or foreign folder fails in the loaders in many ways
-        reason = re.sub(r"\s+", " ", str(error)).strip()[:300]
         raise NeuroglotError(
             f"the model {name!r} could not be loaded; use a packaged model ({', '.join(PACKAGED)}), "
-            f"{_OTHER_WAYS}. The loader said: {reason}"
+            f"{_OTHER_WAYS}. The loader said: {in_a_line(error)}"
         ) from error
     model.neuroglot_source = (name, revision_found or revision)
     if getattr(model, "_hf_peft_config_loaded", False):
@@ -282,8 +281,7 @@ def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrain
         precise = model.dtype in (torch.float32, torch.float64)
         merged = wrapped.merge_and_unload(safe_merge=True) if precise else wrapped.get_base_model()
     except Exception as error:  # foreign weights fail in many ways
-        reason = re.sub(r"\s+", " ", str(error)).strip()[:200]
-        raise NeuroglotError(f"{unfit} The loader said: {reason}") from error
+        raise NeuroglotError(f"{unfit} The loader said: {in_a_line(error, 200)}") from error
     if precise and set(merged.state_dict()) != names:
         raise NeuroglotError(f"the adapter {adapter} adds more than can be merged into weights, which is not known.")
     sha = sha256_file(folder / "adapter_model.safetensors")[:16] if folder.is_dir() else ""
@@ -372,7 +370,7 @@ def _convert(path: Path, folder: Path) -> None:
             )
             tokenizer = AutoTokenizer.from_pretrained(path.parent, **where)
     except Exception as error:  # a damaged or foreign file fails in the reader in many ways
-        reason = re.sub(r"\s+", " ", str(error)).strip()[:300]
-        raise NeuroglotError(f"{path} could not be read as a GGUF model ({reason}); use {_OTHER_WAYS}.") from error
+        said = in_a_line(error)
+        raise NeuroglotError(f"{path} could not be read as a GGUF model ({said}); use {_OTHER_WAYS}.") from error
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -10,13 +10,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from . import __version__
 from .artifacts import flat
 from .corpora import Corpus, Example
+from .corruptions import corrupted
 from .errors import NeuroglotError
-from .files import write_bytes
+from .files import read_lines, write_lines
 from .languages import parse_languages
+from .readers import load_corpus
+from .sampling import sample
 from .scorers import Scorer
 
 
@@ -93,8 +97,7 @@ class Preferences:
         """Write as JSON lines, whole or not at all: a header, then a pair a line."""
         head = {"neuroglot": "preferences", "version": 1, "languages": self.languages, "pivot": self.pivot}
         head |= {"provenance": dict(self.provenance), "sha256": self.hash}
-        lines = [json.dumps(row, ensure_ascii=False) for row in (head, *map(asdict, self.pairs))]
-        write_bytes(path, ("\n".join(lines) + "\n").encode())
+        write_lines(path, head, map(asdict, self.pairs))
 
     @classmethod
     def load(cls, path: str | Path) -> "Preferences":
@@ -106,9 +109,7 @@ class Preferences:
         if not Path(path).is_file():
             raise NeuroglotError(f"there is no file {path}; make preferences first, or give another.")
         try:
-            head, *rows = (json.loads(line) for line in Path(path).read_text(encoding="utf-8").split("\n") if line)
-            if (head["neuroglot"], head["version"]) != ("preferences", 1):
-                raise ValueError("it holds no preferences of this version")
+            head, rows = read_lines(path, "preferences")
             pairs = tuple(_read(row, number) for number, row in enumerate(rows, 2))
             found = cls(tuple(head["languages"]), head["pivot"], pairs, head["provenance"])
             if found.hash != head["sha256"]:
@@ -135,6 +136,42 @@ def _turned(pair: Pair) -> Pair:
         rejected_score=pair.chosen_score,
         kinds=" > ".join(reversed(pair.kinds.split(" > "))),
     )
+
+
+def candidates(
+    name: str,
+    questions: Corpus,
+    languages: Iterable[str],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    path: str | Path,
+    *,
+    seed: int = 0,
+    sampling: Mapping[str, Any],
+) -> Corpus:
+    """Several responses to each question in some languages, for :func:`prefer` to choose among.
+
+    Args:
+        name: ``"corrupted"`` (the questions' right responses and wrong ones made of them), ``"sampled"`` (from the
+            model), or what :func:`neuroglot.load_corpus` reads, such as ``"jsonl:FILE"``.
+        questions: what is asked; sampled responses and read ones get its bare prompts.
+        languages: codes.
+        model, tokenizer: that sampled responses are from.
+        path: keeps these.
+        seed: of the corruption.
+        sampling: options of :func:`neuroglot.sample`.
+
+    Raises:
+        NeuroglotError: as these functions; read responses of which none is to one of the questions.
+    """
+    codes = tuple(languages)
+    if name == "corrupted":
+        return corrupted(questions, codes, seed=seed)
+    posed = questions.only(codes)
+    if name == "sampled":
+        return sample(model, tokenizer, posed, path, **sampling).with_prompts(posed)
+    asked = {(example.language, example.document) for example in posed.examples}
+    return load_corpus(name).keep(asked).with_prompts(posed)
 
 
 def prefer(

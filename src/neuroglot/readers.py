@@ -12,7 +12,7 @@ from typing import Any
 from . import problems
 from .answers import as_number
 from .corpora import Corpus, Example
-from .errors import NeuroglotError
+from .errors import NeuroglotError, require_whole
 from .files import npm_package
 from .languages import PAPER_LANGUAGES, language_code, parse_languages
 
@@ -84,8 +84,8 @@ def _checked(source: str, loader: Callable[..., Corpus], options: dict[str, Any]
         if name not in known:
             raise NeuroglotError(f"unknown corpus option {name!r}; {source} knows {', '.join(known)}.")
         counts = name in ("n", "articles", "paragraphs") and (value is not None or source == "problems")
-        if counts and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-            raise NeuroglotError(f"{name}={value!r}: give a whole number from 1 on.")
+        if counts:
+            require_whole(name, value, 1)
     for name, kind in {"template": str, "columns": Mapping, "split": str, "revision": str}.items():
         value = options.get(name)
         if value is not None and not isinstance(value, kind):

@@ -1,7 +1,7 @@
 """Finished runs: their files, read together, and set side by side."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 
 from .activations import ActivationStats
 from .errors import NeuroglotError
+from .files import write_json
 from .identification import KINDS, NeuronTypes
 
 #: What chapters write into a run's folder, by the name of their parameter.
@@ -39,6 +40,12 @@ ARTIFACTS = {
 
 #: What a run that is compared with others must have.
 COMPARED = ("stats", "types", "layers")
+
+
+def write_tables(path: str | Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write a chapter's tables as JSON: by name a list of rows each; what is missing is null."""
+    rows = {name: table.astype(object).where(table.notna(), None).to_dict("records") for name, table in tables.items()}
+    write_json(path, rows)
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from transformers import (
 
 from . import __version__, problems
 from .corpora import Corpus, Example
-from .errors import NeuroglotError
-from .files import write_bytes
+from .errors import NeuroglotError, require_whole
+from .files import write_lines
 from .interventions import Intervention, hashes, intervene
 from .models import config_hash, context_length, input_device, model_source, weights_hash
 from .readers import load_corpus
@@ -137,16 +137,10 @@ def sample_rows(
     number_ = isinstance(temperature, int | float) and not isinstance(temperature, bool)
     if not number_ or not (temperature == 0 or 1e-3 <= temperature < math.inf):
         raise NeuroglotError(f"temperature={temperature!r}: give 0 for greedy or a number from 0.001 on.")
-    least = {"n": 1, "max_new_tokens": 1, "batch_size": 1, "shots": 0, "seed": 0}
-    for name, value in {
-        "n": n,
-        "max_new_tokens": max_new_tokens,
-        "batch_size": batch_size,
-        "shots": shots,
-        "seed": seed,
-    }.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < least[name]:
-            raise NeuroglotError(f"{name}={value!r}: give a whole number from {least[name]} on.")
+    for name, value in {"n": n, "max_new_tokens": max_new_tokens, "batch_size": batch_size}.items():
+        require_whole(name, value, 1)
+    for name, value in {"shots": shots, "seed": seed}.items():
+        require_whole(name, value, 0)
     if worked is not None and not isinstance(worked, Corpus):
         raise NeuroglotError(f"worked={worked!r}: give a corpus, as load_corpus returns it.")
     if not temperature and n > 1:
@@ -508,8 +502,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 
 def _write_rows(path: Path, provenance: dict[str, Any], rows: list[dict[str, str]]) -> None:
     head = {"neuroglot": "responses", "version": 1, "provenance": provenance}
-    lines = [json.dumps(line, ensure_ascii=False) for line in (head, *rows)]
-    write_bytes(path, ("\n".join(lines) + "\n").encode())
+    write_lines(path, head, rows)
 
 
 def _header(path: Path) -> dict[str, Any] | None:

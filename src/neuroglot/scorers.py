@@ -11,7 +11,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, 
 
 from .answers import as_number, equations, last_number
 from .corpora import Corpus, Example
-from .errors import NeuroglotError
+from .errors import NeuroglotError, in_a_line
 from .languages import is_detectable, is_language
 from .likelihood import losses
 from .models import model_source, quiet, weights_hash
@@ -148,10 +148,10 @@ class Translation:
                 model = AutoModelForSeq2SeqLM.from_pretrained(name, revision=revision)
                 tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
         except Exception as error:  # a foreign folder fails in the loaders in many ways
-            reason = " ".join(str(error).split())[:200]
             raise NeuroglotError(
                 f"the scorer {name!r} could not be loaded as a sequence-to-sequence model; use for instance "
-                f"facebook/nllb-200-distilled-600M, or the scorer self or exact. The loader said: {reason}"
+                f"facebook/nllb-200-distilled-600M, or the scorer self or exact. The loader said: "
+                f"{in_a_line(error, 200)}"
             ) from error
         if len(tokenizer) > (size := model.get_input_embeddings().num_embeddings):
             raise NeuroglotError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NeuroglotError
-from .files import sha256_file, write_json
+from .files import require_kind, sha256_file, write_json
 from .languages import parse_languages
 from .runs import ARTIFACTS
 
@@ -156,8 +156,7 @@ def load(path: str | Path) -> list[Variant]:
         raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
     try:
         said = json.loads(Path(path).read_text(encoding="utf-8"))
-        if (said["neuroglot"], said["version"]) != ("variants", 1):
-            raise ValueError("it is no list of variants of this version")
+        require_kind(said, "variants")
         found = [_read(row) for row in said["variants"]]
         files = [
             (v.file(name), sha)
