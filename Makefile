@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book quick test pages serve lint benchmark clean
+.PHONY: book quick test pages pdf serve lint benchmark clean
 
 book: $(READY)
 	$(BIN)/neuroglot book
@@ -19,6 +19,10 @@ test: $(READY) lint
 pages: $(READY)
 	$(BIN)/python -m pytest tests/pages --override-ini testpaths=tests/pages
 
+# The built book as _build/neuroglot.pdf, through Chromium.
+pdf: $(READY)
+	$(BIN)/python -m neuroglot.printing
+
 serve: $(READY)
 	$(BIN)/neuroglot serve
 
@@ -28,7 +32,7 @@ lint: $(READY)
 
 benchmark: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[benchmark]"
-	for name in collect answers deactivation rounding cost; do $(BIN)/python benchmarks/$$name.py || exit; done
+	for name in collect answers deactivation rounding cost explorer; do $(BIN)/python benchmarks/$$name.py || exit; done
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

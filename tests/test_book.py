@@ -222,6 +222,9 @@ def test_pages_of_a_run(project, ran):
     assert {f"book/chapters/{chapter.name}.html" for chapter in book.CHAPTERS} <= html
     text = (page.parent / "book/chapters/02-identification.html").read_text()
     assert "neuroglot-chart" in text and "application/vnd.jupyter.widget-state+json" in text
+    assert "<dt>run</dt><dd>tiny</dd>" in text and "Run this chapter again" in text
+    assert text.count("notebooks/02-identification.ipynb") == 1 and "print.html" in html
+    assert "— neuroglot: model</title>" in text.replace("&#8212;", "—")
     for name in html:
         content = (page.parent / name).read_text()
         scripts = [part.split('"')[0] for part in content.split('src="')[1:]]
@@ -340,7 +343,10 @@ def test_project_root_is_found_from_within(project):
 def test_vendored_scripts_are_made_once(tmp_path, monkeypatch):
     book.vendor(tmp_path / "vendor")
     names = {path.name for path in (tmp_path / "vendor").iterdir()}
-    assert names == {"@jupyter-widgets", "anywidget.js", "embed-amd.js", "key", "mathjax.js", "require.js", "vega.js"}
+    own = {path.name for path in (ROOT / "src/neuroglot/frontend").iterdir()}
+    assert {"identify.js", "explorer.js", "browser.js", "neuroglot.css"} <= own
+    others = {"@jupyter-widgets", "anywidget.js", "embed-amd.js", "key", "mathjax.js", "require.js", "vega.js"}
+    assert names == own | others
     monkeypatch.setattr(book, "npm_package", lambda *_: pytest.fail("fetched again"))
     book.vendor(tmp_path / "vendor")
 

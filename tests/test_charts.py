@@ -9,14 +9,13 @@ import pytest
 
 from neuroglot import (
     ActivationStats,
-    NeuroglotError,
-    ThresholdExplorer,
     charts,
     classify,
     comparison,
     layer_profile,
     layers,
 )
+from neuroglot.intervals import wilson
 
 
 @pytest.fixture
@@ -62,7 +61,6 @@ def figures(stats, types):
         "layers": charts.layers(profile),
         "layers with parts": charts.layers(profile, bands, layers.four_parts(profile)),
         "top_rates": charts.top_rates(rates),
-        "explorer": charts.explorer(stats, types),
         "effects": charts.effects(effects_table()),
         "doses": charts.doses(doses_table()),
         "steering": charts.steering(outputs_table()),
@@ -254,12 +252,14 @@ def test_colours_are_told_apart_without_colour_vision():
         f = np.cbrt(xyz / [0.9505, 1, 1.089])
         return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
-    colours = {kind: linear(color) for kind, color in charts.KIND_COLORS.items()}
+    kinds = {kind: linear(color) for kind, color in charts.KIND_COLORS.items()}
+    languages = {code: linear(color) for code, color in charts.LANGUAGE_COLORS.items()}
+    typed = [rgb for kind, rgb in kinds.items() if kind != "unclassified"]
     for matrix in [np.eye(3), *map(np.array, matrices.values())]:
-        seen = [lab(matrix @ rgb) for kind, rgb in colours.items() if kind != "unclassified"]
-        distances = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
-        assert min(distances) > 30
-    for rgb in colours.values():  # visible on white and on near-black: contrast of 3 at least
+        for colours, least in ((typed, 30), (languages.values(), 20)):  # ten cannot be as far apart as three
+            seen = [lab(matrix @ rgb) for rgb in colours]
+            assert min(np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]) > least
+    for rgb in [*kinds.values(), *languages.values()]:  # visible on white and on near-black: contrast of 3 at least
         luminance = np.array([0.2126, 0.7152, 0.0722]) @ rgb
         assert 1.05 / (luminance + 0.05) > 3 and (luminance + 0.05) / (0.006 + 0.05) > 3
 
@@ -268,12 +268,12 @@ def test_neuron_chart_has_the_counts(stats, types):
     data = next(iter(charts.neuron(stats, types, 2, 7).to_dict()["datasets"].values()))
     rows = data if "active" in data[0] else list(charts.neuron(stats, types, 2, 7).to_dict()["datasets"].values())[1]
     assert [row["active"] for row in rows] == stats.counts[2, 7].tolist()
-    low, high = charts._wilson(np.array([0, 15, 30]), np.array([30, 30, 30]))
+    low, high = wilson(np.array([0, 15, 30]), np.array([30, 30, 30]))
     assert np.allclose(low, [0, 0.3315, 0.8865], atol=1e-4) and np.allclose(high, [0.1135, 0.6685, 1], atol=1e-4)
 
 
 def test_page_and_notebook_get_the_same_chart(types):
-    bundle = charts._embed(charts.counts_per_n(types).to_dict())
+    bundle = charts.theme.embed(charts.counts_per_n(types).to_dict())
     assert set(bundle) == {"application/vnd.vegalite.v6+json", "text/html"}
     inside = bundle["text/html"].split('<script type="application/json">')[1].removesuffix("</script>")
     assert json.loads(inside) == bundle["application/vnd.vegalite.v6+json"]
@@ -281,65 +281,12 @@ def test_page_and_notebook_get_the_same_chart(types):
     assert "http" not in rest
     assert "<svg" in bundle["text/html"] and "number of languages N" in bundle["text/html"].split("</svg>")[0]
     evil = alt.Chart(pd.DataFrame({"x": [1]}), title="</script><script>alert(1)</script>").mark_point().to_dict()
-    assert charts._embed(evil)["text/html"].count("</script>") == 1
+    assert charts.theme.embed(evil)["text/html"].count("</script>") == 1
 
 
-def test_explorer_refuses_what_it_cannot_show(stats, types, monkeypatch):
-    monkeypatch.setattr(charts, "EXPLORER_LIMIT", 100)
-    with pytest.raises(NeuroglotError, match="300 neurons are too many"):
-        charts.explorer(stats, types)
-    monkeypatch.undo()
-    with pytest.raises(NeuroglotError, match="not of the same run"):
-        charts.explorer(stats.select("en de"), types)
-
-
-# --- the live explorer -------------------------------------------------------------------------
-
-
-def shown(explorer):
-    return {name: [tuple(row.values()) for row in rows] for name, rows in explorer.chart.rows.items()}
-
-
-def expected(types):
-    kinds = ("specific", "related", "general")
-    layer = [(i, k, int((types.kind[i] == k).sum())) for i in range(len(types.kind)) for k in kinds]
-    n = [(i, k, int(((types.kind == k) & (types.n_languages == i)).sum()))
-         for i in range(1, len(types.languages) + 1) for k in kinds]  # fmt: skip
-    languages = [(c, k, sum(map(len, types.neurons(c, k)))) for k in kinds[:2] for c in types.languages]
-    return {"layers": layer, "shared": n, "languages": languages}
-
-
-def test_sliders_classify_every_neuron(stats):
-    explorer = ThresholdExplorer(stats, top_rate=0.3, quantile=0.7)
-    assert shown(explorer) == expected(classify(stats, top_rate=0.3, quantile=0.7))
-    solved = explorer.types.lam
-    assert explorer.lam.disabled and explorer.lam.value == pytest.approx(solved)
-    explorer.top_rate.value = 0.1
-    assert shown(explorer) == expected(classify(stats, top_rate=0.1, quantile=0.7))
-    explorer.solve.value = False
-    explorer.lam.value = 0.05
-    explorer.quantile.value = 0.8
-    assert shown(explorer) == expected(classify(stats, top_rate=0.1, quantile=0.8, lam=0.05))
-    explorer.languages.value = ("en", "ru")
-    fewer = classify(stats.select("en ru"), top_rate=0.1, quantile=0.8, lam=0.05)
-    assert shown(explorer) == expected(fewer) and explorer.types.languages == ("en", "ru")
-    assert explorer.types.settings() == fewer.settings()
-
-
-def test_explorer_says_why_it_cannot(stats):
-    explorer = ThresholdExplorer(stats, top_rate=0.3, quantile=0.7)
-    before = explorer.types
-    explorer.languages.value = ("en",)
-    assert "at least two" in explorer.message.value and explorer.types is before
-    explorer.languages.value = stats.languages
-    explorer.quantile.value = 0.5
-    explorer.top_rate.max = 1.0
-    explorer.top_rate.value = 1.0
-    assert "no lambda keeps" in explorer.message.value
-
-
-def test_chart_asks_python_for_vega_where_the_page_has_none(stats, monkeypatch):
-    explorer, sent = ThresholdExplorer(stats), []
-    monkeypatch.setattr(explorer.chart, "send", lambda content, buffers=None: sent.append(content))
-    explorer.chart._handle_custom_msg({"need": "bundle"}, [])
-    assert "vegaEmbed" in sent[0]["bundle"]
+def test_languages_keep_their_colours():
+    some = charts.theme.language_scale(["vi", "zh", "ar"]).to_dict()
+    assert some["domain"] == ["vi", "zh", "ar"]
+    assert some["range"][1] == charts.LANGUAGE_COLORS["zh"] and len(set(some["range"])) == 3
+    many = charts.theme.language_scale([f"x{i}" for i in range(25)]).to_dict()
+    assert len(many["range"]) == 25 and set(many["range"]) == set(charts.LANGUAGE_COLORS.values())

@@ -96,6 +96,20 @@ def test_ties_are_broken_by_layer_then_index():
     assert np.flatnonzero(types.selected).tolist() == list(range(7))
 
 
+def test_scores_that_differ_by_rounding_are_ties():
+    """The same shares in another order sum to another last digit; which neuron is taken does not follow from that."""
+    rng = np.random.default_rng(0)
+    counts = np.array([rng.permutation(row) for row in rng.integers(1, 30, size=(200, 1, 7)).repeat(2, axis=1)[:, 0]])
+    pairs = np.stack([counts, np.array([rng.permutation(row) for row in counts])], axis=1).reshape(1, -1, 7)
+    prepared = Identifier(pairs / 40)
+    score = prepared.score(0.3).ravel()
+    first, second = score[::2], score[1::2]
+    assert (first != second).any() and np.allclose(first, second, atol=1e-13, rtol=0)
+    for n in range(1, 400, 7):  # of two that are equal, the one that comes first is never left out for the other
+        selected = prepared.select(n / 400, 0.3)[1].ravel()
+        assert selected.sum() == n and (selected[::2] >= selected[1::2]).all()
+
+
 def test_a_neuron_that_never_fires_counts_as_uniform():
     types = classify(stats_of([[[0, 0, 0], [4, 4, 4], [9, 0, 0]]], 10), top_rate=1 / 3, lam=0.0)
     assert types.score[0, 0] == pytest.approx(types.score[0, 1]) == pytest.approx(1)

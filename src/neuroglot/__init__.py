@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         book,
         charts,
         comparison,
+        contexts,
         corruptions,
         deactivation,
         effects,
@@ -23,18 +24,22 @@ if TYPE_CHECKING:
         grading,
         languages,
         layers,
+        packing,
         preferences,
         problems,
         runs,
         sampling,
         scorers,
+        sharing,
         sites,
         steering,
         variants,
+        widgets,
     )
     from .activations import ActivationStats, read_njunlp
     from .alignment import Alignment, align
     from .batches import tokens_per_language
+    from .contexts import TopContexts, top_contexts
     from .corpora import Corpus, Example
     from .counting import collect, count_activations
     from .errors import NeuroglotError
@@ -46,7 +51,7 @@ if TYPE_CHECKING:
     from .models import load_model
     from .readers import load_corpus
     from .sampling import sample
-    from .widgets import ThresholdExplorer
+    from .widgets import NeuronBrowser, ThresholdExplorer
 
 __all__ = [
     "KINDS",
@@ -57,8 +62,10 @@ __all__ = [
     "Intervention",
     "Losses",
     "NeuroglotError",
+    "NeuronBrowser",
     "NeuronTypes",
     "ThresholdExplorer",
+    "TopContexts",
     "accuracy",
     "align",
     "alignment",
@@ -69,6 +76,7 @@ __all__ = [
     "classify",
     "collect",
     "comparison",
+    "contexts",
     "corruptions",
     "count_activations",
     "deactivate",
@@ -87,6 +95,7 @@ __all__ = [
     "load_model",
     "losses",
     "overlap",
+    "packing",
     "perplexity",
     "preferences",
     "problems",
@@ -96,16 +105,20 @@ __all__ = [
     "sampling",
     "scorers",
     "set_to",
+    "sharing",
     "sites",
     "steering",
     "tokens_per_language",
+    "top_contexts",
     "variants",
+    "widgets",
 ]
 
 _HOMES = {
     "activations": ("ActivationStats", "read_njunlp"),
     "alignment": ("Alignment", "align"),
     "batches": ("tokens_per_language",),
+    "contexts": ("TopContexts", "top_contexts"),
     "corpora": ("Corpus", "Example"),
     "counting": ("collect", "count_activations"),
     "errors": ("NeuroglotError",),
@@ -117,7 +130,7 @@ _HOMES = {
     "models": ("load_model",),
     "readers": ("load_corpus",),
     "sampling": ("sample",),
-    "widgets": ("ThresholdExplorer",),
+    "widgets": ("NeuronBrowser", "ThresholdExplorer"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

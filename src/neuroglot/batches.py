@@ -88,7 +88,7 @@ class Unit:
     batches: list[Batch]
 
 
-def _tokenize(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> list[tuple[list[int], list[bool]]]:
+def tokenize(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> list[tuple[list[int], list[bool]]]:
     """Ids of ``prompt + response`` with the tokenizer's own special tokens, and what is counted.
 
     Counted is a token that carries text of the response and is not special. A token that spans
@@ -125,7 +125,7 @@ def _tokenize(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> list[tuple[
     return result
 
 
-def _split(
+def split_text(
     name: str, ids: list[int], counted: list[bool], longest: int | None
 ) -> Iterator[tuple[list[int], list[bool]]]:
     """Pieces of at most ``longest`` tokens, each with everything before the response in front.
@@ -154,10 +154,10 @@ def texts_of(
     shard_of = {id_: number % min(shards, len(ids)) for number, id_ in enumerate(ids)}
     language_of = {code: number for number, code in enumerate(corpus.languages)}
     texts, split = [], 0
-    tokenized = _tokenize(tokenizer, corpus)
+    tokenized = tokenize(tokenizer, corpus)
     for example, id_, (tokens, counted) in zip(corpus.examples, together, tokenized, strict=True):
         name = f"{corpus.name}, {example.place}"
-        pieces = list(_split(name, tokens, counted, longest))
+        pieces = list(split_text(name, tokens, counted, longest))
         split += len(pieces) > 1
         place = language_of[example.language], shard_of[id_]
         texts += [Text(*piece, *place) for piece in pieces if any(piece[1])]
@@ -259,7 +259,7 @@ def tokens_per_language(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> p
         questions = (replace(example, prompt="", response=example.prompt) for example in corpus.examples)
         corpus = replace(corpus, examples=tuple(questions))
     rows = {code: {"language": code, "examples": 0, "characters": 0, "tokens": 0} for code in corpus.languages}
-    for example, (_, counted) in zip(corpus.examples, _tokenize(tokenizer, corpus), strict=True):
+    for example, (_, counted) in zip(corpus.examples, tokenize(tokenizer, corpus), strict=True):
         row = rows[example.language]
         row["examples"] += 1
         row["characters"] += len(example.response or example.prompt)

@@ -20,6 +20,8 @@ from typing import Any
 
 from .errors import NeuroglotError
 from .files import atomic, npm_package, sha256_file, write_json
+from .pages import facts_of, page, parameters_of
+from .printing import one_page
 from .runs import ARTIFACTS, COMPARED
 
 
@@ -38,6 +40,8 @@ CHAPTERS = (
     Chapter("02-identification", reads=("stats",), writes=("types",)),
     Chapter("03-layers", reads=("stats", "types"), writes=("layers",)),
     Chapter("00-introduction", reads=("stats", "types")),
+    Chapter("index", reads=("stats", "types", "layers")),
+    Chapter("10-neurons", reads=("stats", "types", "counted"), writes=("contexts",)),
     Chapter("04-deactivation", reads=("types", "held_out", "solved"), writes=("effects",)),
     Chapter("05-steering", reads=("types", "held_out", "effects"), writes=("steered",)),
     Chapter(
@@ -70,8 +74,11 @@ QUICK: dict[str, Any] = {
     "held_out_share": 0.2,
     "sampling": {"max_new_tokens": 64},
     "accuracy_questions": 1,
-    # 03 and 06 to 08
+    # index, 03 and 06 to 08
     "draws": 10,
+    # 10
+    "general": 5,
+    "texts": 1,
     # 04
     "documents": 1,
     "random_draws": 1,
@@ -301,7 +308,7 @@ def _parameters(root: Path, chapter: Chapter) -> tuple[str, ...]:
 def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, Any]) -> str:
     """Hash of everything a chapter's output depends on."""
     package = Path(str(package_files(__package__)))
-    code = _file_hashes(package, ("*.py", "*.toml"))
+    code = _file_hashes(package, ("*.py", "*.toml", "*.js", "*.css"))
     inputs = {name: _input_hashes(root, parameters[name]) for name in chapter.reads}
     versions = _versions("torch", "transformers", "altair", "pandas", "numpy")
     if "recipe" in _parameters(root, chapter):
@@ -387,14 +394,15 @@ _NPM = {
 def vendor(folder: Path) -> None:
     """Put every script the pages need into ``folder``, so that they ask no other host.
 
-    Vega comes with the pinned vl-convert, the widgets' script with anywidget, the rest from npm.
+    The explorer and the neuron browser are the package's own; Vega comes with the pinned vl-convert, the widgets'
+    script with anywidget, the rest from npm.
     """
     import anywidget
     import vl_convert
 
-    key = hashlib.sha256(
-        json.dumps([_NPM, version("anywidget"), version("vl-convert-python"), sha256_file(__file__)]).encode()
-    ).hexdigest()
+    own = Path(str(package_files(__package__))) / "frontend"
+    pins = [_NPM, version("anywidget"), version("vl-convert-python"), sha256_file(__file__), _file_hashes(own, ("*",))]
+    key = hashlib.sha256(json.dumps(pins).encode()).hexdigest()
     if (folder / "key").is_file() and (folder / "key").read_text() == key:
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -404,6 +412,8 @@ def vendor(folder: Path) -> None:
         part.mkdir()
         shutil.copyfile(package["mathjax"] / "es5" / "tex-svg-full.js", part / "mathjax.js")
         shutil.copyfile(package["requirejs"] / "require.js", part / "require.js")
+        for script in sorted(own.iterdir()):
+            shutil.copyfile(script, part / script.name)
         shutil.copyfile(widgets / "embed-amd.js", part / "embed-amd.js")
         fonts = part / "@jupyter-widgets" / "html-manager" / "dist"  # where embed-amd.js looks for them
         fonts.mkdir(parents=True)
@@ -419,23 +429,28 @@ def vendor(folder: Path) -> None:
 def build(run: str, *, root: Path | None = None) -> Path:
     """Assemble the executed chapters of a run and the prose pages into ``_build/html``.
 
-    Each page of a quick run has :data:`QUICK_BANNER` above it.
+    Each page of a quick run has :data:`QUICK_BANNER` above it. ``print.html`` is all of them on one page.
 
     Raises:
         NeuroglotError: a chapter has not been run, or Jupyter Book stopped.
     """
     root = root or project_root()
     vendor(root / "book" / "vendor")
-    chapters = root / "book" / "chapters"
-    chapters.mkdir(parents=True, exist_ok=True)
-    for chapter in CHAPTERS:
-        executed = root / "runs" / run / "chapters" / f"{chapter.name}.ipynb"
-        if not executed.is_file():
-            raise NeuroglotError(f"there is no {executed}; run the chapters first (neuroglot book).")
-        write_json(chapters / executed.name, _for_reading(json.loads(executed.read_text(encoding="utf-8"))))
+    folder = root / "runs" / run
+    executed = {chapter.name: folder / "chapters" / f"{chapter.name}.ipynb" for chapter in CHAPTERS}
+    if missing := [path for path in executed.values() if not path.is_file()]:
+        raise NeuroglotError(f"there is no {missing[0]}; run the chapters first (neuroglot book).")
+    notebooks = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in executed.items()}
+    files = {
+        name: given[name] for given in map(parameters_of, notebooks.values()) for name in _COUNTED if name in given
+    }
+    config = _config(root, folder, files)
+    settings = {"run": run, "root": root, "quick": _is_quick(folder), "repository": config.get("repository")}
+    for name, notebook in notebooks.items():
+        write_json(root / "book" / "chapters" / f"{name}.ipynb", page(notebook, name, files=files, **settings))
     # Kept doctrees can lose the widgets' state, so every page is made anew; it takes seconds.
     shutil.rmtree(root / "_build", ignore_errors=True)
-    folder = root / "runs" / run
+    write_json(folder / "build.yml", config)  # which is YAML, too
     log = folder / "build.log"
     command = [
         str(Path(sysconfig.get_path("scripts")) / "jupyter-book"),
@@ -444,35 +459,36 @@ def build(run: str, *, root: Path | None = None) -> Path:
         "-W",
         "-n",
         "--keep-going",
-        *(("--config", str(_quick_config(root, folder))) if _is_quick(folder) else ()),
+        "--config",
+        str(folder / "build.yml"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root)
     log.write_text(done.stdout + done.stderr)
-    page = root / "_build" / "html" / "index.html"
-    if done.returncode or not page.is_file():
+    first = root / "_build" / "html" / "index.html"
+    if done.returncode or not first.is_file():
         said = re.findall(r"^.*(?:WARNING|ERROR|Error):.*$", done.stdout + done.stderr, re.M)
         raise NeuroglotError(f"Jupyter Book stopped ({(said or ['no message'])[0].strip()}); see {log}.")
-    return page
+    one_page(first.parent)
+    return first
 
 
-def _quick_config(root: Path, folder: Path) -> Path:
-    """The project's ``_config.yml`` with the banner, in the run's folder; paths in it stay those from ``root``."""
+#: What the pages say of a run is read from these.
+_COUNTED = ("stats", "types")
+
+
+def _config(root: Path, folder: Path, files: Mapping[str, str]) -> dict[str, Any]:
+    """The project's ``_config.yml`` with the model in the title, and the banner of a quick run.
+
+    Paths in it stay those from ``root``.
+    """
     import yaml
 
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    config["sphinx"]["config"]["html_theme_options"]["announcement"] = QUICK_BANNER
-    path = folder / "build.yml"
-    write_json(path, config)  # which is YAML, too
-    return path
-
-
-def _for_reading(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Fold the cell that papermill injects, like the parameters it replaces."""
-    for cell in notebook["cells"]:
-        tags = cell["metadata"].get("tags", [])
-        if "injected-parameters" in tags:
-            cell["metadata"]["tags"] = [*tags, "hide-input"]
-    return notebook
+    if model := dict(facts_of(files, run=folder.name, root=root)).get("model"):
+        config["title"] = f"{config['title']}: {model}"
+    if _is_quick(folder):
+        config["sphinx"]["config"]["html_theme_options"]["announcement"] = QUICK_BANNER
+    return config
 
 
 def serve(folder: Path, port: int = 8000) -> None:

@@ -22,6 +22,9 @@ KINDS = ("unclassified", "specific", "related", "general")
 _LAM_UNBOUNDED = 0.2
 # A solved lambda is cut down to a multiple of this, so that it prints short and repeats exactly.
 _LAM_STEP = 1e-6
+# Scores are compared in whole numbers of this part: what differs only by how a machine rounds a
+# logarithm is a tie, here and in the page's explorer.
+_SCORE_PARTS = 2.0**40
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,12 +258,12 @@ class Identifier:
     def select(self, top_rate: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
         """Scores, and which neurons are the lowest ``top_rate``, both ``[layers, neurons]``.
 
-        Of equal scores at the limit, those of lower layer and then lower index are taken.
+        Of equal scores at the limit (to 2**-40), those of lower layer and then lower index are taken.
         """
         score, n = self.score(lam), self.n_selected(top_rate)
         if n == 0:
             return score, np.zeros(score.shape, dtype=bool)
-        flat = score.ravel()
+        flat = np.floor(score.ravel() * _SCORE_PARTS + 0.5)
         limit = np.partition(flat, n - 1)[n - 1]
         selected = flat < limit
         ties = np.flatnonzero(flat == limit)

@@ -1,7 +1,16 @@
-"""How sure a number is: resampling of documents, t intervals of means, and where one more random draw would fall."""
+"""How sure a number is: intervals of shares and means, resampling of documents, where another random draw falls."""
 
 import numpy as np
 from scipy import stats
+
+
+def wilson(counts: np.ndarray, tokens: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's 95 % interval for shares ``counts / tokens``; everything where there is no token."""
+    none, tokens = tokens == 0, np.maximum(tokens, 1)
+    p = counts / tokens
+    middle = (p + z**2 / (2 * tokens)) / (1 + z**2 / tokens)
+    half = z * np.sqrt(p * (1 - p) / tokens + z**2 / (4 * tokens**2)) / (1 + z**2 / tokens)
+    return np.where(none, 0, middle - half), np.where(none, 1, middle + half)
 
 
 def bootstrap_weights(units: int, resamples: int, seed: int = 0) -> np.ndarray:

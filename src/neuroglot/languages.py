@@ -12,6 +12,81 @@ from .errors import NeuroglotError
 #: The paper's ten languages, in its order.
 PAPER_LANGUAGES = ("en", "ru", "es", "fr", "de", "zh", "ja", "bn", "th", "sw")
 
+# Branches rather than whole families: English and Bengali are both Indo-European. Latin stands with its daughters.
+_BRANCHES = {
+    "Germanic": "af da de en is nb nl nn sv",
+    "Romance": "ca es fr it la pt ro",
+    "Slavic": "be bg bs cs hr mk pl ru sk sl sr uk",
+    "Baltic": "lt lv",
+    "Celtic": "cy ga",
+    "Hellenic": "el",
+    "Albanian": "sq",
+    "Armenian": "hy",
+    "Iranian": "fa",
+    "Indo-Aryan": "bn gu hi mr pa ur",
+    "Dravidian": "ta te",
+    "Finnic": "et fi",
+    "Ugric": "hu",
+    "Turkic": "az kk tr",
+    "Mongolic": "mn",
+    "Kartvelian": "ka",
+    "Basque": "eu",
+    "Semitic": "ar he",
+    "Cushitic": "so",
+    "Bantu": "lg sn st sw tn ts xh zu",
+    "Volta-Niger": "yo",
+    "Malayo-Polynesian": "id mi ms tl",
+    "Vietic": "vi",
+    "Kra-Dai": "th",
+    "Sinitic": "zh",
+    "Japonic": "ja",
+    "Koreanic": "ko",
+    "constructed": "eo",
+}
+
+# The script a language is mostly written in; a subtag (sr-Latn, pa_Arab) says otherwise.
+_SCRIPTS = {
+    "Latin": "af az bs ca cs cy da de en eo es et eu fi fr ga hr hu id is it la lg lt lv mi ms nb nl nn pl pt ro sk sl "
+    "sn so sq st sv sw tl tn tr ts vi xh yo zu",
+    "Cyrillic": "be bg kk mk mn ru sr uk",
+    "Greek": "el",
+    "Armenian": "hy",
+    "Georgian": "ka",
+    "Hebrew": "he",
+    "Arabic": "ar fa ur",
+    "Devanagari": "hi mr",
+    "Bengali": "bn",
+    "Gujarati": "gu",
+    "Gurmukhi": "pa",
+    "Tamil": "ta",
+    "Telugu": "te",
+    "Thai": "th",
+    "Han": "zh",
+    "Japanese": "ja",
+    "Hangul": "ko",
+}
+
+# ISO 15924 codes of these scripts.
+_SCRIPT_TAGS = {
+    "Latin": "latn",
+    "Cyrillic": "cyrl",
+    "Greek": "grek",
+    "Armenian": "armn",
+    "Georgian": "geor",
+    "Hebrew": "hebr",
+    "Arabic": "arab aran",
+    "Devanagari": "deva",
+    "Bengali": "beng",
+    "Gujarati": "gujr",
+    "Gurmukhi": "guru",
+    "Tamil": "taml",
+    "Telugu": "telu",
+    "Thai": "thai",
+    "Han": "hani hans hant",
+    "Japanese": "jpan",
+    "Hangul": "hang kore",
+}
+
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？｡।॥])\s*|\n+")
 
 
@@ -68,6 +143,23 @@ def language_code(name: str) -> str:
 def is_detectable(code: str) -> bool:
     """Whether :func:`detect_language` can ever answer this code."""
     return _iso(code) in _detectable()
+
+
+def _listed(key: str, table: dict[str, str]) -> str | None:
+    return next((name for name, keys in table.items() if key in keys.split()), None)
+
+
+def family(code: str) -> str | None:
+    """Branch of the languages that a code belongs to (``"Germanic"``, ``"Bantu"``); ``None`` where it is not known."""
+    return _listed(language_key(code), _BRANCHES) if is_detectable(code) else None
+
+
+def script(code: str) -> str | None:
+    """Script of a code: its own subtag's (``"sr-Latn"``), else the language's usual one; ``None`` if not known."""
+    tag = next((part.lower() for part in re.split(r"[-_]", code)[1:] if re.fullmatch("[A-Za-z]{4}", part)), None)
+    if tag:
+        return _listed(tag, _SCRIPT_TAGS)
+    return _listed(language_key(code), _SCRIPTS) if is_detectable(code) else None
 
 
 @functools.cache

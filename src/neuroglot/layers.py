@@ -1,6 +1,7 @@
 """Where in the depth of the model each neuron type sits, and the four parts read off it."""
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -102,10 +103,10 @@ def part_claims(profile: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([*rows, opposite | {"holds": specific * related < 0}])
 
 
-def bootstrap_profiles(
+def replicate_types(
     stats: ActivationStats, draws: int = 100, seed: int = 0, *, progress: bool = False, **settings: Any
-) -> pd.DataFrame:
-    """Layer profiles of bootstrap replicates: shards of the corpus drawn with replacement.
+) -> Iterator[NeuronTypes]:
+    """Types of bootstrap replicates: shards of the corpus drawn with replacement, and classified.
 
     Args:
         stats: counts in several shards.
@@ -113,21 +114,29 @@ def bootstrap_profiles(
         seed: of the random draws.
         **settings: of :func:`neuroglot.classify`; lambda is solved anew where it is ``None``.
 
-    Returns:
-        The rows of :func:`layer_profile`, with ``draw``.
-
     Raises:
         NeuroglotError: one shard only.
     """
     if len(stats.shard_tokens) < 2:
         raise NeuroglotError("the counts have one shard, so no interval can be computed; collect with more shards.")
     rng = np.random.default_rng(seed)
-    profiles = []
-    for draw in tqdm(range(draws), desc="bootstrap", disable=not progress):
+    for _ in tqdm(range(draws), desc="bootstrap", disable=not progress):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             types = classify(stats.resampled(rng), **settings)
-        profiles.append(layer_profile(types).assign(draw=draw))
+        yield types
+
+
+def bootstrap_profiles(
+    stats: ActivationStats, draws: int = 100, seed: int = 0, *, progress: bool = False, **settings: Any
+) -> pd.DataFrame:
+    """Layer profiles of bootstrap replicates; arguments and errors as of :func:`replicate_types`.
+
+    Returns:
+        The rows of :func:`layer_profile`, with ``draw``.
+    """
+    replicates = replicate_types(stats, draws, seed, progress=progress, **settings)
+    profiles = [layer_profile(types).assign(draw=draw) for draw, types in enumerate(replicates)]
     return pd.concat(profiles, ignore_index=True)
 
 
@@ -151,3 +160,18 @@ def replicate_parts(profiles: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
         parts.append(own.assign(draw=draw))
         claims.append(part_claims(profile, own).set_index("claim")["holds"])
     return pd.concat(parts, ignore_index=True), pd.concat(claims, axis=1).mean(axis=1).rename("replicates")
+
+
+def part_ranges(own_parts: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+    """Where the middle ``level`` of replicates put each part's first layer.
+
+    Args:
+        own_parts: the parts of all replicates, from :func:`replicate_parts`.
+        level: share of the replicates.
+
+    Returns:
+        One row per part, from the first layer to the last: ``part``, ``low``, ``high``.
+    """
+    tail = (1 - level) / 2
+    firsts = own_parts.groupby("part", sort=False)["first"].quantile([tail, 1 - tail]).unstack()
+    return firsts.loc[list(PARTS)].set_axis(["low", "high"], axis=1).rename_axis("part").reset_index()

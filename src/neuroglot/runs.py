@@ -19,6 +19,7 @@ ARTIFACTS = {
     "stats": "activations.safetensors",
     "types": "types.safetensors",
     "layers": "layers.json",
+    "contexts": "contexts.safetensors",
     "responses": "responses.jsonl",
     "asked": "asked.jsonl",
     "solved": "solved.jsonl",
@@ -46,6 +47,20 @@ def write_tables(path: str | Path, tables: Mapping[str, pd.DataFrame]) -> None:
     """Write a chapter's tables as JSON: by name a list of rows each; what is missing is null."""
     rows = {name: table.astype(object).where(table.notna(), None).to_dict("records") for name, table in tables.items()}
     write_json(path, rows)
+
+
+def read_tables(path: str | Path) -> dict[str, pd.DataFrame]:
+    """What :func:`write_tables` wrote.
+
+    Raises:
+        NeuroglotError: there is no such file, or it holds something else.
+    """
+    try:
+        return {name: pd.DataFrame(rows) for name, rows in json.loads(Path(path).read_text(encoding="utf-8")).items()}
+    except FileNotFoundError as error:
+        raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.") from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise NeuroglotError(f"{path} holds no tables of a chapter ({error}); run it again.") from error
 
 
 @dataclass(frozen=True)

@@ -1,77 +1,180 @@
-"""The live explorer: sliders in Jupyter that classify every neuron anew."""
+"""The explorer and the neuron browser: one front end, in the book's pages and live in Jupyter."""
 
+import base64
+import json
 import warnings
+from collections.abc import Callable, Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-import altair as alt
 import anywidget
-import ipywidgets
 import numpy as np
 import traitlets
 import vl_convert
 
-from . import charts
 from .activations import ActivationStats
+from .charts.panels import explorer_panels, neuron_panel
+from .charts.theme import KIND_COLORS
+from .contexts import TopContexts
+from .corpora import Corpus
 from .errors import NeuroglotError
+from .files import write_bytes
 from .identification import KINDS, Identifier, NeuronTypes
+from .packing import PAGE_LIMIT, pack
 
-_TYPED = KINDS[1:]
+_SCRIPTS = ("identify.js", "page.js", "explorer.js", "browser.js")
 
 
-class ChartView(anywidget.AnyWidget):
-    """A Vega-Lite chart whose named data sets can be replaced without drawing it anew.
+def _front_end(name: str) -> str:
+    return files(__package__).joinpath("frontend", name).read_text(encoding="utf-8")
 
-    In the book the page brings Vega along; elsewhere the script asks Python for it, once.
-    """
 
-    _esm = """
-    async function vega(model) {
-      if (globalThis.vegaEmbed) return;
-      await new Promise((resolve) => {
-        model.on("msg:custom", (message) => {
-          if (!message.bundle) return;
-          if (!globalThis.vegaEmbed) new Function("define", "module", "exports", message.bundle)();
-          resolve();
-        });
-        model.send({ need: "bundle" });
-      });
-    }
-    export default {
-      async render({ model, el }) {
-        el.classList.add("neuroglot-chart");
-        await vega(model);
-        const options = { renderer: "svg", actions: false };
-        const spec = { ...model.get("spec"), datasets: model.get("rows") };
-        const { view } = await globalThis.vegaEmbed(el, spec, options);
-        model.on("change:rows", () => {
-          for (const [name, rows] of Object.entries(model.get("rows"))) view.data(name, rows);
-          view.resize().runAsync(); // the axes' labels may need more room
-        });
-        return () => view.finalize();
-      },
-    };
-    """
-    spec = traitlets.Dict().tag(sync=True)
-    rows = traitlets.Dict().tag(sync=True)
+class _Live(anywidget.AnyWidget):
+    """Packed probabilities and thresholds, shared with the front end; in a page, without a kernel, as HTML."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    _esm = "\n".join(map(_front_end, (*_SCRIPTS, "live.js")))
+    _css = _front_end("neuroglot.css")
+    given = traitlets.Dict().tag(sync=True)
+    data = traitlets.Bytes().tag(sync=True)
+    top_rate = traitlets.Float().tag(sync=True)
+    lam = traitlets.Float(None, allow_none=True).tag(sync=True)
+    quantile = traitlets.Float().tag(sync=True)
+    languages = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+    def __init__(self, stats: ActivationStats, given: Mapping[str, Any], scaled: bool, **settings: Any) -> None:
+        self.stats, self.scaled, self._prepared = stats, scaled, {}
+        packed, data = pack(stats)
+        made = {"head": packed.head(), "scaled": scaled, "run": _name(stats), **given}
+        super().__init__(given=made, data=data, **settings)
         self.on_msg(self._answer)
+
+    @traitlets.validate("top_rate", "quantile")
+    def _share(self, proposal: Any) -> float:
+        value, name = proposal["value"], proposal["trait"].name
+        if not (0 < value < 1 or (name == "top_rate" and value == 1)):
+            raise NeuroglotError(f"{name}={value}: give a share between 0 and 1.")
+        return value
+
+    @traitlets.validate("lam")
+    def _number(self, proposal: Any) -> float | None:
+        if proposal["value"] is not None and not np.isfinite(proposal["value"]):
+            raise NeuroglotError(f"lam={proposal['value']}: give a finite number, or None to solve it.")
+        return proposal["value"]
+
+    @traitlets.validate("languages")
+    def _some(self, proposal: Any) -> list[str]:
+        chosen = [code for code in self.stats.languages if code in proposal["value"]]
+        if len(chosen) < 2 or set(chosen) != set(proposal["value"]):
+            raise NeuroglotError(
+                f"languages={proposal['value']}: give two or more of {' '.join(self.stats.languages)}."
+            )
+        return chosen
 
     def _answer(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("need") == "bundle":
             self.send({"bundle": vl_convert.javascript_bundle()})
 
+    @property
+    def types(self) -> NeuronTypes:
+        """The neuron types at the thresholds on the screen, from the exact counts.
 
-class ThresholdExplorer(ipywidgets.VBox):
-    """Sliders for every threshold, and what they make of all neurons, live in Jupyter.
+        Raises:
+            NeuroglotError: no lambda fits.
+        """
+        languages = tuple(self.languages)
+        if languages not in self._prepared:
+            self._prepared = {languages: Identifier(self.stats.select(languages).probabilities(), scaled=self.scaled)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the screen says so
+            lam, tau, score, selected, active = self._prepared[languages].classify(
+                self.top_rate, self.lam, self.quantile
+            )
+        return NeuronTypes(
+            languages=languages,
+            top_rate=self.top_rate,
+            lam=float(lam),
+            quantile=self.quantile,
+            scaled=self.scaled,
+            solved=self.lam is None,
+            tau=tau,
+            score=score,
+            selected=selected,
+            active=active,
+            provenance=self.stats.provenance,
+        )
 
-    ``ThresholdExplorer(stats)`` in a cell shows it; :attr:`types` are the types on the screen, and
-    setting ``explorer.top_rate.value`` and the like from Python moves the sliders.
+    def _settings(self) -> dict[str, Any]:
+        """By the names of the front end."""
+        names = {"top_rate": "topRate", "lam": "lam", "quantile": "quantile", "languages": "languages"}
+        return {other: getattr(self, name) for name, other in names.items()}
+
+    def _page(self) -> dict[str, Any]:
+        """What a page needs beside the settings and the data."""
+        return self.given
+
+    def _pictures(self) -> str:
+        """What stands in the page where no script runs, as in print."""
+        raise NotImplementedError
+
+    def html(self, limit: int = PAGE_LIMIT) -> str:
+        """The same for a page: a picture, and what the book's script needs, in at most ``limit`` characters of data.
+
+        Raises:
+            NeuroglotError: too many neurons for the limit.
+        """
+        packed, data = pack(self.stats, limit)
+        content = {**self._page(), "head": packed.head(), "settings": self._settings()}
+        text = json.dumps(
+            content | {"data": base64.b64encode(data).decode()}, ensure_ascii=False, separators=(",", ":")
+        )
+        script = text.replace("</", "<\\/")
+        kind = self.given["kind"]
+        return (
+            f'<div data-neuroglot="{kind}" class="neuroglot-{kind}">{self._pictures()}'
+            f'<script type="application/json">{script}</script></div>'
+        )
+
+    def save(self, path: str | Path, limit: int = PAGE_LIMIT) -> None:
+        """Write a page of its own, to be opened from disk or served, that asks no other file or host.
+
+        Raises:
+            NeuroglotError: too many neurons for the limit, or the file cannot be written.
+        """
+        scripts = [vl_convert.javascript_bundle(), *map(_front_end, (*_SCRIPTS, "start.js"))]
+        # A script may hold the end tag in a string, where a backslash changes nothing.
+        tags = "".join("<script>" + script.replace("</script", "<\\/script") + "</script>" for script in scripts)
+        title = f"<title>{escape(self.given['run'])}</title>"
+        head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width">{title}'
+        style = f"<style>body{{font-family:system-ui,sans-serif;margin:1rem}}{self._css}</style>"
+        page = (
+            f'<!DOCTYPE html><html lang="en"><head>{head}{style}</head><body>{self.html(limit)}{tags}</body></html>\n'
+        )
+        write_bytes(path, page.encode())
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**options)
+        data, *metadata = bundle if isinstance(bundle, tuple) else (bundle,)
+        try:
+            page = self.html()
+        except NeuroglotError as error:
+            page = f"<p>{error}</p>"
+        data = {**(data or {}), "text/html": page}
+        return (data, *metadata) if metadata else data
+
+
+class ThresholdExplorer(_Live):
+    """Sliders for every threshold, and what they make of all neurons.
+
+    ``ThresholdExplorer(stats)`` in a cell shows it. Its :attr:`types` are those of the thresholds on the
+    screen; setting ``explorer.top_rate``, ``lam`` (``None`` solves it), ``quantile`` or ``languages`` moves the
+    sliders. In a built book the same works without a kernel.
 
     Args:
         stats: activation counts.
         top_rate, lam, quantile, scaled: where to start; as for :func:`neuroglot.classify`.
+        browser: address of the page with a :class:`NeuronBrowser`, which listed neurons are linked to.
     """
 
     def __init__(
@@ -82,147 +185,124 @@ class ThresholdExplorer(ipywidgets.VBox):
         lam: float | None = None,
         quantile: float = 0.95,
         scaled: bool = True,
+        browser: str | None = None,
     ) -> None:
-        self._stats, self._scaled, self._p = stats, scaled, stats.probabilities()
-        self._prepared: dict[tuple[str, ...], Identifier] = {}
-        wide = {"layout": {"width": "28rem", "max_width": "100%"}, "style": {"description_width": "6rem"}}
-        self.top_rate = ipywidgets.FloatSlider(
-            top_rate,
-            min=0.001,
-            max=max(0.2, top_rate),
-            step=0.001,
-            readout_format=".1%",
-            description="top rate",
-            **wide,
-        )
-        self.solve = ipywidgets.Checkbox(lam is None, description="solve lambda", indent=False)
-        self.lam = ipywidgets.FloatSlider(
-            lam or 0.0, min=0, max=max(2.0, lam or 0.0), step=0.001, readout_format=".4f", description="lambda", **wide
-        )
-        self.quantile = ipywidgets.FloatSlider(
-            quantile, min=0.5, max=0.999, step=0.001, readout_format=".3f", description="quantile", **wide
-        )
-        self.languages = ipywidgets.SelectMultiple(
-            options=stats.languages,
-            value=stats.languages,
-            rows=min(len(stats.languages), 10),
-            description="languages",
-            layout={"width": "12rem"},
-            style={"description_width": "6rem"},
-        )
-        self.message = ipywidgets.HTML()
-        self.types: NeuronTypes | None = None
-        self.chart = ChartView(spec=_spec(stats))
-        sliders = ipywidgets.VBox([self.top_rate, self.lam, self.solve, self.quantile, self.message])
-        super().__init__([ipywidgets.HBox([sliders, self.languages], layout={"flex_flow": "row wrap"}), self.chart])
-        for control in (self.top_rate, self.solve, self.lam, self.quantile, self.languages):
-            control.observe(self._changed, names="value")
-        self.update()
+        specs = explorer_panels(stats.shape[0], stats.languages)
+        given = {"kind": "explorer", "specs": specs, "browser": browser}
+        settings = {"top_rate": top_rate, "lam": lam, "quantile": quantile, "languages": list(stats.languages)}
+        super().__init__(stats, given, scaled, **settings)
 
-    def _changed(self, change: dict[str, Any]) -> None:
-        # A solved lambda moves its own slider; that move is an answer, not a question.
-        if change["owner"] is not self.lam or not self.solve.value:
-            self.update()
-
-    def _identifier(self, languages: tuple[str, ...]) -> Identifier:
-        if languages not in self._prepared:
-            index = [self._stats.languages.index(code) for code in languages]
-            everything = self._prepared.get(self._stats.languages)
-            self._prepared = {languages: Identifier(self._p[..., index], scaled=self._scaled)}
-            if everything:  # all languages, the view one comes back to, stay prepared
-                self._prepared[self._stats.languages] = everything
-        return self._prepared[languages]
-
-    def update(self) -> None:
-        """Classify at the thresholds on the sliders and redraw; says why where it cannot."""
-        languages = tuple(self.languages.value)
-        self.lam.disabled = self.solve.value
-        try:
-            if len(languages) < 2:
-                raise NeuroglotError("choose at least two languages.")
-            prepared = self._identifier(languages)
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                lam, tau, score, selected, active = prepared.classify(
-                    self.top_rate.value, None if self.solve.value else self.lam.value, self.quantile.value
-                )
-        except NeuroglotError as error:
-            self.message.value = f"<em>{error}</em>"
-            return
-        if self.solve.value:
-            self.lam.max = max(self.lam.max, lam)
-            self.lam.value = lam
-        self.types = NeuronTypes(
-            languages=languages,
-            top_rate=self.top_rate.value,
-            lam=lam,
-            quantile=self.quantile.value,
-            scaled=self._scaled,
-            solved=self.solve.value,
-            tau=tau,
-            score=score,
-            selected=selected,
-            active=active,
-            provenance=self._stats.provenance,
-        )
-        self.chart.rows = _rows(self.types)
-        notes = " ".join(f"<em>{warning.message}</em>" for warning in caught)
-        self.message.value = f"tau = {tau:.4f}, {int(selected.sum()):,} neurons selected. {notes}"
+    def _pictures(self) -> str:
+        rows = panel_rows(self.types)
+        pictures = [
+            vl_convert.vegalite_to_svg({**spec, "width": 620, "datasets": {name: rows[name]}})
+            for name, spec in self.given["specs"].items()
+        ]
+        return "".join(pictures)
 
 
-def _rows(types: NeuronTypes) -> dict[str, list[dict[str, Any]]]:
-    """The chart's three data sets; only typed neurons are touched."""
-    k, (layers, width) = len(types.languages), types.score.shape
-    place = np.flatnonzero(types.codes)
-    code, n, layer = types.codes.ravel()[place], types.n_languages.ravel()[place], place // width
-    per_layer = np.zeros((layers, len(KINDS)), dtype=int)
-    np.add.at(per_layer, (layer, code), 1)
-    per_n = np.zeros((k + 1, len(KINDS)), dtype=int)
-    np.add.at(per_n, (n, code), 1)
-    active = types.active[layer, place % width]
-    per_language = {kind: active[code == KINDS.index(kind)].sum(axis=0) for kind in ("specific", "related")}
-    kinds = [(kind, KINDS.index(kind)) for kind in _TYPED]
+def panel_rows(types: NeuronTypes) -> dict[str, list[dict[str, Any]]]:
+    """The rows of :func:`neuroglot.charts.panels.explorer_panels` for some types."""
+    kinds = [(kind, code) for code, kind in enumerate(KINDS) if code]
+    codes, n = types.codes, types.n_languages
     return {
         "layers": [
-            {"layer": i, "kind": kind, "neurons": int(per_layer[i, c])} for i in range(layers) for kind, c in kinds
+            {"layer": i, "kind": kind, "neurons": int((row == code).sum())}
+            for i, row in enumerate(codes)
+            for kind, code in kinds
         ],
-        "shared": [{"n": i, "kind": kind, "neurons": int(per_n[i, c])} for i in range(1, k + 1) for kind, c in kinds],
-        "languages": [
-            {"language": name, "kind": kind, "neurons": int(count)}
-            for kind, counts in per_language.items()
-            for name, count in zip(types.languages, counts, strict=True)
+        "shared": [
+            {"n": i, "kind": kind, "neurons": int(((codes == code) & (n == i)).sum())}
+            for i in range(1, len(types.languages) + 1)
+            for kind, code in kinds
         ],
+        "languages": types.counts_per_language()[["language", "kind", "neurons"]].to_dict("records"),
     }
 
 
-def _spec(stats: ActivationStats) -> dict[str, Any]:
-    color = alt.Color("kind:N", scale=alt.Scale(domain=list(_TYPED), range=[charts.KIND_COLORS[k] for k in _TYPED]))
-    tips = ["kind:N", "neurons:Q"]
+class NeuronBrowser(_Live):
+    """One neuron at a time: its probabilities, type and rank, the text on which it fires most, its neighbours.
 
-    def panel(name: str, x: alt.X, title: str, **size: Any) -> alt.Chart:
-        bars = alt.Chart(alt.NamedData(name=name)).mark_bar()
-        return bars.encode(x=x, y=alt.Y("neurons:Q", title="neurons"), color=color, tooltip=tips).properties(
-            title=title, **size
-        )
+    Args:
+        stats: activation counts.
+        types: from :func:`neuroglot.classify` of these counts.
+        contexts: from :func:`neuroglot.contexts.top_contexts`, and
+        corpus: the text that they are of; both or neither.
+        find: for neurons without contexts, a function of layer and neuron that gives them
+            (``lambda *neuron: ng.top_contexts(model, tokenizer, corpus, [neuron])``); live only.
+        layer, neuron: where to start; default: the lowest score.
 
-    chart = alt.vconcat(
-        panel("layers", alt.X("layer:O", title="layer"), "Where does each type sit?", width=560, height=200),
-        alt.hconcat(
-            panel(
-                "shared",
-                alt.X("n:O", title="number of languages N"),
-                "How many languages share a neuron?",
-                width=250,
-                height=160,
-            ),
-            panel(
-                "languages",
-                alt.X("language:N", title="language", sort=list(stats.languages)),
-                "How many belong to each language?",
-                width=250,
-                height=160,
-            ),
-        ),
-    ).properties(description="Neurons of each type per layer, by number of languages, and per language.")
-    with alt.theme.enable("neuroglot"):
-        return chart.to_dict()
+    Raises:
+        NeuroglotError: types of other counts, contexts of another text, or no such neuron.
+    """
+
+    layer = traitlets.Int().tag(sync=True)
+    neuron = traitlets.Int().tag(sync=True)
+
+    def __init__(
+        self,
+        stats: ActivationStats,
+        types: NeuronTypes,
+        contexts: TopContexts | None = None,
+        corpus: Corpus | None = None,
+        *,
+        find: Callable[[int, int], TopContexts] | None = None,
+        layer: int | None = None,
+        neuron: int | None = None,
+    ) -> None:
+        if types.score.shape != stats.shape[:2] or not set(types.languages) <= set(stats.languages):
+            raise NeuroglotError("types and counts are not of the same neurons; give the types made from these counts.")
+        if (contexts is None) != (corpus is None) or (find is not None and corpus is None):
+            raise NeuroglotError("contexts are shown with their text; give contexts and corpus.")
+        lowest = np.unravel_index(types.score.argmin(), types.score.shape)
+        place = [int(own if given is None else given) for given, own in zip((layer, neuron), lowest, strict=True)]
+        if not all(0 <= number < size for number, size in zip(place, types.score.shape, strict=True)):
+            raise NeuroglotError(
+                f"there is no neuron {place[1]} in layer {place[0]}; the model has {types.score.shape}."
+            )
+        self._corpus, self._find = corpus, find
+        given = {
+            "kind": "browser",
+            "spec": neuron_panel(types.languages),
+            "colors": KIND_COLORS,
+            "contexts": contexts.for_page(corpus) if contexts is not None else None,
+            "live": find is not None,
+        }
+        settings = {"top_rate": types.top_rate, "quantile": types.quantile, "languages": list(types.languages)}
+        settings |= {"lam": types.lam, "layer": place[0], "neuron": place[1]}
+        super().__init__(stats.select(types.languages), given, types.scaled, **settings)
+
+    def _settings(self) -> dict[str, Any]:
+        return super()._settings() | {"layer": self.layer, "neuron": self.neuron}
+
+    def _page(self) -> dict[str, Any]:
+        return {**self.given, "live": False}
+
+    def _answer(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
+        super()._answer(widget, content, buffers)
+        if self._find is not None and (wanted := content.get("want")):
+            layer, neuron = map(int, wanted)
+            found = self._find(layer, neuron).for_page(self._corpus)
+            self.send({"contexts": found, "layer": layer, "neuron": neuron})
+
+    def _pictures(self) -> str:
+        types, place = self.types, (self.layer, self.neuron)
+        kind = types.kind[place]
+        p = self.stats.probabilities()[place]
+        rows = [
+            {
+                "language": code,
+                "probability": float(own),
+                "kind": kind if above else "unclassified",
+                "above": str(above),
+            }
+            for code, own, above in zip(types.languages, p, types.active[place], strict=True)
+        ]
+        data = {"probabilities": rows, "tau": [{"tau": types.tau}]}
+        return vl_convert.vegalite_to_svg({**self.given["spec"], "width": 620, "datasets": data})
+
+
+def _name(stats: ActivationStats) -> str:
+    """Model and text in words, for the names of downloaded files."""
+    parts = (str(stats.provenance.get(name, "")).rsplit("/", 1)[-1] for name in ("model", "corpus"))
+    return "-".join(part for part in parts if part) or "neuroglot"

@@ -15,8 +15,6 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build" / "html"
-# The one message that is known and harmless: the theme loads its launch script twice.
-HARMLESS = ("THEBE_JS_URL",)
 
 
 def pages() -> list[str]:
@@ -83,12 +81,12 @@ def visit(browser: Browser, site: str) -> Iterator:
                 route.abort()
 
         def heard(message) -> None:
-            if message.type == "error" and not any(known in message.text for known in HARMLESS):
+            if message.type == "error":
                 seen.errors.append(f"{message.text} ({message.location.get('url', '')})")
 
         page.route("**/*", guard)
         page.on("console", heard)
-        page.on("pageerror", lambda e: any(k in str(e) for k in HARMLESS) or seen.errors.append(str(e)))
+        page.on("pageerror", lambda error: seen.errors.append(str(error)))
         page.on("response", lambda r: r.status >= 400 and seen.errors.append(f"{r.status} {r.url}"))
         page.goto(f"{HTML.as_uri()}/{name}" if disk else f"{site}/{name}", wait_until="load")
         page.wait_for_load_state("networkidle")

@@ -1,44 +1,17 @@
-"""What a reader without a network sees on every page."""
+"""What single pages show, and what their charts do."""
 
 import json
-from urllib.parse import unquote, urlsplit
+import warnings
 
+import numpy as np
 import pytest
 
-from .conftest import HTML, pages
+import neuroglot
+from neuroglot.identification import Identifier, kind_codes
+from neuroglot.packing import PAGE_LIMIT, pack
 
-EVERY = pages() or ["index.html"]
-CHAPTERS = [name for name in EVERY if "/chapters/" in name]
-SCREENSHOTS = HTML.parent / "screenshots"
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", EVERY)
-def test_page_is_whole_offline(visit, name, scheme):
-    seen = visit(name, scheme=scheme)
-    page = seen.page
-    SCREENSHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name.replace('/', '-')}-{scheme}.png", full_page=True)
-    assert seen.refused == []
-    assert seen.errors == []
-    assert "Traceback" not in page.inner_text("body")
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-
-
-@pytest.mark.parametrize("name", CHAPTERS)
-@pytest.mark.parametrize("disk", [False, True], ids=["served", "from-disk"])
-def test_charts_are_drawn(visit, name, disk):
-    page = visit(name, disk=disk).page
-    charts = page.locator("div.neuroglot-chart:has(+ script[type='application/json'])")
-    assert charts.count() > 0
-    for i in range(charts.count()):
-        chart = charts.nth(i)
-        assert chart.get_attribute("data-drawn") == "true"
-        marks = chart.locator("svg .mark-rect path, svg .mark-line path, svg .mark-symbol path, svg .mark-area path")
-        assert marks.count() > 0
-        box = chart.locator("svg.marks").bounding_box()
-        assert box["width"] > 200 and box["height"] > 80
-        assert chart.locator("[aria-label]").count() > 0
+from ..test_frontend import GO, SET, bars, random_settings, rows_of
+from .conftest import HTML
 
 
 def test_mathematics_is_typeset(visit):
@@ -47,86 +20,99 @@ def test_mathematics_is_typeset(visit):
     assert page.locator("mjx-container").count() >= page.locator("div.math").count() > 1
 
 
-def test_widget_shows_its_state(visit):
-    page = visit("book/chapters/02-identification.html").page
-    page.wait_for_selector(".widget-slider")
-    assert page.locator(".widget-slider").count() == 3
-    assert "neurons selected" in page.inner_text("body")
-    page.wait_for_selector(".jupyter-widgets svg.marks .mark-rect path", state="attached")
-
-
-def explorer(page):
-    return page.locator("div.neuroglot-chart:has(.vega-bindings input)")
-
-
-def typed(page) -> dict[str, dict[str, int]]:
-    """Neurons of each type in the three panels, read off the drawn bars' descriptions."""
-    labels = (
-        explorer(page)
-        .locator(".mark-rect path[aria-label]")
-        .evaluate_all("bars => bars.map(bar => bar.getAttribute('aria-label'))")
-    )
-    panels: dict[str, dict[str, int]] = {}
-    for label in labels:
-        fields = dict(part.split(": ") for part in label.split("; "))
-        panel = panels.setdefault(next(iter(fields)), {})
-        key = f"{next(iter(fields.values()))} {fields['kind']}"
-        panel[key] = panel.get(key, 0) + int(fields["neurons"].replace(",", ""))
-    return panels
-
-
-def expected(types) -> dict[str, dict[str, int]]:
-    """The same from Python, without empty bars."""
-    rows = types.table()
-    rows = rows[rows["kind"] != "unclassified"]
-    by_language = types.counts_per_language()
-    by_language = by_language[by_language["neurons"] > 0]
-    return {
-        "layer": {f"{i} {k}": n for (i, k), n in rows.groupby(["layer", "kind"], observed=True).size().items()},
-        "number of languages N": {
-            f"{i} {k}": n for (i, k), n in rows.groupby(["n_languages", "kind"], observed=True).size().items()
-        },
-        "language": {f"{r.language} {r.kind}": r.neurons for r in by_language.itertuples()},
-    }
-
-
 def artefact(chapter, name):
     """A file that a built page was made from, or made."""
     source = json.loads((HTML.parents[1] / "book" / "chapters" / f"{chapter}.ipynb").read_text())
     return HTML.parents[1] / source["metadata"]["papermill"]["parameters"][name]
 
 
-def run_of_the_book():
-    """The counts the built pages were made from."""
-    from neuroglot import ActivationStats
-
-    return ActivationStats.load(artefact("02-identification", "stats"))
-
-
-def test_sliders_give_what_python_gives(visit):
-    import neuroglot
-
-    stats = run_of_the_book()
-    page = visit("book/chapters/02-identification.html").page
-    quantiles = explorer(page).evaluate("place => place.view.signal('quantile')")
-    for rate, lam, step in [(0.01, 0.1, 0), (0.05, 0.5, 5), (0.2, 0.0, -10), (0.1, 0.9, -3)]:
-        explorer(page).evaluate(
-            "(place, [rate, lam, q]) => place.view.signal('rate', rate).signal('lam', lam).signal('quantile', q)"
-            ".runAsync().then(() => null)",
-            [rate, lam, quantiles + step],
-        )
-        quantile = explorer(page).evaluate("place => place.view.signal('quantile_shown')")
-        types = neuroglot.classify(stats, top_rate=rate, lam=lam, quantile=quantile)
-        assert typed(page) == expected(types)
+def filled(visit, chapter, **options):
+    """A page whose explorer, or browser, has begun."""
+    page = visit(f"book/chapters/{chapter}.html", **options).page
+    page.wait_for_selector("[data-neuroglot][data-drawn]", timeout=30_000)
+    return page
 
 
-def test_moving_a_slider_redraws(visit):
-    page = visit("book/chapters/02-identification.html").page
-    before = typed(page)
-    slider = explorer(page).locator(".vega-bindings input[type=range]").first
-    slider.focus()
-    slider.press("End")
-    assert typed(page) != before
+@pytest.mark.parametrize("disk", [False, True], ids=["served", "from-disk"])
+def test_the_explorer_types_every_neuron_as_python_does(visit, disk):
+    """For what the page carries: the run's counts, or where these do not fit, what they are packed in."""
+    stats = neuroglot.ActivationStats.load(artefact("02-identification", "stats"))
+    languages = neuroglot.NeuronTypes.load(artefact("02-identification", "types")).languages
+    p = pack(stats.select(languages), PAGE_LIMIT)[0].probabilities()
+    page = filled(visit, "02-identification", disk=disk)
+    refused = 0
+    for settings, _ in zip(random_settings(np.random.default_rng(3), languages), range(60), strict=False):
+        index = [languages.index(code) for code in settings["languages"]]
+        found = page.evaluate(SET, settings)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                lam, tau, _, selected, active = Identifier(p[..., index]).classify(
+                    settings["topRate"], settings["lam"], settings["quantile"]
+                )
+        except neuroglot.NeuroglotError:
+            assert found is None
+            refused += 1
+            continue
+        codes = kind_codes(selected, active.sum(axis=-1), len(index)).ravel()
+        assert found["codes"] == "".join(map(str, codes)), settings
+        assert found["tau"] == tau and found["lam"] == pytest.approx(lam, abs=1e-9)
+    assert refused < 20
+
+
+def test_the_explorer_begins_at_the_chapter_s_thresholds(visit):
+    types = neuroglot.NeuronTypes.load(artefact("02-identification", "types"))
+    page = filled(visit, "02-identification")
+    for name, rows in rows_of(types).items():
+        assert bars(page, name) == rows
+    before = page.inner_text(".neuroglot-explorer .neuroglot-status")
+    page.get_by_label("top rate (%)", exact=True).press("End")
+    page.wait_for_function(
+        "before => document.querySelector('.neuroglot-explorer .neuroglot-status').textContent !== before", arg=before
+    )
+    assert "top_rate=0.2" in page.url
+
+
+def test_from_a_list_of_neurons_to_one(visit):
+    page = filled(visit, "02-identification")
+    page.get_by_text("Which neurons are they?").click()
+    link = page.locator(".neuroglot-list tbody a").first
+    neuron = link.inner_text()
+    link.click()
+    page.wait_for_selector("[data-neuroglot=browser][data-drawn]", timeout=30_000)
+    assert f"neuron {neuron} is specific" in page.inner_text(".neuroglot-browser .neuroglot-status")
+
+
+def test_a_click_on_the_map_opens_the_neuron(visit):
+    types = neuroglot.NeuronTypes.load(artefact("index", "types"))
+    page = visit("book/chapters/index.html").page
+    picture = page.locator(".neuroglot-map img")
+    columns, rows, layers, gap = (int(page.locator(".neuroglot-map").get_attribute(f"data-{name}"))
+                                  for name in ("columns", "rows", "layers", "gap"))  # fmt: skip
+    layer, neuron = map(int, np.argwhere(types.kind == "specific")[-1])
+    box = picture.bounding_box()
+    x = (neuron % columns + 0.5) / columns * box["width"]
+    y = (layer * (rows + gap) + neuron // columns + 0.5) / (layers * (rows + gap) - gap) * box["height"]
+    picture.click(position={"x": x, "y": y})
+    page.wait_for_selector("[data-neuroglot=browser][data-drawn]", timeout=30_000)
+    said = page.inner_text(".neuroglot-browser .neuroglot-status")
+    assert f"Layer {layer}, neuron {neuron} is specific" in said
+
+
+def test_the_browser_shows_the_text(visit):
+    types = neuroglot.NeuronTypes.load(artefact("10-neurons", "types"))
+    kept = neuroglot.TopContexts.load(artefact("10-neurons", "contexts"))
+    corpus = neuroglot.Corpus.load(artefact("10-neurons", "counted")).only(types.languages)
+    page = filled(visit, "10-neurons")
+    for layer, neuron in kept.neurons[:: max(1, len(kept.neurons) // 20)].tolist():
+        found = page.evaluate(GO, [layer, neuron])
+        assert found["kind"] == types.kind[layer, neuron]
+        for own, other in zip(found["texts"], kept.of(layer, neuron, corpus), strict=True):
+            pieces = [[[text, pytest.approx(shade), r] for text, shade, r in c["pieces"]] for c in other["contexts"]]
+            assert own == {"language": other["language"], "contexts": pieces}
+    shown = page.inner_text(".neuroglot-texts")
+    assert all("".join(text for text, _, _ in pieces).strip()[:8] in shown for own in found["texts"]
+               for pieces in own["contexts"])  # fmt: skip
 
 
 def test_the_matrix_shows_every_set_and_measure(visit):
@@ -166,12 +152,3 @@ def test_steering_is_shown_for_one_language_at_a_time(visit):
             " return bars.length && bars.every(bar => bar.getAttribute('aria-label').includes(said)); }",
             arg=[chart.element_handle(), f"; steered to: {option};"],
         )
-
-
-def test_internal_links_resolve(visit, site):
-    for name in EVERY:
-        page = visit(name).page
-        for href in page.eval_on_selector_all("a[href]", "links => links.map(link => link.href)"):
-            if href.startswith(site):
-                target = HTML / unquote(urlsplit(href).path).lstrip("/")
-                assert target.exists(), f"{name} links to {href}"

@@ -1,0 +1,48 @@
+// Opened from disk, a page may not read others, so the search shows titles without summaries.
+if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined") {
+  DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+}
+
+// Roles and names as they are seen: a folded cell's own words, the search button's, every choice of the colour mode.
+addEventListener("DOMContentLoaded", () => {
+  for (const place of document.querySelectorAll("details > summary, .search-button-field")) {
+    place.removeAttribute("aria-label");
+  }
+  for (const place of document.querySelectorAll(".theme-switch-button")) {
+    place.setAttribute("aria-label", "Color mode: Light, Dark, System Settings");
+  }
+  document.querySelector(".citation-list")?.removeAttribute("role"); // its children are no list items
+});
+
+// What scrolls sideways can be reached with the keyboard, and is announced by the heading above it.
+(() => {
+  const SCROLLING = ".neuroglot-table, .pst-scrollable-table-container, .neuroglot-chart, div.math, .bd-article pre";
+
+  function mark() {
+    const places = document.querySelectorAll(`:is(h1, h2, h3), ${SCROLLING}`);
+    let heading = "";
+    for (const place of places) {
+      if (/^H[123]$/.test(place.tagName)) {
+        heading = place.firstChild?.textContent.trim() ?? "";
+        continue;
+      }
+      if (place.scrollWidth > place.clientWidth + 1) {
+        const what = place.querySelector("table") ? "Table" : place.matches("pre") ? "Code" : "Figure";
+        place.tabIndex = 0;
+        place.setAttribute("role", "region");
+        place.setAttribute("aria-label", heading ? `${what}: ${heading}` : what);
+      } else if (place.getAttribute("role") === "region") {
+        for (const name of ["tabindex", "role", "aria-label"]) place.removeAttribute(name);
+      }
+    }
+  }
+
+  let waiting;
+  const again = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(mark, 200);
+  };
+  addEventListener("load", mark);
+  addEventListener("resize", again);
+  document.addEventListener("toggle", again, true); // an unfolded cell
+})();

@@ -1,0 +1,231 @@
+// One neuron at a time: its probabilities, type and rank, the text it fires on, and its neighbours.
+(() => {
+  const { KINDS, Refusal, Identifier, address, chart, count, element, fromAddress, fromBase64, inflate, labelled, select } =
+    neuroglot;
+  const NEIGHBOURS = 8;
+
+  // The contexts of contexts.TopContexts.for_page, read.
+  class Contexts {
+    static async read(page) {
+      const block = async (text) => (await inflate(fromBase64(text))).buffer;
+      const numbers = async (text) => new Int32Array(await block(text));
+      const made = new Contexts();
+      Object.assign(made, page, {
+        texts: JSON.parse(new TextDecoder().decode(await block(page.texts))),
+        spans: await numbers(page.spans),
+        passage: await numbers(page.passage),
+        first: await numbers(page.first),
+        shades: new Uint8Array(await block(page.shades)),
+        rows: new Map(page.layers.map((layer, row) => [`${layer} ${page.neurons[row]}`, row])),
+        starts: page.tokens.reduce((starts, tokens) => [...starts, starts.at(-1) + tokens], [0]),
+      });
+      return made;
+    }
+
+    // Of each language, contexts as pieces [text, shade from 0 to 1, whether of the response]; null for another neuron.
+    of(layer, neuron) {
+      const row = this.rows.get(`${layer} ${neuron}`);
+      if (row === undefined) return null;
+      const slots = this.contexts;
+      return this.languages.map((language, k) => {
+        const found = [];
+        for (let slot = 0; slot < slots; slot++) {
+          const at = (row * this.languages.length + k) * slots + slot;
+          if (this.passage[at] >= 0) found.push(this.pieces(at));
+        }
+        return { language, contexts: found };
+      });
+    }
+
+    pieces(at) {
+      const passage = this.passage[at];
+      const [text, prompt] = this.texts[this.text[passage]];
+      const cells = new Map(); // tokens that share characters are one piece, with the larger shade
+      let place = 0;
+      for (let token = 0; token < Math.min(this.first[at] + this.window, this.tokens[passage]); token++) {
+        const start = place + this.spans[2 * (this.starts[passage] + token)];
+        const stop = (place = start + this.spans[2 * (this.starts[passage] + token) + 1]);
+        if (token < this.first[at] || start === stop) continue;
+        const shade = this.shades[at * this.window + token - this.first[at]];
+        const key = `${start} ${stop}`;
+        cells.set(key, { start, stop, shade: Math.max(shade, cells.get(key)?.shade ?? 0) });
+      }
+      const pieces = [];
+      let end = null;
+      for (const { start, stop, shade } of cells.values()) {
+        if (end !== null && start > end) pieces.push([text.slice(end, start), 0, start > prompt]);
+        pieces.push([text.slice(start, stop), shade / 255, stop > prompt]);
+        end = stop;
+      }
+      return pieces;
+    }
+  }
+
+  /**
+   * Fill a place with the browser.
+   * given: head and values (see identify.js), scaled, colors by type, spec of the chart, contexts (for_page) or null,
+   * settings (thresholds, layer, neuron), addressed, ask(layer, neuron) for contexts that are not here (a promise of
+   * for_page, or null), moved(layer, neuron).
+   */
+  async function browser(place, given) {
+    const all = given.head.languages;
+    const identifier = new Identifier(given.head, given.values, given.scaled);
+    const { layers, width } = identifier;
+    const kept = given.contexts ? await Contexts.read(given.contexts) : null;
+    const settings = { languages: all, lam: null, ...given.settings };
+    let [result, known, drawn] = [null, "", null];
+
+    const whole = (text, most) =>
+      element("input", { type: "number", min: 0, max: most, step: 1, onchange: () => go(...asked()), "data-name": text });
+    const boxes = { layer: whole("layer", layers - 1), neuron: whole("neuron", width - 1) };
+    const asked = () => [Number(boxes.layer.value), Number(boxes.neuron.value)];
+    const kind = select([["", "any type"], ...KINDS.slice(1).map((name) => [name, name])], "specific");
+    const language = select([["", "any language"], ...all.map((code) => [code, code])], "");
+    const button = (text, onclick) => element("button", { type: "button", onclick }, text);
+    const facts = element("p", { class: "neuroglot-status", role: "status" });
+    const picture = element("div", { class: "neuroglot-chart" });
+    const texts = element("div", { class: "neuroglot-texts" });
+    const said = element("p", { class: "neuroglot-said" });
+    const near = element("ul", { class: "neuroglot-near" });
+    place.classList.add("neuroglot-browser");
+    place.replaceChildren(
+      element(
+        "div",
+        { class: "neuroglot-controls" },
+        labelled("layer", boxes.layer),
+        labelled("neuron", boxes.neuron),
+        labelled("step through", kind, language, button("previous", () => step(-1)), button("next", () => step(1))),
+      ),
+      facts,
+      picture,
+      element("p", { class: "neuroglot-heading" }, "The text on which it fires most"),
+      texts,
+      said,
+      element("p", { class: "neuroglot-heading" }, "Neurons with the nearest probabilities"),
+      near,
+    );
+
+    function classify() {
+      const key = JSON.stringify([settings.topRate, settings.lam, settings.quantile, settings.languages]);
+      if (key !== known) result = identifier.classify(settings);
+      known = key;
+    }
+
+    // The next neuron of the chosen type and language, in the order of their scores.
+    function step(way) {
+      const wanted = KINDS.indexOf(kind.value);
+      const j = result.languages.indexOf(language.value);
+      const found = [];
+      result.codes.forEach((code, i) => {
+        if ((wanted > 0 ? code === wanted : code) && (j < 0 || identifier.isActive(j, i))) found.push(i);
+      });
+      if (!found.length) return;
+      found.sort((one, other) => identifier.score(one, result.lam) - identifier.score(other, result.lam) || one - other);
+      const at = found.indexOf(settings.layer * width + settings.neuron);
+      const next = at < 0 ? (way > 0 ? 0 : found.length - 1) : (at + way + found.length) % found.length;
+      go(Math.floor(found[next] / width), found[next] % width);
+    }
+
+    async function go(layer, neuron) {
+      await set({ layer, neuron });
+      if (given.addressed) address.write({ layer: settings.layer, neuron: settings.neuron });
+      given.moved?.(settings.layer, settings.neuron);
+    }
+
+    function passage(pieces, color) {
+      const parts = pieces.map(([text, shade, response]) => {
+        const part = element(response ? "span" : "i", { title: shade ? `${Math.round(100 * shade)} % of its highest` : undefined }, text);
+        if (shade) part.style.background = `${color}${Math.round(150 * shade).toString(16).padStart(2, "0")}`;
+        return part;
+      });
+      return element("p", { dir: "auto" }, ...parts);
+    }
+
+    function showTexts(found, color) {
+      const none = "No text is kept for this neuron in the page; the live browser finds it.";
+      const shown = (found ?? []).filter(({ contexts }) => contexts.length);
+      const never = (found ?? []).filter(({ contexts }) => !contexts.length).map(({ language: code }) => code);
+      texts.replaceChildren(
+        ...shown.map(({ language: code, contexts }) =>
+          element(
+            "div",
+            { lang: code },
+            element("strong", { lang: "en" }, code),
+            ...contexts.map((pieces) => passage(pieces, color)),
+          ),
+        ),
+      );
+      said.textContent = found
+        ? never.length ? `Never above zero in the counted text of ${never.join(", ")}.` : ""
+        : given.ask ? "Reading the text for this neuron ..." : none;
+    }
+
+    async function set(fresh) {
+      Object.assign(settings, fresh);
+      const limit = (value, most) => Math.min(Math.max(Math.trunc(Number(value)) || 0, 0), most);
+      settings.layer = limit(settings.layer, layers - 1);
+      settings.neuron = limit(settings.neuron, width - 1);
+      [boxes.layer.value, boxes.neuron.value] = [settings.layer, settings.neuron];
+      try {
+        classify();
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        facts.textContent = error.message;
+        return null;
+      }
+      const { layer, neuron } = settings;
+      const i = layer * width + neuron;
+      const type = KINDS[result.codes[i]];
+      const active = result.languages.filter((_, j) => identifier.isActive(j, i));
+      const rank = identifier.rank(i, result.lam);
+      facts.textContent =
+        `Layer ${layer}, neuron ${neuron} is ${type}: above tau = ${result.tau.toFixed(4)} in N = ${result.n[i]} ` +
+        `${result.n[i] === 1 ? "language" : "languages"}${active.length ? ` (${active.join(" ")})` : ""}. ` +
+        `Its score is ${identifier.score(i, result.lam).toFixed(4)}, rank ${count(rank)} of ${count(identifier.size)}; ` +
+        `the first ${count(result.number)} are selected.`;
+      const probabilities = result.languages.map((code, j) => {
+        const above = identifier.isActive(j, i);
+        const probability = identifier.probability(all.indexOf(code), i);
+        return { language: code, probability, kind: above ? type : "unclassified", above: above ? "yes" : "no" };
+      });
+      const rows = { probabilities, tau: [{ tau: result.tau }] };
+      drawn ??= await chart(picture, given.spec, rows, `${given.run ?? "neuroglot"}-neuron`);
+      await drawn.show(rows);
+      const nearest = identifier.nearest(i, NEIGHBOURS);
+      near.replaceChildren(
+        ...nearest.map(({ neuron: other, distance }) => {
+          const [itsLayer, its] = [Math.floor(other / width), other % width];
+          const name = `layer ${itsLayer}, neuron ${its}`;
+          const said = ` ${KINDS[result.codes[other]]}, distance ${distance.toFixed(3)}`;
+          return element("li", {}, button(name, () => go(itsLayer, its)), said);
+        }),
+      );
+      const color = given.colors[type];
+      const found = kept?.of(layer, neuron) ?? null;
+      showTexts(found, color);
+      if (!found && given.ask) {
+        const page = await given.ask(layer, neuron);
+        if (page && settings.layer === layer && settings.neuron === neuron) {
+          showTexts((await Contexts.read(page)).of(layer, neuron), color);
+        }
+      }
+      return { ...result, kind: type, rank, active, nearest, texts: found };
+    }
+
+    function fromHash() {
+      const given = address.read();
+      const found = fromAddress(given, all);
+      for (const name of ["layer", "neuron"]) if (given[name] !== undefined) found[name] = given[name];
+      return found;
+    }
+
+    if (given.addressed) {
+      Object.assign(settings, fromHash());
+      addEventListener("hashchange", () => set(fromHash()));
+    }
+    await set({});
+    return Object.assign(place, { browser: { identifier, set } });
+  }
+
+  Object.assign(globalThis.neuroglot, { browser });
+})();

@@ -1,0 +1,283 @@
+// Sliders for every threshold, and what they make of all neurons: in the book's pages and in Jupyter.
+(() => {
+  const { KINDS, Refusal, Identifier, address, chart, count, csv, element, labelled, save, select } = neuroglot;
+  const TYPED = KINDS.slice(1);
+  const LISTED = 40;
+
+  // A range and a number that show one value, in units of `unit`.
+  function slider(text, { min, max, step, unit = 1, digits }, changed) {
+    const limits = { min, max, step };
+    const number = element("input", { type: "number", "aria-label": `${text}, as a number`, ...limits, step: "any" });
+    const range = element("input", { type: "range", ...limits });
+    const moved = (input) => () => {
+      const value = Number(input.value);
+      if (input.value === "" || !Number.isFinite(value)) return;
+      (input === range ? number : range).value = value;
+      changed(Number((value * unit).toPrecision(12)));
+    };
+    range.oninput = moved(range);
+    number.onchange = moved(number);
+    return {
+      place: labelled(text, range, number),
+      show(value) {
+        range.max = Math.max(range.max, value / unit);
+        range.value = value / unit;
+        number.value = Number((value / unit).toFixed(digits));
+      },
+      enable: (able) => (range.disabled = number.disabled = !able),
+    };
+  }
+
+  // Types counted the way the charts show them.
+  function summary(identifier, { codes, n, languages }) {
+    const { layers, width } = identifier;
+    const k = languages.length;
+    const layer = Array.from({ length: layers }, () => [0, 0, 0, 0]);
+    const shared = Array.from({ length: k + 1 }, () => [0, 0, 0, 0]);
+    const language = languages.map(() => [0, 0, 0, 0]);
+    codes.forEach((code, i) => {
+      if (!code) return;
+      layer[Math.floor(i / width)][code]++;
+      shared[n[i]][code]++;
+      if (code === 3) return;
+      for (let j = 0; j < k; j++) if (identifier.isActive(j, i)) language[j][code]++;
+    });
+    const rows = (name, places, counts, kinds) =>
+      counts.flatMap((own, at) => kinds.map((kind) => ({ [name]: places(at), kind, neurons: own[KINDS.indexOf(kind)] })));
+    return {
+      layers: rows("layer", (i) => i, layer, TYPED),
+      shared: rows("n", (i) => i, shared, TYPED).filter((row) => row.n),
+      languages: rows("language", (j) => languages[j], language, TYPED.slice(0, 2)),
+    };
+  }
+
+  // Settings in the page's address, by the names of the command line.
+  const toAddress = ({ topRate, lam, quantile, languages }, all) => ({
+    top_rate: topRate,
+    lambda: lam ?? "solve",
+    quantile,
+    languages: languages.length === all.length ? "" : languages.join("."),
+  });
+
+  function fromAddress(said, all) {
+    const found = {};
+    const number = (name) => (said[name] !== undefined && Number.isFinite(Number(said[name])) ? Number(said[name]) : undefined);
+    if (number("top_rate") !== undefined) found.topRate = number("top_rate");
+    if (said.lambda !== undefined) found.lam = number("lambda") ?? null;
+    if (number("quantile") !== undefined) found.quantile = number("quantile");
+    const named = said.languages?.split(".").filter((code) => all.includes(code));
+    if (named?.length > 1) found.languages = all.filter((code) => named.includes(code));
+    return found;
+  }
+
+  // Settings as identification.classify has them, for files' names.
+  const inWords = ({ topRate, lam, quantile }) => `top${topRate}-lambda${Number(lam.toFixed(6))}-quantile${quantile}`;
+
+  /**
+   * Fill a place with the explorer.
+   * given: head and values (see identify.js), scaled, specs of the three charts, settings to begin with, run (a
+   * name), browser (address of the page that shows single neurons), addressed (keep settings in the address),
+   * changed(settings), called after a reader's change.
+   */
+  async function explorer(place, given) {
+    const all = given.head.languages;
+    const identifier = new Identifier(given.head, given.values, given.scaled);
+    const settings = { languages: all, ...given.settings };
+    let [result, timer, took] = [null, 0, 0];
+
+    const asked = (name) => (value) => later({ [name]: value });
+    const sliders = {
+      topRate: slider("top rate (%)", { min: 0.1, max: 20, step: 0.1, unit: 0.01, digits: 4 }, asked("topRate")),
+      lam: slider("lambda", { min: 0, max: 2, step: 0.001, digits: 6 }, asked("lam")),
+      quantile: slider("quantile", { min: 0.5, max: 0.999, step: 0.001, digits: 6 }, asked("quantile")),
+    };
+    const solve = element("input", { type: "checkbox", onchange: () => later({ lam: solve.checked ? null : result?.lam ?? 0 }) });
+    const boxes = all.map((code) => {
+      const own = element("input", { type: "checkbox", value: code, onchange: () => later({ languages: ticked() }) });
+      return [own, element("label", {}, own, ` ${code}`)];
+    });
+    const ticked = () => boxes.filter(([box]) => box.checked).map(([box]) => box.value);
+    const status = element("p", { class: "neuroglot-status", role: "status" });
+    const pictures = Object.fromEntries(
+      Object.keys(given.specs).map((name) => [name, element("div", { class: `neuroglot-chart neuroglot-${name}` })]),
+    );
+    const which = { kind: "specific", layer: "", language: "", n: "" };
+    const list = element("div", { class: "neuroglot-list" });
+    const chosen = element("div", { class: "neuroglot-controls" });
+    const link = element("button", { type: "button", onclick: copy }, "Copy the address of this view");
+    place.classList.add("neuroglot-explorer");
+    place.replaceChildren(
+      element(
+        "div",
+        { class: "neuroglot-controls" },
+        sliders.topRate.place,
+        sliders.lam.place,
+        labelled("solve lambda", solve),
+        sliders.quantile.place,
+        element("fieldset", {}, element("legend", {}, "languages that take part"), ...boxes.map(([, label]) => label)),
+      ),
+      status,
+      ...Object.values(pictures),
+      element(
+        "div",
+        { class: "neuroglot-buttons" },
+        element("button", { type: "button", onclick: () => save(`${files()}-counts.csv`, csv(countRows())) }, "Counts (CSV)"),
+        element("button", { type: "button", onclick: () => save(`${files()}-neurons.csv`, csv(neuronRows())) }, "Neurons (CSV)"),
+        given.addressed ? link : null,
+      ),
+      element("details", { ontoggle: listNeurons }, element("summary", {}, "Which neurons are they?"), chosen, list),
+    );
+
+    function files() {
+      return `${given.run ?? "neurons"}-${inWords(result)}`;
+    }
+
+    async function copy() {
+      address.write(toAddress(settings, all));
+      await navigator.clipboard?.writeText(location.href);
+      link.textContent = "Copied";
+      setTimeout(() => (link.textContent = "Copy the address of this view"), 1500);
+    }
+
+    // The numbers on the screen.
+    function countRows() {
+      const shown = summary(identifier, result);
+      const rows = Object.entries(shown).flatMap(([name, counts]) =>
+        counts.map(({ kind, neurons, ...at }) => [name, Object.values(at)[0], kind, neurons]),
+      );
+      return [["by", "place", "type", "neurons"], ...rows];
+    }
+
+    const head = ["layer", "neuron", "type", "N", "languages", "score"];
+    function row(i) {
+      const codes = result.languages.filter((_, j) => identifier.isActive(j, i));
+      const own = [Math.floor(i / identifier.width), i % identifier.width, KINDS[result.codes[i]], result.n[i]];
+      return [...own, codes.join(" "), identifier.score(i, result.lam)];
+    }
+
+    function typed(wanted = () => true) {
+      const found = [];
+      result.codes.forEach((code, i) => code && wanted(i, code) && found.push(i));
+      const score = new Map(found.map((i) => [i, identifier.score(i, result.lam)]));
+      return found.sort((one, other) => score.get(one) - score.get(other) || one - other);
+    }
+
+    function neuronRows() {
+      return [head, ...typed().map(row)];
+    }
+
+    function listNeurons() {
+      if (!list.closest("details").open || !result) return;
+      const any = ["", "any"];
+      const options = {
+        kind: [any, ...TYPED.map((kind) => [kind, kind])],
+        layer: [any, ...Array.from({ length: identifier.layers }, (_, i) => [String(i), String(i)])],
+        language: [any, ...result.languages.map((code) => [code, code])],
+        n: [any, ...result.languages.map((_, i) => [String(i + 1), String(i + 1)])],
+      };
+      const named = { kind: "type", layer: "layer", language: "language", n: "N" };
+      const menus = Object.entries(options).map(([name, own]) => {
+        if (!own.some(([value]) => value === which[name])) which[name] = "";
+        const menu = select(own, which[name], () => ((which[name] = menu.value), listNeurons()));
+        return labelled(named[name], menu);
+      });
+      const focused = [...chosen.querySelectorAll("select")].indexOf(document.activeElement);
+      chosen.replaceChildren(...menus);
+      chosen.querySelectorAll("select")[focused]?.focus();
+      const j = result.languages.indexOf(which.language);
+      const found = typed(
+        (i, code) =>
+          (!which.kind || KINDS[code] === which.kind) &&
+          (!which.layer || Math.floor(i / identifier.width) === Number(which.layer)) &&
+          (!which.n || result.n[i] === Number(which.n)) &&
+          (j < 0 || identifier.isActive(j, i)),
+      );
+      const cells = found.slice(0, LISTED).map(row).map(([layer, neuron, ...rest]) => {
+        const place = new URLSearchParams({ ...toAddress(settings, all), layer, neuron });
+        const name = given.browser ? element("a", { href: `${given.browser}#${place}` }, neuron) : neuron;
+        rest[3] = rest[3].toFixed(4);
+        return element("tr", {}, ...[layer, name, ...rest].map((cell) => element("td", {}, cell)));
+      });
+      list.replaceChildren(
+        element("p", {}, `${count(found.length)} neurons${found.length > LISTED ? `, the ${LISTED} of lowest score` : ""}.`),
+        element(
+          "table",
+          {},
+          element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { scope: "col" }, name)))),
+          element("tbody", {}, ...cells),
+        ),
+      );
+    }
+
+    function showSettings() {
+      sliders.topRate.show(settings.topRate);
+      sliders.quantile.show(settings.quantile);
+      solve.checked = settings.lam === null;
+      sliders.lam.enable(!solve.checked);
+      if (result) sliders.lam.show(result.lam);
+      for (const [box] of boxes) box.checked = settings.languages.includes(box.value);
+    }
+
+    // Take settings over, classify, show; a refusal leaves the charts as they are and says why.
+    let drawn = null;
+    async function set(fresh) {
+      Object.assign(settings, fresh);
+      const start = performance.now();
+      try {
+        result = identifier.classify(settings);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        showSettings();
+        status.textContent = error.message;
+        return null;
+      }
+      const rows = summary(identifier, result);
+      const totals = TYPED.map((kind) => [kind, rows.layers.reduce((sum, own) => sum + (own.kind === kind) * own.neurons, 0)]);
+      showSettings();
+      status.textContent =
+        `lambda ${Number(result.lam.toFixed(6))} (${result.solved ? "solved" : "given"}), tau ${result.tau.toFixed(4)}: ` +
+        `${totals.map(([kind, n]) => `${count(n)} ${kind}`).join(", ")}; ${count(result.number)} neurons selected.` +
+        (result.bounded === false ? " Every larger lambda would do as well." : "");
+      drawn ??= Object.fromEntries(
+        await Promise.all(
+          Object.entries(pictures).map(async ([name, at]) => {
+            const made = await chart(at, given.specs[name], { [name]: rows[name] }, `${given.run ?? "neuroglot"}-${name}`);
+            made.view.addEventListener("click", (_, item) => item?.datum?.kind && pick(item.datum));
+            return [name, made];
+          }),
+        ),
+      );
+      await Promise.all(Object.entries(drawn).map(([name, own]) => own.show({ [name]: rows[name] })));
+      took = performance.now() - start;
+      listNeurons();
+      return result;
+    }
+
+    // A click on a bar lists its neurons.
+    function pick({ kind, layer, language, n }) {
+      Object.assign(which, { kind, layer: String(layer ?? ""), language: language ?? "", n: String(n ?? "") });
+      list.closest("details").open = true;
+      listNeurons();
+    }
+
+    // After a reader's change: at once, or, where that takes long, when the slider rests.
+    function later(fresh) {
+      Object.assign(settings, fresh);
+      clearTimeout(timer);
+      timer = setTimeout(async () => {
+        if (!(await set({}))) return;
+        if (given.addressed) address.write(toAddress(settings, all));
+        given.changed?.({ ...settings });
+      }, took > 100 ? 100 : 0);
+    }
+
+    if (given.addressed) {
+      Object.assign(settings, fromAddress(address.read(), all));
+      addEventListener("hashchange", () => set(fromAddress(address.read(), all)));
+    }
+    await set({});
+    return Object.assign(place, { explorer: { identifier, set, result: () => result, took: () => took } });
+  }
+
+  Object.assign(globalThis.neuroglot, { explorer, fromAddress, toAddress });
+})();

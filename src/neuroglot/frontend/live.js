@@ -1,0 +1,50 @@
+// In Jupyter: the same, with thresholds that Python sees and sets (an anywidget module, made by widgets.py).
+export default {
+  async render({ model, el }) {
+    await neuroglotVega(model);
+    const { browser, explorer, unpack } = neuroglot;
+    const given = model.get("given");
+    const view = model.get("data");
+    const values = await unpack(given.head, new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
+    const traits = { topRate: "top_rate", lam: "lam", quantile: "quantile", languages: "languages", layer: "layer", neuron: "neuron" };
+    const own = Object.entries(traits).filter(([, trait]) => model.get(trait) !== undefined);
+    const settings = () => Object.fromEntries(own.map(([name, trait]) => [name, model.get(trait)]));
+    let sent = null;
+    const tell = (fresh) => {
+      for (const [name, trait] of own) if (fresh[name] !== undefined) model.set(trait, fresh[name]);
+      sent = JSON.stringify(settings());
+      model.save_changes();
+    };
+    const waiting = new Map();
+    model.on("msg:custom", ({ contexts, layer, neuron }) => contexts !== undefined && waiting.get(`${layer} ${neuron}`)?.(contexts));
+    const ask = (layer, neuron) =>
+      new Promise((resolve) => {
+        waiting.set(`${layer} ${neuron}`, resolve);
+        model.send({ want: [layer, neuron] });
+      });
+    const place = document.createElement("div");
+    el.append(place);
+    const made =
+      given.kind === "browser"
+        ? await browser(place, { ...given, values, settings: settings(), ask: given.live ? ask : null, moved: (layer, neuron) => tell({ layer, neuron }) })
+        : await explorer(place, { ...given, values, settings: settings(), changed: tell });
+    const follow = () => {
+      if (JSON.stringify(settings()) !== sent) (made.explorer ?? made.browser).set(settings());
+    };
+    for (const [, trait] of own) model.on(`change:${trait}`, follow);
+    return () => own.forEach(([, trait]) => model.off(`change:${trait}`, follow));
+  },
+};
+
+// In the book the page brings Vega along; elsewhere the module asks Python for it, once.
+async function neuroglotVega(model) {
+  if (globalThis.vegaEmbed) return;
+  await new Promise((resolve) => {
+    model.on("msg:custom", ({ bundle }) => {
+      if (!bundle) return;
+      if (!globalThis.vegaEmbed) new Function("define", "module", "exports", bundle)();
+      resolve();
+    });
+    model.send({ need: "bundle" });
+  });
+}

@@ -1,0 +1,435 @@
+"""The front end in headless Chromium, on a bare page from disk: what it computes is what Python computes."""
+
+import base64
+import csv
+import io
+import warnings
+
+import numpy as np
+import pytest
+import vl_convert
+
+from neuroglot import (
+    ActivationStats,
+    Corpus,
+    Example,
+    NeuroglotError,
+    NeuronBrowser,
+    ThresholdExplorer,
+    TopContexts,
+    classify,
+    widgets,
+)
+from neuroglot.identification import Identifier, kind_codes
+from neuroglot.packing import pack
+
+from .chromium import launched
+
+LANGUAGES = ("en", "de", "ru", "zh", "th", "sw")
+
+
+def counts(layers=6, width=500, tokens=(3000, 1200, 900, 2000, 700, 1500), seed=0, ties=True):
+    rng = np.random.default_rng(seed)
+    p = rng.beta(0.5, 2, size=(layers, width, 1)) * rng.beta(2, 1, size=(layers, width, len(tokens)))
+    p[:, :8] = 0.97  # general ones
+    p[:, 8:30, 1:] = 0  # of one language only
+    found = rng.binomial(tokens, p)
+    if ties:  # neurons of equal probabilities in other languages, and of none at all
+        found[:, 40:50] = found[:, 30:40] * 0
+        found[:, 50:60] = found[:, 60:70]
+    return ActivationStats(
+        found[None].astype(np.int64), np.array([tokens]), LANGUAGES, {"model": "a/tiny", "corpus": "b"}
+    )
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with launched() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page_of(browser, tmp_path_factory):
+    """Opens the page that a widget saves, from disk and without a network."""
+    contexts = []
+
+    def load(widget, address="", width=1000, **limit):
+        path = tmp_path_factory.mktemp("page") / "page.html"
+        widget.save(path, **limit)
+        context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True, offline=True)
+        contexts.append(context)
+        page = context.new_page()
+        page.wrong = []
+        page.on("console", lambda m: m.type == "error" and page.wrong.append(m.text))
+        page.on("pageerror", lambda e: page.wrong.append(str(e)))
+        page.goto(f"{path.as_uri()}{address}")
+        page.wait_for_selector("[data-drawn]", timeout=30_000)
+        return page
+
+    yield load
+    for context in contexts:
+        context.close()
+
+
+SET = """async (settings) => {
+  const place = document.querySelector("[data-neuroglot]").explorer;
+  const found = await place.set(settings);
+  if (!found) return null;
+  let codes = "";
+  for (const code of found.codes) codes += code;
+  return { codes, lam: found.lam, tau: found.tau, number: found.number };
+}"""
+
+
+# Whatever is still to be drawn is drawn.
+SETTLED = "async () => { await document.querySelector('.neuroglot-explorer').explorer.set({}); }"
+
+
+def random_settings(rng, languages):
+    while True:
+        k = rng.integers(2, len(languages) + 1)
+        chosen = [languages[i] for i in sorted(rng.choice(len(languages), k, replace=False))]
+        yield {
+            "topRate": round(float(rng.uniform(0.001, 0.2)), 3),
+            "lam": None if rng.random() < 0.5 else round(float(rng.uniform(0, 1.5)), 3),
+            "quantile": round(float(rng.uniform(0.5, 0.999)), 3),
+            "languages": list(languages) if rng.random() < 0.6 else chosen,
+        }
+
+
+@pytest.mark.parametrize(("limit", "scaled"), [(None, True), (None, False), (24_000, True)])
+def test_every_neuron_has_python_s_type(page_of, limit, scaled):
+    stats = counts()
+    packed, _ = pack(stats, limit or 10**9)
+    assert packed.roots == (limit is not None)
+    p = packed.probabilities()
+    page = page_of(ThresholdExplorer(stats, top_rate=0.05, scaled=scaled), limit=limit or 10**9)
+    rng, refused = np.random.default_rng(7), 0
+    for settings, _ in zip(random_settings(rng, LANGUAGES), range(60), strict=False):
+        index = [LANGUAGES.index(code) for code in settings["languages"]]
+        found = page.evaluate(SET, settings)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                lam, tau, _, selected, active = Identifier(p[..., index], scaled=scaled).classify(
+                    settings["topRate"], settings["lam"], settings["quantile"]
+                )
+        except NeuroglotError:
+            assert found is None and "No lambda" in page.inner_text(".neuroglot-status")
+            refused += 1
+            continue
+        codes = kind_codes(selected, active.sum(axis=-1), len(index)).ravel()
+        assert found["codes"] == "".join(map(str, codes)), settings
+        assert found["tau"] == tau and found["lam"] == pytest.approx(lam, abs=1e-9)
+        assert found["number"] == selected.sum()
+    assert refused < 20
+    assert page.wrong == []
+
+
+def bars(page, name):
+    """Neurons by place and type, from what the drawn bars say of themselves."""
+    labels = page.locator(f".neuroglot-{name} .mark-rect path[aria-label]").evaluate_all(
+        "bars => bars.map(bar => bar.getAttribute('aria-label'))"
+    )
+    found = {}
+    for label in labels:
+        fields = dict(part.split(": ") for part in label.split("; "))
+        if number := int(fields["neurons"].replace(",", "")):
+            place = next(value for key, value in fields.items() if key not in ("neurons", "kind"))
+            found[place, fields["kind"]] = number
+    return found
+
+
+def rows_of(types):
+    """The same from Python."""
+    return {
+        name: {(str(place), kind): neurons for place, kind, neurons in map(dict.values, rows) if neurons}
+        for name, rows in widgets.panel_rows(types).items()
+    }
+
+
+def test_charts_controls_and_address(page_of):
+    stats = counts()
+    page = page_of(ThresholdExplorer(stats, top_rate=0.05))
+    for name, rows in rows_of(classify(stats, top_rate=0.05)).items():
+        assert bars(page, name) == rows
+    slider = page.get_by_label("top rate (%)", exact=True)
+    slider.focus()
+    slider.press("End")
+    page.wait_for_function("location.hash.includes('top_rate=0.2')")
+    page.get_by_label("en", exact=True).uncheck()
+    page.wait_for_function("location.hash.includes('languages=de.ru.zh.th.sw')")
+    page.get_by_label("quantile, as a number").fill("0.9")
+    page.get_by_label("quantile, as a number").press("Enter")
+    page.wait_for_function("location.hash.includes('quantile=0.9')")
+    wanted = classify(stats.select("de ru zh th sw"), top_rate=0.2, quantile=0.9)
+    page.wait_for_function(f"document.querySelector('.neuroglot-status').textContent.includes('{wanted.lam:.6g}')")
+    page.evaluate(SETTLED)
+    for name, rows in rows_of(wanted).items():
+        assert bars(page, name) == rows
+    # Somebody else opens that address.
+    other = page_of(ThresholdExplorer(stats, top_rate=0.01), address="#" + page.url.partition("#")[2])
+    assert other.inner_text(".neuroglot-status") == page.inner_text(".neuroglot-status")
+    assert not other.get_by_label("en", exact=True).is_checked()
+    other.get_by_label("solve lambda").uncheck()
+    other.wait_for_function(f"location.hash.includes('lambda={wanted.lam:.6g}')")
+    assert page.wrong == other.wrong == []
+
+
+def test_languages_too_few_are_refused(page_of):
+    page = page_of(ThresholdExplorer(counts(), top_rate=0.05))
+    before = bars(page, "layers")
+    for code in LANGUAGES[1:]:
+        page.get_by_label(code, exact=True).uncheck()
+    page.wait_for_function("document.querySelector('.neuroglot-status').textContent.includes('at least two')")
+    page.get_by_label("de", exact=True).check()
+    page.wait_for_function("document.querySelector('.neuroglot-status').textContent.includes('tau')")
+    assert bars(page, "layers") != before
+
+
+def read_csv(download):
+    with open(download.path(), encoding="utf-8", newline="") as file:  # noqa: PTH123
+        return list(csv.reader(io.StringIO(file.read())))
+
+
+def test_downloads_are_what_is_on_the_screen(page_of):
+    stats = counts()
+    page = page_of(ThresholdExplorer(stats, top_rate=0.05))
+    page.evaluate(SET, {"topRate": 0.08, "quantile": 0.9})
+    types = classify(stats, top_rate=0.08, quantile=0.9)
+    with page.expect_download() as got:
+        page.get_by_role("button", name="Neurons (CSV)").click()
+    assert got.value.suggested_filename == f"tiny-b-top0.08-lambda{types.lam:.6g}-quantile0.9-neurons.csv"
+    head, *rows = read_csv(got.value)
+    assert head == ["layer", "neuron", "type", "N", "languages", "score"]
+    table = types.table()
+    table = table[table["kind"] != "unclassified"]
+    wanted = {(r.layer, r.neuron): (r.kind, r.n_languages, r.languages, r.score) for r in table.itertuples()}
+    assert len(rows) == len(wanted)
+    for layer, neuron, kind, n, languages, score in rows:
+        own = wanted[int(layer), int(neuron)]
+        assert (kind, int(n), languages) == own[:3] and float(score) == pytest.approx(own[3], abs=1e-12)
+    with page.expect_download() as got:
+        page.get_by_role("button", name="Counts (CSV)").click()
+    _, *rows = read_csv(got.value)
+    found = {(by, place, kind): int(neurons) for by, place, kind, neurons in rows if int(neurons)}
+    assert found == {(by, *key): n for by, own in rows_of(types).items() for key, n in own.items()}
+    page.locator(".neuroglot-layers summary").click()
+    for kind in ("SVG", "PNG"):
+        with page.expect_download() as got:
+            page.locator(".neuroglot-layers").get_by_role("link", name=f"Save as {kind}").click()
+        assert got.value.suggested_filename == f"tiny-b-layers.{kind.lower()}"
+    page.wait_for_selector(".neuroglot-layers svg.marks")
+
+
+def test_a_bar_lists_its_neurons(page_of):
+    stats = counts()
+    page = page_of(ThresholdExplorer(stats, top_rate=0.05, browser="there.html"))
+    page.locator(".neuroglot-languages .mark-rect path[aria-label*='specific']").first.click(force=True)
+    page.wait_for_selector(".neuroglot-list tbody tr")
+    types = classify(stats, top_rate=0.05)
+    rows = page.locator(".neuroglot-list tbody tr").all_inner_texts()
+    assert page.get_by_label("type", exact=True).input_value() == "specific"
+    code = page.get_by_label("language", exact=True).input_value()
+    own = [(layer, int(n)) for layer, each in enumerate(types.neurons(code, "specific")) for n in each]
+    own.sort(key=lambda place: (types.score[place], place))
+    assert [tuple(map(int, row.split()[:2])) for row in rows] == own[:40]
+    href = page.locator(".neuroglot-list tbody a").first.get_attribute("href")
+    assert href.startswith("there.html#") and f"layer={own[0][0]}&neuron={own[0][1]}" in href
+
+
+# --- the neuron browser ------------------------------------------------------------------------
+
+TEXTS = {"en": ("Ask: ", "two\U0001f600 and three"), "th": ("ถาม ", "สองและสาม"), "de": ("", "zwei und drei")}
+
+
+@pytest.fixture(scope="module")
+def contexts():
+    """Contexts of three neurons, made by hand: spans that share a character, gaps, and none at all."""
+    examples = [Example(language=code, id="a", prompt=p, response=r) for code, (p, r) in TEXTS.items()]
+    corpus = Corpus("made", tuple(TEXTS), tuple(examples))
+    spans = [[(0, 5), (5, 8), (8, 9), (8, 9), (10, 13)], [(0, 4), (4, 8), (8, 10), (10, 13)], [(0, 4), (5, 8), (9, 13)]]
+    starts = np.cumsum([0, *map(len, spans)])
+    value = np.array([[[4.0], [2.0], [0.0]], [[0.0], [1.0], [3.0]], [[0.5], [0.0], [0.0]]], dtype=np.float32)
+    there = np.where(value[..., 0] > 0, np.arange(3), -1)[..., None].astype(np.int32)
+    shade = np.random.default_rng(3).integers(0, 256, size=(3, 3, 1, 4)).astype(np.uint8)
+    return TopContexts(
+        corpus.languages,
+        np.array([[0, 2], [1, 0], [2, 3]]),
+        value,
+        there,
+        np.where(there >= 0, 2, 0).astype(np.int32),
+        shade,
+        np.arange(3, dtype=np.int32),
+        starts.astype(np.int64),
+        np.array([span for own in spans for span in own], dtype=np.int32),
+        {"corpus_sha256": corpus.hash},
+    ), corpus
+
+
+def browsed(layers=3, width=40):
+    stats = counts(layers, width, tokens=(300, 120, 90, 200, 70, 150), ties=False).select("en th de")
+    return stats, classify(stats, top_rate=0.3, quantile=0.7, lam=0.1)
+
+
+GO = """async ([layer, neuron]) => {
+  const { identifier, set } = document.querySelector("[data-neuroglot]").browser;
+  const found = await set({ layer, neuron });
+  return { kind: found.kind, rank: found.rank, active: found.active, texts: found.texts, nearest: found.nearest };
+}"""
+
+
+def test_browser_shows_what_python_knows(page_of, contexts):
+    kept, corpus = contexts
+    stats, types = browsed()
+    page = page_of(NeuronBrowser(stats, types, kept, corpus))
+    p = stats.probabilities().reshape(-1, 3)
+    order = sorted(range(len(p)), key=lambda i: (types.score.ravel()[i], i))
+    for layer, neuron in [(0, 2), (1, 0), (2, 3), (0, 0), (2, 39)]:
+        found = page.evaluate(GO, [layer, neuron])
+        i = layer * 40 + neuron
+        assert found["kind"] == types.kind[layer, neuron]
+        assert found["rank"] == order.index(i) + 1
+        assert found["active"] == [c for c, a in zip(types.languages, types.active[layer, neuron], strict=True) if a]
+        distance = np.linalg.norm(p - p[i], axis=1)
+        distance[i] = np.inf
+        nearest = sorted(range(len(p)), key=lambda j: (distance[j], j))[:8]
+        assert [other["neuron"] for other in found["nearest"]] == nearest
+        assert [other["distance"] for other in found["nearest"]] == pytest.approx(distance[nearest])
+        labels = page.locator(".neuroglot-chart .mark-rect path[aria-label]").evaluate_all(
+            "bars => bars.map(bar => bar.getAttribute('aria-label'))"
+        )
+        for code, own in zip(types.languages, p[i], strict=True):
+            label = next(text for text in labels if f"language: {code};" in f"{text};")
+            assert float(label.split("probability: ")[1].split("%")[0]) == pytest.approx(100 * own, abs=0.1)
+        if (layer, neuron) in {(0, 2), (1, 0), (2, 3)}:
+            python = kept.of(layer, neuron, corpus)
+            for own, other in zip(found["texts"], python, strict=True):
+                assert own["language"] == other["language"]
+                pieces = [[[t, pytest.approx(s), r] for t, s, r in context["pieces"]] for context in other["contexts"]]
+                assert own["contexts"] == pieces
+        else:
+            assert found["texts"] is None and "No text is kept" in page.inner_text(".neuroglot-said")
+    assert page.wrong == []
+
+
+def test_browser_is_used_by_keyboard_and_address(page_of, contexts):
+    kept, corpus = contexts
+    stats, types = browsed()
+    page = page_of(NeuronBrowser(stats, types, kept, corpus), address="#layer=1&neuron=0")
+    assert "Layer 1, neuron 0" in page.inner_text(".neuroglot-status")
+    assert "สอง" in page.inner_text(".neuroglot-texts [lang=th]")
+    page.get_by_label("neuron", exact=True).fill("7")
+    page.get_by_label("neuron", exact=True).press("Enter")
+    page.wait_for_function("location.hash === '#layer=1&neuron=7'")
+    page.get_by_role("button", name="next").press("Enter")
+    lowest = min(
+        (
+            (types.score[i, j], i, j)
+            for i, row in enumerate(types.kind)
+            for j, kind in enumerate(row)
+            if kind == "specific"
+        )
+    )
+    page.wait_for_function(f"location.hash === '#layer={lowest[1]}&neuron={lowest[2]}'")
+    page.locator(".neuroglot-near button").first.click()
+    page.wait_for_function(f"location.hash !== '#layer={lowest[1]}&neuron={lowest[2]}'")
+    # Thresholds of a shared view are kept.
+    other = page_of(NeuronBrowser(stats, types, kept, corpus), address="#quantile=0.9&lambda=0.3&layer=0&neuron=2")
+    tau = classify(stats, top_rate=0.3, quantile=0.9, lam=0.3).tau
+    assert f"tau = {tau:.4f}" in other.inner_text(".neuroglot-status")
+
+
+# --- live --------------------------------------------------------------------------------------
+
+# What anywidget gives a module: traits, messages and a place; Python's side is played by the test.
+MODEL = """
+class Model {
+  constructor(traits) { this.traits = traits; this.heard = {}; this.sent = []; this.saved = []; }
+  get(name) { return this.traits[name]; }
+  set(name, value) { this.traits[name] = value; }
+  save_changes() { this.saved.push(structuredClone({ ...this.traits, given: null, data: null })); }
+  on(name, call) { (this.heard[name] ??= []).push(call); }
+  off(name, call) { this.heard[name] = this.heard[name].filter((own) => own !== call); }
+  send(message) { this.sent.push(message); }
+  hear(name, message) { for (const call of this.heard[name] ?? []) call(message); }
+}
+"""
+
+
+def live(browser, widget, tmp_path):
+    page = browser.new_context(offline=True).new_page()
+    page.wrong = []
+    page.on("pageerror", lambda e: page.wrong.append(str(e)))
+    (tmp_path / "live.html").write_text("<!doctype html><meta charset='utf-8'><div id='place'></div>")
+    page.goto((tmp_path / "live.html").as_uri())
+    names = [n for n in ("top_rate", "lam", "quantile", "languages", "layer", "neuron", "given") if widget.has_trait(n)]
+    traits = {name: getattr(widget, name) for name in names}
+    page.evaluate(
+        """async ([esm, model, traits, data]) => {
+          const url = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
+          window.model = new (new Function(`${model}; return Model`)())(traits);
+          const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+          model_ = window.model; model_.traits.data = new DataView(bytes.buffer);
+          const module = await import(url);
+          window.rendered = module.default.render({ model: model_, el: document.getElementById("place") });
+        }""",
+        [widget._esm, MODEL, traits, base64.b64encode(widget.data).decode()],
+    )
+    assert page.evaluate("model.sent") == [{"need": "bundle"}]
+    page.evaluate("bundle => model.hear('msg:custom', { bundle })", vl_convert.javascript_bundle())
+    page.evaluate("async () => { await window.rendered; }")
+    return page
+
+
+def test_live_explorer_shares_its_thresholds(browser, tmp_path):
+    stats = counts()
+    explorer = ThresholdExplorer(stats, top_rate=0.05)
+    page = live(browser, explorer, tmp_path)
+    assert bars(page, "layers") == rows_of(explorer.types)["layers"]
+    # The reader moves a slider, and Python hears of it.
+    page.get_by_label("top rate (%)", exact=True).press("End")
+    page.wait_for_function("model.saved.length")
+    said = page.evaluate("model.saved.at(-1)")
+    assert said["top_rate"] == pytest.approx(0.2) and said["lam"] is None
+    explorer.set_state({name: said[name] for name in ("top_rate", "lam", "quantile", "languages")})
+    page.evaluate(SETTLED)
+    assert bars(page, "shared") == rows_of(explorer.types)["shared"]
+    # Python sets one, and the reader sees it.
+    explorer.languages, explorer.quantile = ["en", "ru", "sw"], 0.9
+    page.evaluate(
+        "async (fresh) => { Object.assign(model.traits, fresh); model.hear('change:languages'); }",
+        {"languages": explorer.languages, "quantile": explorer.quantile},
+    )
+    page.wait_for_function(
+        f"document.querySelector('.neuroglot-status').textContent.includes('{explorer.types.tau:.4f}')"
+    )
+    page.evaluate(SETTLED)
+    assert bars(page, "languages") == rows_of(explorer.types)["languages"]
+    assert not page.get_by_label("de", exact=True).is_checked()
+    assert page.wrong == []
+
+
+def test_live_browser_asks_python_for_text(browser, tmp_path, contexts):
+    kept, corpus = contexts
+    stats, types = browsed()
+    asked = []
+
+    def find(layer, neuron):
+        asked.append((layer, neuron))
+        return kept
+
+    widget = NeuronBrowser(stats, types, kept, corpus, find=find, layer=0, neuron=2)
+    page = live(browser, widget, tmp_path)
+    assert page.evaluate("model.sent.length") == 1  # that text is there
+    page.get_by_label("layer", exact=True).fill("2")
+    page.get_by_label("layer", exact=True).press("Enter")
+    page.wait_for_function("model.sent.length === 2")
+    wanted = page.evaluate("model.sent[1]")
+    assert wanted == {"want": [2, 2]}
+    sent = []
+    widget.send = lambda content, buffers=None: sent.append(content)
+    widget._handle_custom_msg(wanted, [])
+    assert asked == [(2, 2)] and (sent[0]["layer"], sent[0]["neuron"]) == (2, 2)
+    assert sent[0]["contexts"] == kept.for_page(corpus)
+    assert page.wrong == []
