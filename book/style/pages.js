@@ -16,7 +16,8 @@ addEventListener("DOMContentLoaded", () => {
 
 // What scrolls sideways can be reached with the keyboard, and is announced by the heading above it.
 (() => {
-  const SCROLLING = ".neuroglot-table, .pst-scrollable-table-container, .neuroglot-chart, div.math, .bd-article pre";
+  const SCROLLING =
+    ".neuroglot-table, .pst-scrollable-table-container, .neuroglot-chart, .cell_output > .output, div.math, .bd-article pre";
 
   function mark() {
     const places = document.querySelectorAll(`:is(h1, h2, h3), ${SCROLLING}`);
