@@ -221,7 +221,7 @@ def test_pages_of_a_run(project, ran):
     html = {path.relative_to(project / "_build/html").as_posix() for path in page.parent.rglob("*.html")}
     assert {f"book/chapters/{chapter.name}.html" for chapter in book.CHAPTERS} <= html
     text = (page.parent / "book/chapters/02-identification.html").read_text()
-    assert "neuroglot-chart" in text and "application/vnd.jupyter.widget-state+json" in text
+    assert "neuroglot-chart" in text and 'data-neuroglot="explorer"' in text
     assert "<dt>run</dt><dd>tiny</dd>" in text and "Run this chapter again" in text
     assert text.count("notebooks/02-identification.ipynb") == 1 and "print.html" in html
     assert "— neuroglot: model</title>" in text.replace("&#8212;", "—")

@@ -272,6 +272,15 @@ def test_neuron_chart_has_the_counts(stats, types):
     assert np.allclose(low, [0, 0.3315, 0.8865], atol=1e-4) and np.allclose(high, [0.1135, 0.6685, 1], atol=1e-4)
 
 
+def test_a_click_on_a_neuron_s_bars_opens_the_browser(stats, types):
+    chart = charts.neuron(stats, types, 2, 7, browser="there.html").to_dict()
+    rows = next(rows for rows in chart["datasets"].values() if "address" in rows[0])
+    assert {row["address"] for row in rows} == {"there.html#layer=2&neuron=7"}
+    assert [layer["encoding"].get("href", {}).get("field") for layer in chart["layer"]].count("address") == 1
+    plain = charts.neuron(stats, types, 2, 7).to_dict()
+    assert not any("href" in layer["encoding"] for layer in plain["layer"])
+
+
 def test_page_and_notebook_get_the_same_chart(types):
     bundle = charts.theme.embed(charts.counts_per_n(types).to_dict())
     assert set(bundle) == {"application/vnd.vegalite.v6+json", "text/html"}

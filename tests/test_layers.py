@@ -94,3 +94,25 @@ def test_bootstrap_is_seeded_and_follows_the_shards(stats):
 def test_one_shard_gives_no_interval(stats):
     with pytest.raises(NeuroglotError, match="one shard"):
         layers.bootstrap_profiles(stats.take([0]), 3)
+
+
+def test_replicates_without_a_lambda_are_left_out(stats, monkeypatch):
+    whole = list(layers.replicate_types(stats, 6, 3, top_rate=0.3, quantile=0.7))
+    calls = iter(range(99))
+
+    def sometimes(*arguments, **settings):
+        if next(calls) in (1, 4):
+            raise NeuroglotError("no lambda")
+        return classify(*arguments, **settings)
+
+    monkeypatch.setattr(layers, "classify", sometimes)
+    with pytest.warns(UserWarning, match="no lambda fits 2 of 6 replicates"):
+        kept = list(layers.replicate_types(stats, 6, 3, top_rate=0.3, quantile=0.7))
+    assert [(a.codes == whole[i].codes).all() for a, i in zip(kept, (0, 2, 3, 5), strict=True)] == [True] * 4
+
+    def never(*_, **__):
+        raise NeuroglotError("no lambda")
+
+    monkeypatch.setattr(layers, "classify", never)
+    with pytest.raises(NeuroglotError, match="of 6 replicates more than half cannot be classified: no lambda"):
+        list(layers.replicate_types(stats, 6, 3, top_rate=0.3, quantile=0.7))

@@ -20,8 +20,6 @@ from typing import Any
 
 from .errors import NeuroglotError
 from .files import atomic, npm_package, sha256_file, write_json
-from .pages import facts_of, page, parameters_of
-from .printing import one_page
 from .runs import ARTIFACTS, COMPARED
 
 
@@ -434,6 +432,9 @@ def build(run: str, *, root: Path | None = None) -> Path:
     Raises:
         NeuroglotError: a chapter has not been run, or Jupyter Book stopped.
     """
+    from .pages import page, parameters_of
+    from .printing import one_page
+
     root = root or project_root()
     vendor(root / "book" / "vendor")
     folder = root / "runs" / run
@@ -482,6 +483,8 @@ def _config(root: Path, folder: Path, files: Mapping[str, str]) -> dict[str, Any
     Paths in it stay those from ``root``.
     """
     import yaml
+
+    from .pages import facts_of
 
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     if model := dict(facts_of(files, run=folder.name, root=root)).get("model"):

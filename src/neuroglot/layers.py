@@ -108,6 +108,8 @@ def replicate_types(
 ) -> Iterator[NeuronTypes]:
     """Types of bootstrap replicates: shards of the corpus drawn with replacement, and classified.
 
+    A replicate that no lambda fits is left out, with a warning in the end.
+
     Args:
         stats: counts in several shards.
         draws: number of replicates.
@@ -115,16 +117,26 @@ def replicate_types(
         **settings: of :func:`neuroglot.classify`; lambda is solved anew where it is ``None``.
 
     Raises:
-        NeuroglotError: one shard only.
+        NeuroglotError: one shard only, or no lambda for more than half of the replicates.
     """
     if len(stats.shard_tokens) < 2:
         raise NeuroglotError("the counts have one shard, so no interval can be computed; collect with more shards.")
-    rng = np.random.default_rng(seed)
+    rng, without = np.random.default_rng(seed), 0
     for _ in tqdm(range(draws), desc="bootstrap", disable=not progress):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            types = classify(stats.resampled(rng), **settings)
+            try:
+                types = classify(stats.resampled(rng), **settings)
+            except NeuroglotError as error:
+                without += 1
+                if 2 * without > draws:
+                    raise NeuroglotError(
+                        f"of {draws} replicates more than half cannot be classified: {error}"
+                    ) from error
+                continue
         yield types
+    if without:
+        warnings.warn(f"no lambda fits {without} of {draws} replicates, which are left out.", stacklevel=2)
 
 
 def bootstrap_profiles(

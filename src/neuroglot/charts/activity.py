@@ -104,8 +104,17 @@ def active_share(stats: ActivationStats) -> alt.Chart:
     )
 
 
-def neuron(stats: ActivationStats, types: NeuronTypes, layer: int, index: int) -> alt.LayerChart:
-    """One neuron's activation probability in each language, with tau and 95 % Wilson intervals."""
+def neuron(
+    stats: ActivationStats, types: NeuronTypes, layer: int, index: int, browser: str | None = None
+) -> alt.LayerChart:
+    """One neuron's activation probability in each language, with tau and 95 % Wilson intervals.
+
+    Args:
+        stats: activation counts.
+        types: the types made from them.
+        layer, index: the neuron.
+        browser: address of the page that shows single neurons, which a click on a bar opens.
+    """
     counts, tokens = stats.counts[layer, index], stats.seen[layer, index]
     low, high = wilson(counts, tokens)
     rows = pd.DataFrame(
@@ -119,6 +128,8 @@ def neuron(stats: ActivationStats, types: NeuronTypes, layer: int, index: int) -
             "above": np.where(types.active[layer, index], "above tau", "not above tau"),
         }
     )
+    if browser is not None:
+        rows["address"] = f"{browser}#layer={layer}&neuron={index}"
     kind = types.kind[layer, index]
     base = alt.Chart(rows).encode(y=alt.Y("language:N", sort=None, title="language"))
     scale = alt.Scale(domain=[0, 1])
@@ -139,6 +150,8 @@ def neuron(stats: ActivationStats, types: NeuronTypes, layer: int, index: int) -
             alt.Tooltip("high:Q", title="95 % to", format=".2%"),
         ],
     )
+    if browser is not None:
+        bars = bars.encode(href="address:N")
     errors = base.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q")
     tau = alt.Chart(pd.DataFrame({"tau": [types.tau]})).mark_rule(strokeDash=[5, 4], strokeWidth=2)
     chart = bars + errors + tau.encode(x="tau:Q", tooltip=alt.Tooltip("tau:Q", format=".4f"))

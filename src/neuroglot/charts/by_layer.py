@@ -116,9 +116,9 @@ def _cuts(spans: pd.DataFrame, layers: int) -> list[alt.Chart]:
             chart.append(whisker.encode(x=end, y=alt.value(y - 4), y2=alt.value(y + 4), tooltip=tips))
     fits = (spans["end"] - spans["start"]) * _PLOT_WIDTH / layers > _LETTER_WIDTH * spans["part"].str.len()
     names = alt.Chart(spans[fits].assign(middle=(spans["start"] + spans["end"]) / 2))
-    written = names.mark_text(fontSize=11, color=_INK, baseline="top").encode(
-        x="middle:Q", y=alt.value(22), text="part:N"
-    )
+    written = names.mark_text(
+        fontSize=11, color=_INK, baseline="top", opacity=alt.ExprRef("width < 480 ? 0 : 1")
+    ).encode(x="middle:Q", y=alt.value(22), text="part:N")
     return [*chart, written.properties(name="ink_parts")]
 
 

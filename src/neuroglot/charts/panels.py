@@ -50,7 +50,10 @@ def neuron_panel(languages: Sequence[str]) -> dict[str, Any]:
         neuron's type where it is above tau and ``unclassified`` elsewhere) and ``tau`` (``tau``).
     """
     x = alt.X(
-        "probability:Q", title="activation probability", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")
+        "probability:Q",
+        title="activation probability",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format="%", tickCount=5),
     )
     bars = (
         alt.Chart(alt.NamedData(name="probabilities"))

@@ -81,6 +81,8 @@
     const asked = () => [Number(boxes.layer.value), Number(boxes.neuron.value)];
     const kind = select([["", "any type"], ...KINDS.slice(1).map((name) => [name, name])], "specific");
     const language = select([["", "any language"], ...all.map((code) => [code, code])], "");
+    kind.setAttribute("aria-label", "step through neurons of type");
+    language.setAttribute("aria-label", "step through neurons of language");
     const button = (text, onclick) => element("button", { type: "button", onclick }, text);
     const facts = element("p", { class: "neuroglot-status", role: "status" });
     const picture = element("div", { class: "neuroglot-chart" });

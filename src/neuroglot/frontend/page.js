@@ -53,6 +53,7 @@
     const actions = { export: true, source: false, compiled: false, editor: false };
     const options = { renderer: "svg", actions, downloadFileName: name };
     const { view } = await globalThis.vegaEmbed(place, { ...spec, datasets: rows }, options);
+    place.querySelector(":scope > details > summary")?.setAttribute("aria-label", "Save this chart");
     place.view = view;
     return {
       view,
