@@ -26,6 +26,11 @@ CHANGES = {
     "top rate, lambda given": lambda rng: {"topRate": rng.uniform(0.005, 0.1), "lam": 0.1},
     "top rate, lambda solved": lambda rng: {"topRate": rng.uniform(0.005, 0.1), "lam": None},
     "quantile, lambda solved": lambda rng: {"quantile": rng.uniform(0.8, 0.99), "lam": None},
+    "the sliders' ends, lambda solved": lambda rng: {
+        "topRate": rng.choice([0.001, 0.2]),
+        "quantile": rng.choice([0.5, 0.999]),
+        "lam": None,
+    },
     "a language left out, lambda solved": lambda rng: {
         "languages": [code for code in LANGUAGES if code != rng.choice(LANGUAGES)],
         "lam": None,
@@ -34,7 +39,7 @@ CHANGES = {
 TIME = """async (settings) => {
   const { set, took, result } = document.querySelector("[data-neuroglot]").explorer;
   await set(settings);
-  const { topRate, lam, solved, quantile, languages } = result();
+  const { topRate, lam, solved, quantile, languages } = result(); // where no lambda fits, the ones before
   return [took(), { top_rate: topRate, lam: solved ? null : lam, quantile }, languages];
 }"""
 

@@ -176,6 +176,17 @@ def test_charts_controls_and_address(page_of):
     assert page.wrong == other.wrong == []
 
 
+@pytest.mark.parametrize("asked", ["#top_rate=5", "#top_rate=0.9&lambda=solve&quantile=0.6", "#lambda=&quantile=7"])
+def test_an_address_that_cannot_be_had_gives_the_page_s_own_view(page_of, asked):
+    stats = counts()
+    page = page_of(ThresholdExplorer(stats, top_rate=0.05), address=asked)
+    types = classify(stats, top_rate=0.05)
+    assert bars(page, "layers") == rows_of(types)["layers"]
+    said = page.inner_text(".neuroglot-status")
+    assert "the page's own settings" in said and f"lambda {types.lam:.6g} (solved)" in said
+    assert page.wrong == []
+
+
 def test_languages_too_few_are_refused(page_of):
     page = page_of(ThresholdExplorer(counts(), top_rate=0.05))
     before = bars(page, "layers")
@@ -220,6 +231,38 @@ def test_downloads_are_what_is_on_the_screen(page_of):
             page.locator(".neuroglot-layers").get_by_role("link", name=f"Save as {kind}").click()
         assert got.value.suggested_filename == f"tiny-b-layers.{kind.lower()}"
     page.wait_for_selector(".neuroglot-layers svg.marks")
+
+
+def test_after_a_refusal_the_table_is_still_that_on_the_screen(page_of):
+    stats = counts()
+    page = page_of(ThresholdExplorer(stats, top_rate=0.05))
+    shown = bars(page, "languages")
+    assert page.evaluate(SET, {"lam": None, "topRate": 0.9, "quantile": 0.6, "languages": ["en", "de"]}) is None
+    assert "No lambda" in page.inner_text(".neuroglot-status") and bars(page, "languages") == shown
+    with page.expect_download() as got:
+        page.get_by_role("button", name="Neurons (CSV)").click()
+    types = classify(stats, top_rate=0.05)
+    table = types.table()
+    wanted = {(r.layer, r.neuron, r.languages) for r in table[table["kind"] != "unclassified"].itertuples()}
+    assert {(int(row[0]), int(row[1]), row[4]) for row in read_csv(got.value)[1:]} == wanted
+
+
+def test_settings_at_once_are_drawn_one_after_the_other(page_of):
+    stats = counts()
+    page = page_of(ThresholdExplorer(stats, top_rate=0.05))
+    page.evaluate(
+        """async () => {
+          const { set } = document.querySelector("[data-neuroglot]").explorer;
+          const three = [{ topRate: 0.2 }, { quantile: 0.5, topRate: 7 }, { topRate: 0.1, quantile: 0.9 }];
+          await Promise.all(three.map(set));
+        }"""
+    )
+    for name, rows in rows_of(classify(stats, top_rate=0.1, quantile=0.9)).items():
+        assert bars(page, name) == rows
+    # An address that names no languages is of all of them.
+    page.evaluate(SET, {"languages": ["en", "de"]})
+    page.evaluate("location.hash = '#top_rate=0.1&lambda=solve&quantile=0.9'")
+    page.wait_for_function("[...document.querySelectorAll('fieldset input')].every((box) => box.checked)")
 
 
 def test_a_bar_lists_its_neurons(page_of):
@@ -347,7 +390,11 @@ MODEL = """
 class Model {
   constructor(traits) { this.traits = traits; this.heard = {}; this.sent = []; this.saved = []; }
   get(name) { return this.traits[name]; }
-  set(name, value) { this.traits[name] = value; }
+  set(name, value) {
+    const same = JSON.stringify(this.traits[name]) === JSON.stringify(value);
+    this.traits[name] = value;
+    if (!same) this.hear(`change:${name}`); // at once, as Backbone does
+  }
   save_changes() { this.saved.push(structuredClone({ ...this.traits, given: null, data: null })); }
   on(name, call) { (this.heard[name] ??= []).push(call); }
   off(name, call) { this.heard[name] = this.heard[name].filter((own) => own !== call); }
@@ -398,7 +445,7 @@ def test_live_explorer_shares_its_thresholds(browser, tmp_path):
     # Python sets one, and the reader sees it.
     explorer.languages, explorer.quantile = ["en", "ru", "sw"], 0.9
     page.evaluate(
-        "async (fresh) => { Object.assign(model.traits, fresh); model.hear('change:languages'); }",
+        "fresh => { for (const [name, value] of Object.entries(fresh)) model.set(name, value); }",
         {"languages": explorer.languages, "quantile": explorer.quantile},
     )
     page.wait_for_function(
@@ -407,6 +454,12 @@ def test_live_explorer_shares_its_thresholds(browser, tmp_path):
     page.evaluate(SETTLED)
     assert bars(page, "languages") == rows_of(explorer.types)["languages"]
     assert not page.get_by_label("de", exact=True).is_checked()
+    # What the reader's change was is not taken for an echo once Python has changed it in between.
+    for rate in (0.05, 0.2):
+        page.evaluate("rate => model.set('top_rate', rate)", rate)
+        page.evaluate(SETTLED)
+        assert page.evaluate("document.querySelector('.neuroglot-explorer').explorer.result().topRate") == rate
+    assert page.evaluate("model.saved.length") == 1  # what Python sets is not sent back to it
     assert page.wrong == []
 
 
@@ -427,9 +480,37 @@ def test_live_browser_asks_python_for_text(browser, tmp_path, contexts):
     page.wait_for_function("model.sent.length === 2")
     wanted = page.evaluate("model.sent[1]")
     assert wanted == {"want": [2, 2]}
+    # While Python reads the text, other neurons are shown at once, and its answer is not taken for theirs.
+    page.get_by_label("layer", exact=True).fill("1")
+    page.get_by_label("layer", exact=True).press("Enter")
+    page.wait_for_function("document.querySelector('.neuroglot-status').textContent.startsWith('Layer 1, neuron 2')")
+    page.get_by_label("layer", exact=True).fill("2")
+    page.get_by_label("layer", exact=True).press("Enter")
+    page.wait_for_function("document.querySelector('.neuroglot-status').textContent.startsWith('Layer 2, neuron 2')")
     sent = []
     widget.send = lambda content, buffers=None: sent.append(content)
     widget._handle_custom_msg(wanted, [])
     assert asked == [(2, 2)] and (sent[0]["layer"], sent[0]["neuron"]) == (2, 2)
     assert sent[0]["contexts"] == kept.for_page(corpus)
+    # A move that changes layer and neuron asks for the new place only, not for one of half of it.
+    page.get_by_role("button", name="next").click()
+    lowest = min(
+        (types.score[i, j], i, j)
+        for i, row in enumerate(types.kind)
+        for j, kind in enumerate(row)
+        if kind == "specific"
+    )
+    to = list(map(int, lowest[1:]))
+    assert to not in kept.neurons.tolist()
+    page.wait_for_function("to => model.sent.at(-1).want.join() === to.join()", arg=to)
+    assert all(message["want"] in ([2, 2], [1, 2], to) for message in page.evaluate("model.sent.slice(1)"))
+
+    def fail(layer, neuron):
+        raise RuntimeError("out of memory")
+
+    widget._find = fail
+    with pytest.raises(RuntimeError):  # and where it fails, the reader is told
+        widget._answer(widget, {"want": to}, [])
+    page.evaluate("message => model.hear('msg:custom', message)", sent[-1])
+    page.wait_for_function("document.querySelector('.neuroglot-said').textContent.includes('out of memory')")
     assert page.wrong == []

@@ -1,11 +1,13 @@
 """The Python side of the live explorer and browser."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from neuroglot import ActivationStats, NeuroglotError, NeuronBrowser, ThresholdExplorer, classify
+from neuroglot import ActivationStats, NeuroglotError, NeuronBrowser, ThresholdExplorer, classify, pages
+from neuroglot.packing import classify_packed, pack
 from neuroglot.widgets import panel_rows
 
 
@@ -63,8 +65,41 @@ def test_a_page_gets_a_picture_and_the_data(stats):
     content = json.loads(html.split('<script type="application/json">')[1].removesuffix("</script></div>"))
     assert content["head"]["scales"] == [120] * 4 and content["settings"]["topRate"] == 0.3
     assert "http" not in html.replace("https://vega.github.io/schema", "").replace("http://www.w3.org/", "")
+    assert html.count('role="img" aria-label="Stacked bars') == 3
     with pytest.raises(NeuroglotError, match="too many for a page"):
         explorer.html(limit=10)
+
+
+def test_what_does_not_fit_a_page_is_said_there(stats, monkeypatch):
+    explorer = ThresholdExplorer(stats, top_rate=0.3, quantile=0.7)
+    monkeypatch.setattr(ThresholdExplorer.html, "__defaults__", (10,))
+    bundle, _ = explorer._repr_mimebundle_()
+    assert bundle["text/html"].startswith('<div data-neuroglot="none"><p>300 neurons in 4 languages are too many')
+    # Such a page does without the widget's state, which has no limit.
+    output = {"output_type": "display_data", "data": bundle, "metadata": {}}
+    cells = [{"cell_type": "markdown", "metadata": {}, "source": "# t"},
+             {"cell_type": "code", "metadata": {}, "source": "", "outputs": [output]}]  # fmt: skip
+    made = pages.page({"cells": cells, "metadata": {"widgets": {}}}, "02", run="r", root=Path("nowhere"))
+    assert "widgets" not in made["metadata"]
+    assert list(made["cells"][2]["outputs"][0]["data"]) == ["text/html"]
+
+
+def test_text_cannot_leave_its_script(stats):
+    evil = ActivationStats(stats.shard_counts, stats.shard_tokens, stats.languages, {"model": "<!--<script></script>"})
+    html = ThresholdExplorer(evil, top_rate=0.3, quantile=0.7).html()
+    assert html.count("<script") == 1 and html.count("</script") == 1 and "<!--" not in html
+
+
+def test_experts_are_typed_as_the_screen_types_them():
+    rng = np.random.default_rng(2)
+    routed = rng.integers(5, 30, size=(1, 3, 2, 3))
+    seen = np.repeat(routed, 20, axis=2)
+    experts = ActivationStats(rng.binomial(seen, 0.4), np.full((1, 3), 60), ("en", "de", "zh"), shard_routed=routed)
+    explorer = ThresholdExplorer(experts, top_rate=0.3, lam=0.1, quantile=0.7)
+    packed, _ = pack(experts)
+    assert packed.roots
+    wanted = classify_packed(packed, top_rate=0.3, lam=0.1, quantile=0.7, scaled=True)
+    assert (explorer.types.codes == wanted).all()
 
 
 def test_front_end_asks_python_for_vega_where_there_is_none(stats, monkeypatch):
@@ -79,6 +114,11 @@ def test_browser_refuses_what_does_not_fit(stats):
     assert NeuronBrowser(stats, types).types.settings() == types.settings() | {"solved": False}
     with pytest.raises(NeuroglotError, match="no neuron 60 in layer 0"):
         NeuronBrowser(stats, types, layer=0, neuron=60)
+    browser = NeuronBrowser(stats, types)
+    browser.languages = ["en", "zh"]
+    assert browser.html().count("<svg") == 1 and browser.types.provenance["selected_languages"] == ["en", "zh"]
+    with pytest.raises(NeuroglotError, match="layer=5: the model has 5"):
+        browser.layer = 5
     with pytest.raises(NeuroglotError, match="give contexts and corpus"):
         NeuronBrowser(stats, types, find=lambda *_: None)
     other = classify(ActivationStats(stats.shard_counts[:, :2], stats.shard_tokens, stats.languages), top_rate=0.3)

@@ -142,6 +142,8 @@ def _make_own(picture: Tag, prefix: str) -> None:
                 tag[key] = prefix + value
             elif key.endswith("href") and str(value).startswith("#"):
                 tag[key] = f"#{prefix}{value[1:]}"
+            elif key.endswith("href") and not str(value).startswith("data:"):
+                del tag[key]  # a page that paper has not
             elif "url(#" in str(value):
                 tag[key] = value.replace("url(#", f"url(#{prefix}")
 

@@ -4,6 +4,7 @@ import base64
 import json
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -45,8 +46,8 @@ class _Live(anywidget.AnyWidget):
 
     def __init__(self, stats: ActivationStats, given: Mapping[str, Any], scaled: bool, **settings: Any) -> None:
         self.stats, self.scaled, self._prepared = stats, scaled, {}
-        packed, data = pack(stats)
-        made = {"head": packed.head(), "scaled": scaled, "run": _name(stats), **given}
+        self._packed, data = pack(stats)
+        made = {"head": self._packed.head(), "scaled": scaled, "run": _name(stats), **given}
         super().__init__(given=made, data=data, **settings)
         self.on_msg(self._answer)
 
@@ -78,14 +79,18 @@ class _Live(anywidget.AnyWidget):
 
     @property
     def types(self) -> NeuronTypes:
-        """The neuron types at the thresholds on the screen, from the exact counts.
+        """The neuron types at the thresholds on the screen.
+
+        They follow from what the screen has: the exact counts, or, of more than 65,535 tokens a language and of a
+        mixture's experts, roots of the probabilities in 65,535 steps.
 
         Raises:
             NeuroglotError: no lambda fits.
         """
         languages = tuple(self.languages)
         if languages not in self._prepared:
-            self._prepared = {languages: Identifier(self.stats.select(languages).probabilities(), scaled=self.scaled)}
+            index = [self.stats.languages.index(code) for code in languages]
+            self._prepared = {languages: Identifier(self._packed.probabilities()[..., index], scaled=self.scaled)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the screen says so
             lam, tau, score, selected, active = self._prepared[languages].classify(
@@ -102,7 +107,7 @@ class _Live(anywidget.AnyWidget):
             score=score,
             selected=selected,
             active=active,
-            provenance=self.stats.provenance,
+            provenance=self.stats.select(languages).provenance,
         )
 
     def _settings(self) -> dict[str, Any]:
@@ -129,7 +134,7 @@ class _Live(anywidget.AnyWidget):
         text = json.dumps(
             content | {"data": base64.b64encode(data).decode()}, ensure_ascii=False, separators=(",", ":")
         )
-        script = text.replace("</", "<\\/")
+        script = text.replace("<", "\\u003c")  # no text ends the script, or begins a comment in it
         kind = self.given["kind"]
         return (
             f'<div data-neuroglot="{kind}" class="neuroglot-{kind}">{self._pictures()}'
@@ -159,7 +164,7 @@ class _Live(anywidget.AnyWidget):
         try:
             page = self.html()
         except NeuroglotError as error:
-            page = f"<p>{error}</p>"
+            page = f'<div data-neuroglot="none"><p>{escape(str(error))}</p></div>'
         data = {**(data or {}), "text/html": page}
         return (data, *metadata) if metadata else data
 
@@ -194,11 +199,13 @@ class ThresholdExplorer(_Live):
 
     def _pictures(self) -> str:
         rows = panel_rows(self.types)
-        pictures = [
-            vl_convert.vegalite_to_svg({**spec, "width": 620, "datasets": {name: rows[name]}})
-            for name, spec in self.given["specs"].items()
-        ]
-        return "".join(pictures)
+        return "".join(_picture(spec, {name: rows[name]}) for name, spec in self.given["specs"].items())
+
+
+def _picture(spec: dict[str, Any], rows: dict[str, list[dict[str, Any]]]) -> str:
+    """A chart as it is where no script runs, with what it shows in words."""
+    drawn = vl_convert.vegalite_to_svg({**spec, "width": 620, "datasets": rows})
+    return drawn.replace("<svg", f'<svg role="img" aria-label="{escape(spec["description"])}"', 1)
 
 
 def panel_rows(types: NeuronTypes) -> dict[str, list[dict[str, Any]]]:
@@ -260,17 +267,25 @@ class NeuronBrowser(_Live):
             raise NeuroglotError(
                 f"there is no neuron {place[1]} in layer {place[0]}; the model has {types.score.shape}."
             )
-        self._corpus, self._find = corpus, find
+        self._contexts, self._corpus, self._find = contexts, corpus, find
         given = {
             "kind": "browser",
             "spec": neuron_panel(types.languages),
             "colors": KIND_COLORS,
-            "contexts": contexts.for_page(corpus) if contexts is not None else None,
+            "contexts": _for_page(contexts, corpus, types) if contexts is not None else None,
             "live": find is not None,
         }
         settings = {"top_rate": types.top_rate, "quantile": types.quantile, "languages": list(types.languages)}
         settings |= {"lam": types.lam, "layer": place[0], "neuron": place[1]}
         super().__init__(stats.select(types.languages), given, types.scaled, **settings)
+
+    @traitlets.validate("layer", "neuron")
+    def _there(self, proposal: Any) -> int:
+        value, name = proposal["value"], proposal["trait"].name
+        size = self.stats.shape[("layer", "neuron").index(name)]
+        if not 0 <= value < size:
+            raise NeuroglotError(f"{name}={value}: the model has {size}, counted from 0.")
+        return value
 
     def _settings(self) -> dict[str, Any]:
         return super()._settings() | {"layer": self.layer, "neuron": self.neuron}
@@ -282,13 +297,17 @@ class NeuronBrowser(_Live):
         super()._answer(widget, content, buffers)
         if self._find is not None and (wanted := content.get("want")):
             layer, neuron = map(int, wanted)
-            found = self._find(layer, neuron).for_page(self._corpus)
-            self.send({"contexts": found, "layer": layer, "neuron": neuron})
+            try:
+                answer = {"contexts": self._find(layer, neuron).for_page(self._corpus)}
+            except Exception as error:
+                self.send({"error": f"No text was found: {error}", "layer": layer, "neuron": neuron})
+                raise
+            self.send({**answer, "layer": layer, "neuron": neuron})
 
     def _pictures(self) -> str:
         types, place = self.types, (self.layer, self.neuron)
         kind = types.kind[place]
-        p = self.stats.probabilities()[place]
+        p = self.stats.select(types.languages).probabilities()[place]
         rows = [
             {
                 "language": code,
@@ -299,7 +318,33 @@ class NeuronBrowser(_Live):
             for code, own, above in zip(types.languages, p, types.active[place], strict=True)
         ]
         data = {"probabilities": rows, "tau": [{"tau": types.tau}]}
-        return vl_convert.vegalite_to_svg({**self.given["spec"], "width": 620, "datasets": data})
+        return _picture(self.given["spec"], data) + self._texts(*place)
+
+    def _texts(self, layer: int, neuron: int) -> str:
+        """The contexts of a neuron, if they are kept, for paper."""
+        if self._contexts is None or [layer, neuron] not in self._contexts.neurons.tolist():
+            return ""
+        parts = []
+        for own in self._contexts.of(layer, neuron, self._corpus):
+            for context in own["contexts"]:
+                text = "".join(
+                    f'<span style="background:rgba(213,94,0,{0.6 * shade:.2f})">{escape(piece)}</span>'
+                    for piece, shade, _ in context["pieces"]
+                )
+                parts.append(f'<p lang="{escape(own["language"])}"><b>{escape(own["language"])}</b> {text}</p>')
+        return "".join(parts)
+
+
+def _for_page(contexts: TopContexts, corpus: Corpus, types: NeuronTypes) -> dict[str, Any]:
+    """The contexts for a page; of more than it may carry, those of the neurons with the lowest scores."""
+    page = contexts.for_page(corpus)
+    order = np.argsort(types.score[tuple(contexts.neurons.T)], kind="stable")
+    while len(json.dumps(page)) > PAGE_LIMIT and len(order) > 1:
+        order = order[: len(order) // 2]
+        rows = np.sort(order)
+        fewer = {name: getattr(contexts, name)[rows] for name in ("neurons", "value", "passage", "token", "shade")}
+        page = replace(contexts, **fewer).for_page(corpus)
+    return page
 
 
 def _name(stats: ActivationStats) -> str:

@@ -92,6 +92,7 @@ def visit(browser: Browser, site: str) -> Iterator:
         page.wait_for_load_state("networkidle")
         page.wait_for_function(
             "[...document.querySelectorAll('div.neuroglot-chart:has(+ script[type=\"application/json\"])')]"
+            ".concat([...document.querySelectorAll('div[data-neuroglot]:has(> script)')])"
             ".every(chart => chart.dataset.drawn)",
             timeout=30_000,
         )

@@ -11,7 +11,9 @@ from .test_every_page import CHAPTERS, in_order
 
 
 def pictures(text: str) -> int:
-    return len(re.findall(r'<div class="neuroglot-chart"><svg', text))
+    """Of the charts, and of the explorer and the browser."""
+    places = re.split(r'<div class="neuroglot-chart">|<div data-neuroglot=', text)[1:]
+    return sum(len(re.findall(r"<svg[^>]* role=.img", place.partition("<script")[0])) for place in places)
 
 
 def test_every_chapter_is_on_the_one_page_with_all_its_pictures(visit):
@@ -24,9 +26,10 @@ def test_every_chapter_is_on_the_one_page_with_all_its_pictures(visit):
         source = (HTML / name).read_text(encoding="utf-8")
         title = re.search(r"<h1>(.*?)<a", source)[1]
         assert part.locator("h1").is_visible() and part.locator("h1").inner_text() == title
-        shown = part.locator("div.neuroglot-chart > svg[role=img][aria-label]")
+        shown = part.locator(":is(div.neuroglot-chart, div[data-neuroglot]) > svg[role=img][aria-label]")
         assert shown.count() == pictures(source) and all(one.is_visible() for one in shown.all())
         assert part.locator(".cell_input, script").count() == 0
+        assert part.locator(".neuroglot-map img").count() == source.count('<figure class="neuroglot-map"')
         assert page.locator(f"nav a[href='#{place}']").count() == 1
 
 
@@ -39,6 +42,10 @@ def test_the_one_page_has_everything_in_order_and_leads_nowhere_else(visit):
     hrefs = page.locator("a[href]").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     assert {href for href in hrefs if href.startswith("#")} <= {f"#{one}" for one in ids}
     assert all(href.startswith(("#", "https://", "http://", "mailto:")) for href in hrefs)
+    inside = page.locator("svg *").evaluate_all(
+        "all => all.map(one => one.getAttribute('xlink:href') ?? one.getAttribute('href')).filter(Boolean)"
+    )
+    assert all(href.startswith(("#", "data:")) for href in inside)
     page.wait_for_selector("mjx-container svg")
 
 

@@ -61,7 +61,7 @@ def embed(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
 
     The picture serves wherever that script is not: a live notebook, a printed or a script-less page.
     """
-    text = json.dumps(spec, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
+    text = json.dumps(spec, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     fixed = spec | {"width": 620} if spec.get("width") == "container" else spec
     picture = vl_convert.vegalite_to_svg(fixed)
     html = f'<div class="neuroglot-chart">{picture}</div><script type="application/json">{text}</script>'

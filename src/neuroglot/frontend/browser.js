@@ -17,8 +17,9 @@
         first: await numbers(page.first),
         shades: new Uint8Array(await block(page.shades)),
         rows: new Map(page.layers.map((layer, row) => [`${layer} ${page.neurons[row]}`, row])),
-        starts: page.tokens.reduce((starts, tokens) => [...starts, starts.at(-1) + tokens], [0]),
+        starts: [0],
       });
+      for (const tokens of page.tokens) made.starts.push(made.starts.at(-1) + tokens);
       return made;
     }
 
@@ -65,7 +66,7 @@
    * Fill a place with the browser.
    * given: head and values (see identify.js), scaled, colors by type, spec of the chart, contexts (for_page) or null,
    * settings (thresholds, layer, neuron), addressed, ask(layer, neuron) for contexts that are not here (a promise of
-   * for_page, or null), moved(layer, neuron).
+   * for_page; null where nobody can be asked), moved(layer, neuron).
    */
   async function browser(place, given) {
     const all = given.head.languages;
@@ -73,7 +74,7 @@
     const { layers, width } = identifier;
     const kept = given.contexts ? await Contexts.read(given.contexts) : null;
     const settings = { languages: all, lam: null, ...given.settings };
-    let [result, known, drawn] = [null, "", null];
+    let [result, known, drawn, waiting] = [null, "", null, 0];
 
     const whole = (text, most) =>
       element("input", { type: "number", min: 0, max: most, step: 1, onchange: () => go(...asked()), "data-name": text });
@@ -115,6 +116,9 @@
 
     // The next neuron of the chosen type and language, in the order of their scores.
     function step(way) {
+      const apart = language.value && !result?.languages.includes(language.value);
+      if (apart) facts.textContent = `${language.value} does not take part in this view.`;
+      if (!result || apart) return;
       const wanted = KINDS.indexOf(kind.value);
       const j = result.languages.indexOf(language.value);
       const found = [];
@@ -162,7 +166,7 @@
         : given.ask ? "Reading the text for this neuron ..." : none;
     }
 
-    async function set(fresh) {
+    async function update(fresh) {
       Object.assign(settings, fresh);
       const limit = (value, most) => Math.min(Math.max(Math.trunc(Number(value)) || 0, 0), most);
       settings.layer = limit(settings.layer, layers - 1);
@@ -172,6 +176,8 @@
         classify();
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
+        known = ""; // what is shown is of other thresholds, and so is what can be stepped through
+        if (result) identifier.classify(result);
         facts.textContent = error.message;
         return null;
       }
@@ -206,12 +212,26 @@
       const found = kept?.of(layer, neuron) ?? null;
       showTexts(found, color);
       if (!found && given.ask) {
-        const page = await given.ask(layer, neuron);
-        if (page && settings.layer === layer && settings.neuron === neuron) {
-          showTexts((await Contexts.read(page)).of(layer, neuron), color);
-        }
+        const wanted = () => settings.layer === layer && settings.neuron === neuron;
+        clearTimeout(waiting); // whoever steps on does not ask for what is passed by
+        waiting = setTimeout(async () => {
+          if (!wanted()) return;
+          try {
+            const late = (await Contexts.read(await given.ask(layer, neuron))).of(layer, neuron);
+            if (wanted()) showTexts(late, color);
+          } catch (error) {
+            if (wanted()) said.textContent = error.message;
+          }
+        }, 300);
       }
       return { ...result, kind: type, rank, active, nearest, texts: found };
+    }
+
+    // One after the other: two at once would both draw.
+    let last = Promise.resolve();
+    function set(fresh) {
+      last = last.catch(() => {}).then(() => update(fresh));
+      return last;
     }
 
     function fromHash() {
@@ -225,7 +245,7 @@
       Object.assign(settings, fromHash());
       addEventListener("hashchange", () => set(fromHash()));
     }
-    await set({});
+    if (!(await set({}))) await neuroglot.own(facts, () => set({ languages: all, lam: null, ...given.settings }));
     return Object.assign(place, { browser: { identifier, set } });
   }
 

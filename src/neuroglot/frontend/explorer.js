@@ -21,6 +21,7 @@
       place: labelled(text, range, number),
       show(value) {
         range.max = Math.max(range.max, value / unit);
+        range.min = Math.min(range.min, value / unit);
         range.value = value / unit;
         number.value = Number((value / unit).toFixed(digits));
       },
@@ -61,12 +62,13 @@
 
   function fromAddress(said, all) {
     const found = {};
-    const number = (name) => (said[name] !== undefined && Number.isFinite(Number(said[name])) ? Number(said[name]) : undefined);
+    const number = (name) => (said[name] && Number.isFinite(Number(said[name])) ? Number(said[name]) : undefined);
     if (number("top_rate") !== undefined) found.topRate = number("top_rate");
     if (said.lambda !== undefined) found.lam = number("lambda") ?? null;
     if (number("quantile") !== undefined) found.quantile = number("quantile");
     const named = said.languages?.split(".").filter((code) => all.includes(code));
     if (named?.length > 1) found.languages = all.filter((code) => named.includes(code));
+    else if (Object.keys(found).length) found.languages = all; // as they are left out of the address
     return found;
   }
 
@@ -121,12 +123,17 @@
       element(
         "div",
         { class: "neuroglot-buttons" },
-        element("button", { type: "button", onclick: () => save(`${files()}-counts.csv`, csv(countRows())) }, "Counts (CSV)"),
-        element("button", { type: "button", onclick: () => save(`${files()}-neurons.csv`, csv(neuronRows())) }, "Neurons (CSV)"),
+        element("button", { type: "button", onclick: () => table("counts", countRows) }, "Counts (CSV)"),
+        element("button", { type: "button", onclick: () => table("neurons", neuronRows) }, "Neurons (CSV)"),
         given.addressed ? link : null,
       ),
       element("details", { ontoggle: listNeurons }, element("summary", {}, "Which neurons are they?"), chosen, list),
     );
+
+    // A table of what is on the screen, if anything is.
+    function table(name, rows) {
+      if (result) save(`${files()}-${name}.csv`, csv(rows()));
+    }
 
     function files() {
       return `${given.run ?? "neurons"}-${inWords(result)}`;
@@ -134,8 +141,12 @@
 
     async function copy() {
       address.write(toAddress(settings, all));
-      await navigator.clipboard?.writeText(location.href);
-      link.textContent = "Copied";
+      try {
+        await navigator.clipboard.writeText(location.href);
+        link.textContent = "Copied";
+      } catch {
+        link.textContent = "Copy it from the address bar"; // a page may not where it is not served securely
+      }
       setTimeout(() => (link.textContent = "Copy the address of this view"), 1500);
     }
 
@@ -220,13 +231,14 @@
 
     // Take settings over, classify, show; a refusal leaves the charts as they are and says why.
     let drawn = null;
-    async function set(fresh) {
+    async function update(fresh) {
       Object.assign(settings, fresh);
       const start = performance.now();
       try {
         result = identifier.classify(settings);
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
+        if (result) identifier.classify(result); // what is shown is listed and saved
         showSettings();
         status.textContent = error.message;
         return null;
@@ -248,9 +260,16 @@
         ),
       );
       await Promise.all(Object.entries(drawn).map(([name, own]) => own.show({ [name]: rows[name] })));
-      took = performance.now() - start;
       listNeurons();
+      took = performance.now() - start;
       return result;
+    }
+
+    // One after the other: two at once would both draw.
+    let last = Promise.resolve();
+    function set(fresh) {
+      last = last.catch(() => {}).then(() => update(fresh));
+      return last;
     }
 
     // A click on a bar lists its neurons.
@@ -275,7 +294,7 @@
       Object.assign(settings, fromAddress(address.read(), all));
       addEventListener("hashchange", () => set(fromAddress(address.read(), all)));
     }
-    await set({});
+    if (!(await set({}))) await neuroglot.own(status, () => set({ languages: all, lam: null, ...given.settings }));
     return Object.assign(place, { explorer: { identifier, set, result: () => result, took: () => took } });
   }
 

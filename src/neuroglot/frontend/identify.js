@@ -279,15 +279,16 @@
 
   // The lines e - lam * m of general neurons that are lowest somewhere on lam >= 0, steepest last.
   function envelope(e, m, n, k) {
-    const general = [];
-    for (let i = 0; i < n.length; i++) if (n[i] === k) general.push(i);
-    general.sort((one, other) => m[one] - m[other] || e[one] - e[other]);
+    const lowest = new Map(); // of lines of equal slope only the lowest
+    for (let i = 0; i < n.length; i++) {
+      if (n[i] !== k) continue;
+      const known = lowest.get(m[i]);
+      if (known === undefined || e[i] < e[known]) lowest.set(m[i], i);
+    }
+    const general = [...lowest.values()].sort((one, other) => m[one] - m[other]);
     const crossing = (flat, steep) => (e[steep] - e[flat]) / (m[steep] - m[flat]);
     const hull = [];
-    let slope = NaN;
     for (const i of general) {
-      if (m[i] === slope) continue; // of lines of equal slope only the lowest
-      slope = m[i];
       while (hull.length && e[i] <= e[hull.at(-1)]) hull.pop(); // lower at 0 and falling faster
       while (hull.length > 1 && crossing(hull.at(-2), i) <= crossing(hull.at(-2), hull.at(-1))) hull.pop();
       hull.push(i);

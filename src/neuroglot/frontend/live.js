@@ -9,17 +9,25 @@ export default {
     const traits = { topRate: "top_rate", lam: "lam", quantile: "quantile", languages: "languages", layer: "layer", neuron: "neuron" };
     const own = Object.entries(traits).filter(([, trait]) => model.get(trait) !== undefined);
     const settings = () => Object.fromEntries(own.map(([name, trait]) => [name, model.get(trait)]));
-    let sent = null;
+    // What is on the screen: what Python changes is followed, what is told to Python is not heard as its echo.
+    let shown = JSON.stringify(settings());
+    let telling = false;
     const tell = (fresh) => {
+      telling = true;
       for (const [name, trait] of own) if (fresh[name] !== undefined) model.set(trait, fresh[name]);
-      sent = JSON.stringify(settings());
+      telling = false;
+      shown = JSON.stringify(settings());
       model.save_changes();
     };
     const waiting = new Map();
-    model.on("msg:custom", ({ contexts, layer, neuron }) => contexts !== undefined && waiting.get(`${layer} ${neuron}`)?.(contexts));
+    model.on("msg:custom", ({ contexts, error, layer, neuron }) => {
+      const [resolve, reject] = waiting.get(`${layer} ${neuron}`) ?? [];
+      if (error !== undefined) reject?.(new Error(error));
+      else if (contexts !== undefined) resolve?.(contexts);
+    });
     const ask = (layer, neuron) =>
-      new Promise((resolve) => {
-        waiting.set(`${layer} ${neuron}`, resolve);
+      new Promise((resolve, reject) => {
+        waiting.set(`${layer} ${neuron}`, [resolve, reject]);
         model.send({ want: [layer, neuron] });
       });
     const place = document.createElement("div");
@@ -29,7 +37,10 @@ export default {
         ? await browser(place, { ...given, values, settings: settings(), ask: given.live ? ask : null, moved: (layer, neuron) => tell({ layer, neuron }) })
         : await explorer(place, { ...given, values, settings: settings(), changed: tell });
     const follow = () => {
-      if (JSON.stringify(settings()) !== sent) (made.explorer ?? made.browser).set(settings());
+      const now = JSON.stringify(settings());
+      if (telling || now === shown) return;
+      shown = now;
+      (made.explorer ?? made.browser).set(settings());
     };
     for (const [, trait] of own) model.on(`change:${trait}`, follow);
     return () => own.forEach(([, trait]) => model.off(`change:${trait}`, follow));

@@ -66,5 +66,11 @@
 
   const count = (n) => n.toLocaleString("en");
 
-  Object.assign(globalThis.neuroglot, { address, chart, count, csv, element, fromBase64, labelled, save, select });
+  // Where the address asks for what cannot be had: the page's own settings, and why.
+  async function own(status, again) {
+    const why = status.textContent;
+    if (await again()) status.textContent = `${why} These are the page's own settings: ${status.textContent}`;
+  }
+
+  Object.assign(globalThis.neuroglot, { address, chart, count, csv, element, fromBase64, labelled, own, save, select });
 })();

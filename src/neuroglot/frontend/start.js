@@ -1,7 +1,7 @@
 // In the book's pages: fill every place that brings its data along as JSON.
 document.addEventListener("DOMContentLoaded", () => {
   const { browser, explorer, fromBase64, unpack } = neuroglot;
-  for (const place of document.querySelectorAll("div[data-neuroglot]")) {
+  for (const place of document.querySelectorAll("div[data-neuroglot]:has(> script)")) {
     const { data, ...given } = JSON.parse(place.querySelector("script[type='application/json']").textContent);
     const fallback = [...place.childNodes];
     const start = async () => {
