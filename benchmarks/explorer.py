@@ -6,7 +6,6 @@ the browser from the change to the drawn charts, beside what ``classify`` takes 
 """
 
 import argparse
-import shutil
 import statistics
 import tempfile
 import time
@@ -19,6 +18,7 @@ from report import machine, table, write
 
 import neuroglot
 from neuroglot.packing import PAGE_LIMIT, pack
+from neuroglot.printing import chromium
 
 LANGUAGES = ("en", "ru", "es", "fr", "de", "zh", "ja", "bn", "th", "sw")
 SIZES = {"Gemma 3 270M": (18, 2048, 1_500), "Mistral 7B": (32, 14336, 400_000)}
@@ -62,11 +62,10 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = [("size", "change", "median, page (ms)", "longest", "median, Python (ms)")]
     said = []
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
+    if chromium() is None:
         raise SystemExit("there is no Chromium on the path; install it")
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         for name, size in SIZES.items():
             stats = counts(*size)
             packed, data = pack(stats, PAGE_LIMIT)
@@ -76,7 +75,7 @@ def main() -> None:
             said.append(f"{name}: {len(data) * 4 / 3 / 1e6:.2f} MB in the page ({kind})")
             path = Path(folder) / "explorer.html"
             neuroglot.ThresholdExplorer(stats, top_rate=0.02).save(path)
-            page = chromium.new_page()
+            page = browser.new_page()
             page.goto(path.as_uri())
             page.wait_for_selector("[data-drawn]", timeout=60_000)
             for change, settings in CHANGES.items():
@@ -93,7 +92,7 @@ def main() -> None:
                 ours = statistics.median(here), max(here), statistics.median(there)
                 rows.append((name, change, *(f"{number:,.0f}" for number in ours)))
             page.close()
-        chromium.close()
+        browser.close()
     note = f"*{'; '.join(said)}. {arguments.updates} updates of each kind; {machine()}.*"
     write("explorer", f"{table(rows)}\n\n{note}")
 

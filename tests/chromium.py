@@ -1,18 +1,19 @@
-"""Headless Chromium for tests, with every request beyond this machine refused."""
+"""Headless Chromium for tests."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from neuroglot.printing import chromium
+
 
 @contextmanager
 def launched() -> Iterator[Browser]:
     """A browser; skips where there is none, fails where one is required."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    found = chromium()
     if found is None:
         if os.environ.get("NEUROGLOT_REQUIRE_BROWSER"):
             pytest.fail("no Chromium on the path, and NEUROGLOT_REQUIRE_BROWSER is set")

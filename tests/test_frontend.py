@@ -97,16 +97,11 @@ def random_settings(rng, languages):
         }
 
 
-@pytest.mark.parametrize(("limit", "scaled"), [(None, True), (None, False), (24_000, True)])
-def test_every_neuron_has_python_s_type(page_of, limit, scaled):
-    stats = counts()
-    packed, _ = pack(stats, limit or 10**9)
-    assert packed.roots == (limit is not None)
-    p = packed.probabilities()
-    page = page_of(ThresholdExplorer(stats, top_rate=0.05, scaled=scaled), limit=limit or 10**9)
-    rng, refused = np.random.default_rng(7), 0
-    for settings, _ in zip(random_settings(rng, LANGUAGES), range(60), strict=False):
-        index = [LANGUAGES.index(code) for code in settings["languages"]]
+def agrees_with_python(page, p, languages, scaled, seed):
+    """At 60 random settings, every neuron's type in the page and Python's, from the same probabilities."""
+    refused = 0
+    for settings, _ in zip(random_settings(np.random.default_rng(seed), languages), range(60), strict=False):
+        index = [languages.index(code) for code in settings["languages"]]
         found = page.evaluate(SET, settings)
         try:
             with warnings.catch_warnings():
@@ -123,6 +118,16 @@ def test_every_neuron_has_python_s_type(page_of, limit, scaled):
         assert found["tau"] == tau and found["lam"] == pytest.approx(lam, abs=1e-9)
         assert found["number"] == selected.sum()
     assert refused < 20
+
+
+@pytest.mark.parametrize(("limit", "scaled"), [(None, True), (None, False), (24_000, True)])
+def test_every_neuron_has_python_s_type(page_of, limit, scaled):
+    stats = counts()
+    packed, _ = pack(stats, limit or 10**9)
+    assert packed.roots == (limit is not None)
+    p = packed.probabilities()
+    page = page_of(ThresholdExplorer(stats, top_rate=0.05, scaled=scaled), limit=limit or 10**9)
+    agrees_with_python(page, p, LANGUAGES, scaled, 7)
     assert page.wrong == []
 
 

@@ -299,6 +299,20 @@ def test_overlap(types):
 # --- the counts released with the paper --------------------------------------------------------
 
 
+def test_types_are_made_again_from_what_they_were_asked_for():
+    counts = np.random.default_rng(1).integers(0, 40, size=(4, 3, 30, 4))
+    stats = ActivationStats(counts, np.full((4, 4), 40), ("a", "b", "c", "d"))
+    for asked in ({"top_rate": 0.2, "quantile": 0.6}, {"top_rate": 0.1, "lam": 0.3, "quantile": 0.7, "scaled": False}):
+        types = classify(stats, **asked)
+        assert types.arguments() == {"lam": None, "scaled": True} | asked
+        again = classify(stats, **types.arguments())
+        assert (again.codes == types.codes).all() and again.settings() == types.settings()
+    halves = [classify(stats.take(shards), **asked) for shards in ([0, 2], [1, 3])]
+    assert neuroglot.overlap_of_halves(stats, **asked).equals(neuroglot.overlap(*halves))
+    with pytest.raises(NeuroglotError, match="give some of the 1"):
+        neuroglot.overlap_of_halves(stats.take([0]), **asked)
+
+
 @pytest.fixture
 def mistral(shared):
     folder = shared / "njunlp-mistral" / "activations"

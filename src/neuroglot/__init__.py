@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .counting import collect, count_activations
     from .errors import NeuroglotError
     from .grading import accuracy, grade, language_fidelity
-    from .identification import KINDS, NeuronTypes, classify, overlap
+    from .identification import KINDS, NeuronTypes, classify, overlap, overlap_of_halves
     from .interventions import Intervention, amplify, deactivate, intervene, set_to
     from .layers import four_parts, layer_profile
     from .likelihood import Losses, losses, perplexity
@@ -96,6 +96,7 @@ __all__ = [
     "load_model",
     "losses",
     "overlap",
+    "overlap_of_halves",
     "packing",
     "pages",
     "perplexity",
@@ -125,7 +126,7 @@ _HOMES = {
     "counting": ("collect", "count_activations"),
     "errors": ("NeuroglotError",),
     "grading": ("accuracy", "grade", "language_fidelity"),
-    "identification": ("KINDS", "NeuronTypes", "classify", "overlap"),
+    "identification": ("KINDS", "NeuronTypes", "classify", "overlap", "overlap_of_halves"),
     "interventions": ("Intervention", "amplify", "deactivate", "intervene", "set_to"),
     "layers": ("four_parts", "layer_profile"),
     "likelihood": ("Losses", "losses", "perplexity"),

@@ -283,10 +283,9 @@ def classified(types: NeuronTypes, stats: ActivationStats, thresholds: str) -> N
     """
     if thresholds == "kept":
         return keep_thresholds(types, stats)
-    settings = {"top_rate": types.top_rate, "quantile": types.quantile, "scaled": types.scaled}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that lambda has no largest value is no news in a replicate
-        return classify(stats, **settings)
+        return classify(stats, **(types.arguments() | {"lam": None}))
 
 
 def fitting(types: NeuronTypes, *stats: ActivationStats) -> list[str]:

@@ -25,8 +25,8 @@ from .batches import Batch, Text, batches_of, split_text, tokenize
 from .corpora import Corpus, Example
 from .errors import NeuroglotError, require_whole
 from .identification import KINDS, NeuronTypes
-from .models import config_hash, context_length, input_device, model_source, weights_hash
-from .sites import QUANTITIES, Layer, Routing, neuron_layers, observed
+from .models import config_hash, input_device, longest_input, model_source, weights_hash
+from .sites import QUANTITIES, Layer, Routing, Seen, neuron_layers, observed
 
 # --- what is kept ------------------------------------------------------------------------------
 
@@ -336,7 +336,7 @@ def top_contexts(
         raise NeuroglotError("a slow tokenizer cannot tell where in the text a token is; load the fast one.")
     layers = neuron_layers(model)
     wanted = _checked(neurons, layers)
-    longest = min((n for n in (context_length(model), max_tokens) if n is not None), default=None)
+    longest = longest_input(model, max_tokens)
     passages = _passages(tokenizer, corpus, longest)
     settings = {**numbers, "max_tokens": longest, "quantity": quantity}
     provenance = _provenance(model, corpus, wanted, passages, settings)
@@ -424,10 +424,6 @@ def _provenance(
     }
 
 
-class _Done(Exception):  # noqa: N818 - no error: what is left of a pass is not wanted
-    """Ends a forward pass after the deepest layer that is read."""
-
-
 class _Reader:
     """Values of the chosen neurons at every token of a batch."""
 
@@ -450,7 +446,7 @@ class _Reader:
         try:
             with observed(self.layers, self._see, self.quantity, values=True):
                 self.model.base_model(input_ids=inputs.ids.to(input_device(self.model)), use_cache=False)
-        except _Done:
+        except Seen:
             pass
         if any(values is None for values in self._values):
             raise NeuroglotError(
@@ -465,12 +461,12 @@ class _Reader:
 
     def _see(self, number: int, _counted: torch.Tensor, value: torch.Tensor | None, routing: Routing | None) -> None:
         if number > self.deepest:
-            raise _Done
+            raise Seen
         columns = self.columns[number]
         if routing is None:
             self._values[number] = value[:, columns.to(value.device)].float().cpu()
             if number == self.deepest:
-                raise _Done
+                raise Seen
             return
         if self._values[number] is None:  # a neuron is at 0 where its expert does not see the token
             self._values[number] = torch.zeros(routing.total, len(columns))

@@ -24,9 +24,9 @@ from .artifacts import finished, load_artifact, save_artifact
 from .batches import Batch, Inputs, Unit, texts_of, units_of
 from .corpora import Corpus
 from .errors import NeuroglotError, require_whole
-from .models import config_hash, context_length, input_device, model_source, weights_hash
+from .models import config_hash, input_device, longest_input, model_source, weights_hash
 from .processes import joined
-from .sites import QUANTITIES, SITES, Layer, Routing, keeps_sign, neuron_layers, neuron_site, observed
+from .sites import QUANTITIES, SITES, Layer, Routing, Seen, keeps_sign, neuron_layers, neuron_site, observed
 
 # --- one batch ---------------------------------------------------------------------------------
 
@@ -47,10 +47,6 @@ class Totals:
 
 #: Moments are summed in two whole numbers, of these units, so that any order of batches gives the same.
 UNITS = (2.0**-16, 2.0**-60)
-
-
-class _Done(Exception):  # noqa: N818 - no error: what is left of a pass counts nothing
-    """Ends a forward pass once its last neurons are counted."""
 
 
 class Counter:
@@ -126,7 +122,7 @@ class Counter:
                 self._add_moments(number, slice(None), weights, groups, value)
             if self._stops and number == len(self.layers) - 1:
                 self._finite = bool(counted[weights.any(0)].isfinite().all())
-                raise _Done
+                raise Seen
             return
         width = self.layers[number].width
         for expert, rows in routing.spans:
@@ -196,7 +192,7 @@ class Counter:
         try:
             states = model.base_model(input_ids=inputs.ids.to(device), **own).last_hidden_state.flatten(0, 1)
             self._finite = bool(states[inputs.weights.any(0).to(states.device)].isfinite().all())
-        except _Done:
+        except Seen:
             pass
         finally:
             self._stops = False
@@ -298,8 +294,7 @@ class Collection:
         self.model, self.layers = model, neuron_layers(model, site)
         _checked(self.layers, quantity, above)
         self.rule = {"quantity": quantity, "above": float(above), "moments": moments}
-        context = context_length(model)
-        longest = min((n for n in (context, max_tokens) if n is not None), default=None)
+        longest = longest_input(model, max_tokens)
         self.processes = joined()
         self.languages = corpus.languages
         self.texts, self.split = texts_of(tokenizer, corpus, shards, longest)

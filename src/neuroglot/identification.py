@@ -163,6 +163,11 @@ class NeuronTypes:
             "tau": self.tau,
         }
 
+    def arguments(self) -> dict[str, Any]:
+        """What :func:`classify` was asked for: lambda only where it was given."""
+        lam = None if self.solved else self.lam
+        return {"top_rate": self.top_rate, "lam": lam, "quantile": self.quantile, "scaled": self.scaled}
+
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, whole or not at all; the same types give the same bytes."""
         arrays = {"score": self.score, "selected": self.selected, "active": self.active}
@@ -199,6 +204,20 @@ def kind_codes(selected: np.ndarray, n_languages: np.ndarray, languages: int) ->
     codes[selected & (n_languages > 1) & (n_languages < languages)] = KINDS.index("related")
     codes[n_languages == languages] = KINDS.index("general")
     return codes
+
+
+def require_thresholds(*, top_rate: float = 1, lam: float | None = None, quantile: float = 0.5) -> None:
+    """Each threshold that is given is one.
+
+    Raises:
+        NeuroglotError: it is out of range.
+    """
+    if not 0 < top_rate <= 1:
+        raise NeuroglotError(f"top_rate={top_rate}: give a share above 0 and up to 1, for instance 0.01.")
+    if lam is not None and not math.isfinite(lam):
+        raise NeuroglotError(f"lam={lam}: give a finite number, or None to solve it.")
+    if not 0 < quantile < 1:
+        raise NeuroglotError(f"quantile={quantile}: give a number between 0 and 1, for instance 0.95.")
 
 
 class Identifier:
@@ -242,8 +261,7 @@ class Identifier:
 
     def tau(self, quantile: float) -> float:
         """The ``round(quantile * n)``-th smallest of all n probabilities."""
-        if not 0 < quantile < 1:
-            raise NeuroglotError(f"quantile={quantile}: give a number between 0 and 1, for instance 0.95.")
+        require_thresholds(quantile=quantile)
         if quantile not in self._tau:
             rank = min(max(round(quantile * self.p.size), 1), self.p.size)
             self._tau[quantile] = float(np.partition(self.p, rank - 1, axis=None)[rank - 1])
@@ -251,8 +269,7 @@ class Identifier:
 
     def n_selected(self, top_rate: float) -> int:
         """``round(top_rate * neurons)``."""
-        if not 0 < top_rate <= 1:
-            raise NeuroglotError(f"top_rate={top_rate}: give a share above 0 and up to 1, for instance 0.01.")
+        require_thresholds(top_rate=top_rate)
         return round(top_rate * self.entropy.size)
 
     def select(self, top_rate: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
@@ -300,7 +317,7 @@ class Identifier:
             warnings.warn(
                 f"every larger lambda keeps general neurons out of the lowest {top_rate:.2%} as well, so "
                 f"lambda has no largest value; {lam:.6g} is taken (the released search ends at {usual:.6g}).",
-                stacklevel=4,
+                stacklevel=5,
             )
             return lam
 
@@ -330,11 +347,34 @@ class Identifier:
         """``lam, tau, score, selected, active`` at the given thresholds."""
         tau = self.tau(quantile)
         active = self.p > tau
+        require_thresholds(lam=lam)
         if lam is None:
             lam = self.solve_lam(top_rate, active.all(axis=0))
-        elif not math.isfinite(lam):
-            raise NeuroglotError(f"lam={lam}: give a finite number, or None to solve it.")
         return lam, tau, *self.select(top_rate, lam), np.moveaxis(active, 0, -1)
+
+    def types(
+        self,
+        languages: tuple[str, ...],
+        top_rate: float,
+        lam: float | None,
+        quantile: float,
+        provenance: dict[str, Any] | None = None,
+    ) -> NeuronTypes:
+        """The types at the given thresholds, of these languages and with this provenance."""
+        found, tau, score, selected, active = self.classify(top_rate, lam, quantile)
+        return NeuronTypes(
+            languages=languages,
+            top_rate=top_rate,
+            lam=float(found),
+            quantile=quantile,
+            scaled=self.scaled,
+            solved=lam is None,
+            tau=tau,
+            score=score,
+            selected=selected,
+            active=active,
+            provenance={} if provenance is None else provenance,
+        )
 
 
 def _scaled_lam_unit(k: int) -> float:
@@ -402,23 +442,8 @@ def classify(
     Raises:
         NeuroglotError: a threshold out of range, a language without tokens, no fitting lambda.
     """
-    solved = lam is None
-    lam, tau, score, selected, active = Identifier(stats.probabilities(), scaled=scaled).classify(
-        top_rate, lam, quantile
-    )
-    return NeuronTypes(
-        languages=stats.languages,
-        top_rate=top_rate,
-        lam=float(lam),
-        quantile=quantile,
-        scaled=scaled,
-        solved=solved,
-        tau=tau,
-        score=score,
-        selected=selected,
-        active=active,
-        provenance=stats.provenance,
-    )
+    prepared = Identifier(stats.probabilities(), scaled=scaled)
+    return prepared.types(stats.languages, top_rate, lam, quantile, stats.provenance)
 
 
 def keep_thresholds(types: NeuronTypes, stats: ActivationStats) -> NeuronTypes:
@@ -468,3 +493,17 @@ def overlap(one: NeuronTypes, other: NeuronTypes) -> pd.DataFrame:
             {"kind": kind, "one": sizes[0], "other": sizes[1], "both": both, "jaccard": jaccard, "chance": chance}
         )
     return pd.DataFrame(rows)
+
+
+def overlap_of_halves(stats: ActivationStats, **settings: Any) -> pd.DataFrame:
+    """Do two halves of the text give the same types: :func:`overlap` of every other shard with the others.
+
+    Args:
+        stats: counts in two shards or more.
+        **settings: of :func:`classify`.
+
+    Raises:
+        NeuroglotError: one shard, a half without a language, or no lambda fits.
+    """
+    shards = range(len(stats.shard_tokens))
+    return overlap(*(classify(stats.take(half), **settings) for half in (shards[::2], shards[1::2])))

@@ -28,7 +28,7 @@ from .errors import NeuroglotError, require_whole
 from .files import write_json
 from .intervals import bootstrap_weights, of_several, percentiles, ratios
 from .interventions import Intervention, hashes, intervene
-from .models import config_hash, context_length, input_device, model_source, weights_hash
+from .models import config_hash, input_device, longest_input, model_source, weights_hash
 from .sites import SITES, neuron_site
 
 
@@ -247,7 +247,7 @@ class _Run:
         overwrite: bool,
         progress: bool,
     ) -> Losses:
-        longest = min((n for n in (context_length(self.model), max_tokens) if n is not None), default=None)
+        longest = longest_input(self.model, max_tokens)
         # A shard for every unit, in the order in which the corpus has them.
         self.units = tuple(dict.fromkeys(example.unit for example in self.corpus.examples))
         texts, _ = texts_of(self.tokenizer, self.corpus, len(self.units), longest)

@@ -103,6 +103,11 @@ def context_length(model: PreTrainedModel) -> int | None:
     return None
 
 
+def longest_input(model: PreTrainedModel, most: int | None = None) -> int | None:
+    """The smaller of the model's context and ``most``; ``None`` where neither is known."""
+    return min((n for n in (context_length(model), most) if n is not None), default=None)
+
+
 # --- loading -----------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Probabilities packed small enough for a page: exact counts, or roots in fewer digits, deflated."""
 
+import math
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from .activations import ActivationStats
 from .errors import NeuroglotError
-from .identification import Identifier, kind_codes
+from .identification import Identifier
 
 #: Characters of base64 that a page may carry.
 PAGE_LIMIT = 4_000_000
@@ -91,21 +92,24 @@ def pack(stats: ActivationStats, limit: int | None = None) -> tuple[Packed, byte
     Raises:
         NeuroglotError: too many neurons for the limit even in 63 levels, or a language without tokens.
     """
-    p = stats.probabilities()
+    p, most = stats.probabilities(), math.inf if limit is None else limit
     if stats.shard_routed is None and stats.tokens.max() <= 65535:
         packed = Packed(stats.counts.astype(np.uint16), tuple(map(int, stats.tokens)), False, stats.languages)
         data = packed.deflated()
-        if limit is None or _base64_size(data) <= limit:
+        if base64_size(data) <= most:
             return packed, data
-    low, high = 0, len(_LEVELS)  # fewer levels take less room, so the first that fits is found by halving
+    low, high = (
+        0,
+        1 if limit is None else len(_LEVELS),
+    )  # fewer levels take less room, so the first that fits is found by halving
     fitting = None
     while low < high:
-        middle = 0 if limit is None else (low + high) // 2
+        middle = (low + high) // 2
         levels = _LEVELS[middle]
         values = np.floor(np.sqrt(p) * levels + 0.5).astype(np.uint16)
         packed = Packed(values, (levels,) * len(stats.languages), True, stats.languages)
         data = packed.deflated()
-        if limit is None or _base64_size(data) <= limit:
+        if base64_size(data) <= most:
             fitting, high = (packed, data), middle
         else:
             low = middle + 1
@@ -124,10 +128,9 @@ def classify_packed(packed: Packed, *, top_rate: float, lam: float | None, quant
         packed: from :func:`pack`.
         top_rate, lam, quantile, scaled: as for :func:`neuroglot.classify`.
     """
-    found = Identifier(packed.probabilities(), scaled=scaled).classify(top_rate, lam, quantile)
-    _, _, _, selected, active = found
-    return kind_codes(selected, active.sum(axis=-1), len(packed.languages))
+    return Identifier(packed.probabilities(), scaled=scaled).types(packed.languages, top_rate, lam, quantile).codes
 
 
-def _base64_size(data: bytes) -> int:
+def base64_size(data: bytes) -> int:
+    """Characters that bytes take in base64."""
     return (len(data) + 2) // 3 * 4

@@ -164,6 +164,11 @@ def _lead(link: Tag, name: str, places: dict[str, str]) -> None:
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
+def chromium() -> str | None:
+    """Path of a Chromium, if there is one."""
+    return next(filter(None, map(shutil.which, _BROWSERS)), None)
+
+
 def pdf(html: Path, out: Path) -> Path:
     """Print ``print.html`` to a PDF through headless Chromium.
 
@@ -173,7 +178,7 @@ def pdf(html: Path, out: Path) -> Path:
     page = html / PRINT
     if not page.is_file():
         raise NeuroglotError(f"there is no {page}; run: make book")
-    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    browser = chromium()
     if browser is None:
         raise NeuroglotError(f"there is no Chromium on the path; install it, or open {page} and print it.")
     with atomic(out) as part:

@@ -211,6 +211,10 @@ class Routing:
 See = Callable[[int, torch.Tensor, torch.Tensor | None, Routing | None], None]
 
 
+class Seen(Exception):  # noqa: N818 - no error: what is left of a pass is not wanted
+    """Raised by what observes a forward pass to end it; whoever started the pass catches it."""
+
+
 @contextlib.contextmanager
 def observed(
     layers: list[Layer], see: See, quantity: str = "pre-activation", *, values: bool = False

@@ -17,13 +17,13 @@ import vl_convert
 
 from .activations import ActivationStats
 from .charts.panels import explorer_panels, neuron_panel
-from .charts.theme import KIND_COLORS
+from .charts.theme import KIND_COLORS, data_script
 from .contexts import TopContexts
 from .corpora import Corpus
 from .errors import NeuroglotError
 from .files import write_bytes
-from .identification import KINDS, Identifier, NeuronTypes
-from .packing import PAGE_LIMIT, pack
+from .identification import KINDS, Identifier, NeuronTypes, require_thresholds
+from .packing import PAGE_LIMIT, base64_size, pack
 
 _SCRIPTS = ("identify.js", "page.js", "explorer.js", "browser.js")
 
@@ -51,17 +51,9 @@ class _Live(anywidget.AnyWidget):
         super().__init__(given=made, data=data, **settings)
         self.on_msg(self._answer)
 
-    @traitlets.validate("top_rate", "quantile")
-    def _share(self, proposal: Any) -> float:
-        value, name = proposal["value"], proposal["trait"].name
-        if not (0 < value < 1 or (name == "top_rate" and value == 1)):
-            raise NeuroglotError(f"{name}={value}: give a share between 0 and 1.")
-        return value
-
-    @traitlets.validate("lam")
-    def _number(self, proposal: Any) -> float | None:
-        if proposal["value"] is not None and not np.isfinite(proposal["value"]):
-            raise NeuroglotError(f"lam={proposal['value']}: give a finite number, or None to solve it.")
+    @traitlets.validate("top_rate", "lam", "quantile")
+    def _threshold(self, proposal: Any) -> float | None:
+        require_thresholds(**{proposal["trait"].name: proposal["value"]})
         return proposal["value"]
 
     @traitlets.validate("languages")
@@ -93,22 +85,9 @@ class _Live(anywidget.AnyWidget):
             self._prepared = {languages: Identifier(self._packed.probabilities()[..., index], scaled=self.scaled)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the screen says so
-            lam, tau, score, selected, active = self._prepared[languages].classify(
-                self.top_rate, self.lam, self.quantile
+            return self._prepared[languages].types(
+                languages, self.top_rate, self.lam, self.quantile, self.stats.select(languages).provenance
             )
-        return NeuronTypes(
-            languages=languages,
-            top_rate=self.top_rate,
-            lam=float(lam),
-            quantile=self.quantile,
-            scaled=self.scaled,
-            solved=self.lam is None,
-            tau=tau,
-            score=score,
-            selected=selected,
-            active=active,
-            provenance=self.stats.select(languages).provenance,
-        )
 
     def _settings(self) -> dict[str, Any]:
         """By the names of the front end."""
@@ -129,16 +108,14 @@ class _Live(anywidget.AnyWidget):
         Raises:
             NeuroglotError: too many neurons for the limit.
         """
-        packed, data = pack(self.stats, limit)
-        content = {**self._page(), "head": packed.head(), "settings": self._settings()}
-        text = json.dumps(
-            content | {"data": base64.b64encode(data).decode()}, ensure_ascii=False, separators=(",", ":")
-        )
-        script = text.replace("<", "\\u003c")  # no text ends the script, or begins a comment in it
+        packed, data = self._packed, self.data
+        if base64_size(data) > limit:
+            packed, data = pack(self.stats, limit)
+        own = {"head": packed.head(), "settings": self._settings(), "data": base64.b64encode(data).decode()}
         kind = self.given["kind"]
         return (
             f'<div data-neuroglot="{kind}" class="neuroglot-{kind}">{self._pictures()}'
-            f'<script type="application/json">{script}</script></div>'
+            f"{data_script({**self._page(), **own})}</div>"
         )
 
     def save(self, path: str | Path, limit: int = PAGE_LIMIT) -> None:
@@ -324,11 +301,11 @@ class NeuronBrowser(_Live):
         """The contexts of a neuron, if they are kept, for paper."""
         if self._contexts is None or [layer, neuron] not in self._contexts.neurons.tolist():
             return ""
-        parts = []
+        color, parts = KIND_COLORS[self.types.kind[layer, neuron]], []
         for own in self._contexts.of(layer, neuron, self._corpus):
             for context in own["contexts"]:
-                text = "".join(
-                    f'<span style="background:rgba(213,94,0,{0.6 * shade:.2f})">{escape(piece)}</span>'
+                text = "".join(  # shaded as in browser.js
+                    f'<span style="background:{color}{round(150 * shade):02x}">{escape(piece)}</span>'
                     for piece, shade, _ in context["pieces"]
                 )
                 parts.append(f'<p lang="{escape(own["language"])}"><b>{escape(own["language"])}</b> {text}</p>')

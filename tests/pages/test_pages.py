@@ -1,16 +1,14 @@
 """What single pages show, and what their charts do."""
 
 import json
-import warnings
 
 import numpy as np
 import pytest
 
 import neuroglot
-from neuroglot.identification import Identifier, kind_codes
 from neuroglot.packing import PAGE_LIMIT, pack
 
-from ..test_frontend import GO, SET, bars, random_settings, rows_of
+from ..test_frontend import GO, agrees_with_python, bars, rows_of
 from .conftest import HTML
 
 
@@ -40,24 +38,7 @@ def test_the_explorer_types_every_neuron_as_python_does(visit, disk):
     languages = neuroglot.NeuronTypes.load(artefact("02-identification", "types")).languages
     p = pack(stats.select(languages), PAGE_LIMIT)[0].probabilities()
     page = filled(visit, "02-identification", disk=disk)
-    refused = 0
-    for settings, _ in zip(random_settings(np.random.default_rng(3), languages), range(60), strict=False):
-        index = [languages.index(code) for code in settings["languages"]]
-        found = page.evaluate(SET, settings)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                lam, tau, _, selected, active = Identifier(p[..., index]).classify(
-                    settings["topRate"], settings["lam"], settings["quantile"]
-                )
-        except neuroglot.NeuroglotError:
-            assert found is None
-            refused += 1
-            continue
-        codes = kind_codes(selected, active.sum(axis=-1), len(index)).ravel()
-        assert found["codes"] == "".join(map(str, codes)), settings
-        assert found["tau"] == tau and found["lam"] == pytest.approx(lam, abs=1e-9)
-    assert refused < 20
+    agrees_with_python(page, p, languages, True, 3)
 
 
 def test_the_explorer_begins_at_the_chapter_s_thresholds(visit):

@@ -56,15 +56,20 @@ def language_scale(languages: Iterable[str]) -> alt.Scale:
     return alt.Scale(domain=languages, range=[colors[code] for code in languages])
 
 
+def data_script(content: Any) -> str:
+    """Content as JSON in a script element, for a page's own scripts; no text ends it, or begins a comment in it."""
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+    return f'<script type="application/json">{text}</script>'
+
+
 def embed(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Show a chart as HTML: a static picture, and the specification that the book's script draws.
 
     The picture serves wherever that script is not: a live notebook, a printed or a script-less page.
     """
-    text = json.dumps(spec, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     fixed = spec | {"width": 620} if spec.get("width") == "container" else spec
     picture = vl_convert.vegalite_to_svg(fixed)
-    html = f'<div class="neuroglot-chart">{picture}</div><script type="application/json">{text}</script>'
+    html = f'<div class="neuroglot-chart">{picture}</div>{data_script(spec)}'
     return {f"application/vnd.vegalite.v{alt.SCHEMA_VERSION[1]}+json": spec, "text/html": html}
 
 

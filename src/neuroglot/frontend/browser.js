@@ -126,7 +126,7 @@
         if ((wanted > 0 ? code === wanted : code) && (j < 0 || identifier.isActive(j, i))) found.push(i);
       });
       if (!found.length) return;
-      found.sort((one, other) => identifier.score(one, result.lam) - identifier.score(other, result.lam) || one - other);
+      identifier.byScore(found, result.lam);
       const at = found.indexOf(settings.layer * width + settings.neuron);
       const next = at < 0 ? (way > 0 ? 0 : found.length - 1) : (at + way + found.length) % found.length;
       go(Math.floor(found[next] / width), found[next] % width);
@@ -227,12 +227,7 @@
       return { ...result, kind: type, rank, active, nearest, texts: found };
     }
 
-    // One after the other: two at once would both draw.
-    let last = Promise.resolve();
-    function set(fresh) {
-      last = last.catch(() => {}).then(() => update(fresh));
-      return last;
-    }
+    const set = neuroglot.inTurn(update);
 
     function fromHash() {
       const given = address.read();

@@ -169,8 +169,7 @@
     function typed(wanted = () => true) {
       const found = [];
       result.codes.forEach((code, i) => code && wanted(i, code) && found.push(i));
-      const score = new Map(found.map((i) => [i, identifier.score(i, result.lam)]));
-      return found.sort((one, other) => score.get(one) - score.get(other) || one - other);
+      return identifier.byScore(found, result.lam);
     }
 
     function neuronRows() {
@@ -265,12 +264,7 @@
       return result;
     }
 
-    // One after the other: two at once would both draw.
-    let last = Promise.resolve();
-    function set(fresh) {
-      last = last.catch(() => {}).then(() => update(fresh));
-      return last;
-    }
+    const set = neuroglot.inTurn(update);
 
     // A click on a bar lists its neurons.
     function pick({ kind, layer, language, n }) {

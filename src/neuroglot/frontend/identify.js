@@ -246,6 +246,11 @@
       return this.entropy[neuron] - lam * this.peak[neuron];
     }
 
+    // Some neurons, the lowest score first; of equal ones those that come first.
+    byScore(neurons, lam) {
+      return neurons.sort((one, other) => this.score(one, lam) - this.score(other, lam) || one - other);
+    }
+
     // Place of a neuron's score among all, from 1, the lowest first.
     rank(neuron, lam) {
       this.select(this.size, lam);

@@ -66,11 +66,17 @@
 
   const count = (n) => n.toLocaleString("en");
 
+  // One call after the other: two at once would both draw.
+  function inTurn(update) {
+    let last = Promise.resolve();
+    return (fresh) => (last = last.catch(() => {}).then(() => update(fresh)));
+  }
+
   // Where the address asks for what cannot be had: the page's own settings, and why.
   async function own(status, again) {
     const why = status.textContent;
     if (await again()) status.textContent = `${why} These are the page's own settings: ${status.textContent}`;
   }
 
-  Object.assign(globalThis.neuroglot, { address, chart, count, csv, element, fromBase64, labelled, own, save, select });
+  Object.assign(globalThis.neuroglot, { address, chart, count, csv, element, fromBase64, inTurn, labelled, own, save, select });
 })();
