@@ -370,6 +370,15 @@ def test_browser_is_used_by_keyboard_and_address(page_of, contexts):
     page.get_by_label("neuron", exact=True).fill("7")
     page.get_by_label("neuron", exact=True).press("Enter")
     page.wait_for_function("location.hash === '#layer=1&neuron=7'")
+    # JupyterLab fires no change at Enter.
+    page.evaluate(
+        """() => {
+          const box = document.querySelector(".neuroglot-browser [data-name=neuron]");
+          box.value = 9;
+          box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }));
+        }"""
+    )
+    page.wait_for_function("location.hash === '#layer=1&neuron=9'")
     page.get_by_role("button", name="next").press("Enter")
     lowest = min(
         (
@@ -439,6 +448,9 @@ def test_live_explorer_shares_its_thresholds(browser, tmp_path):
     explorer = ThresholdExplorer(stats, top_rate=0.05)
     page = live(browser, explorer, tmp_path)
     assert bars(page, "layers") == rows_of(explorer.types)["layers"]
+    assert (
+        page.locator("[data-lm-suppress-shortcuts=true] input[type=range]").count() == 3
+    )  # arrows are for the sliders
     # The reader moves a slider, and Python hears of it.
     page.get_by_label("top rate (%)", exact=True).press("End")
     page.wait_for_function("model.saved.length")

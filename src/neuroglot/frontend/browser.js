@@ -1,6 +1,6 @@
 // One neuron at a time: its probabilities, type and rank, the text it fires on, and its neighbours.
 (() => {
-  const { KINDS, Refusal, Identifier, address, chart, count, element, fromAddress, fromBase64, inflate, labelled, select } =
+  const { KINDS, Refusal, Identifier, address, chart, count, element, fromAddress, fromBase64, inflate, labelled, select, typed } =
     neuroglot;
   const NEIGHBOURS = 8;
 
@@ -77,7 +77,7 @@
     let [result, known, drawn, waiting] = [null, "", null, 0];
 
     const whole = (text, most) =>
-      element("input", { type: "number", min: 0, max: most, step: 1, onchange: () => go(...asked()), "data-name": text });
+      typed(element("input", { type: "number", min: 0, max: most, step: 1, "data-name": text }), () => go(...asked()));
     const boxes = { layer: whole("layer", layers - 1), neuron: whole("neuron", width - 1) };
     const asked = () => [Number(boxes.layer.value), Number(boxes.neuron.value)];
     const kind = select([["", "any type"], ...KINDS.slice(1).map((name) => [name, name])], "specific");

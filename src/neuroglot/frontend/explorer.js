@@ -1,6 +1,6 @@
 // Sliders for every threshold, and what they make of all neurons: in the book's pages and in Jupyter.
 (() => {
-  const { KINDS, Refusal, Identifier, address, chart, count, csv, element, labelled, save, select } = neuroglot;
+  const { KINDS, Refusal, Identifier, address, chart, count, csv, element, labelled, save, select, typed } = neuroglot;
   const TYPED = KINDS.slice(1);
   const LISTED = 40;
 
@@ -16,7 +16,7 @@
       changed(Number((value * unit).toPrecision(12)));
     };
     range.oninput = moved(range);
-    number.onchange = moved(number);
+    typed(number, moved(number));
     return {
       place: labelled(text, range, number),
       show(value) {
@@ -166,14 +166,14 @@
       return [...own, codes.join(" "), identifier.score(i, result.lam)];
     }
 
-    function typed(wanted = () => true) {
+    function ofType(wanted = () => true) {
       const found = [];
       result.codes.forEach((code, i) => code && wanted(i, code) && found.push(i));
       return identifier.byScore(found, result.lam);
     }
 
     function neuronRows() {
-      return [head, ...typed().map(row)];
+      return [head, ...ofType().map(row)];
     }
 
     function listNeurons() {
@@ -195,7 +195,7 @@
       chosen.replaceChildren(...menus);
       chosen.querySelectorAll("select")[focused]?.focus();
       const j = result.languages.indexOf(which.language);
-      const found = typed(
+      const found = ofType(
         (i, code) =>
           (!which.kind || KINDS[code] === which.kind) &&
           (!which.layer || Math.floor(i / identifier.width) === Number(which.layer)) &&

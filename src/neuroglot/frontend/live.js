@@ -31,6 +31,7 @@ export default {
         model.send({ want: [layer, neuron] });
       });
     const place = document.createElement("div");
+    place.dataset.lmSuppressShortcuts = "true"; // what is typed here is not for JupyterLab
     el.append(place);
     const made =
       given.kind === "browser"

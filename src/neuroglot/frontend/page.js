@@ -18,6 +18,13 @@
     return element("div", { class: "neuroglot-control" }, element("label", { for: control.id }, text), control, ...extra);
   }
 
+  // What is typed into a box is taken at Enter, also where that fires no change (JupyterLab), and when it is left.
+  function typed(input, taken) {
+    input.onchange = taken;
+    input.onkeydown = (event) => event.key === "Enter" && taken();
+    return input;
+  }
+
   function select(options, value, onchange) {
     const made = element("select", { onchange });
     for (const [option, text] of options) made.append(element("option", { value: option }, text));
@@ -78,5 +85,5 @@
     if (await again()) status.textContent = `${why} These are the page's own settings: ${status.textContent}`;
   }
 
-  Object.assign(globalThis.neuroglot, { address, chart, count, csv, element, fromBase64, inTurn, labelled, own, save, select });
+  Object.assign(globalThis.neuroglot, { address, chart, count, csv, element, fromBase64, inTurn, labelled, own, save, select, typed });
 })();
