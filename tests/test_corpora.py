@@ -113,7 +113,7 @@ def test_a_corpus_is_saved_whole(tmp_path):
         lambda text: "",
         lambda text: text[:-40],
         lambda text: text.replace('"corpus"', '"other"', 1),
-        lambda text: text.replace('"version": 1', '"version": 2', 1),
+        lambda text: text.replace('"version": 2', '"version": 1', 1),
         lambda text: text.replace('"response"', '"said"', 1),
         lambda text: "[]\n" + text,
         lambda text: text.split("\n")[0],

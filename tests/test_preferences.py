@@ -86,10 +86,10 @@ def test_the_file_is_read_again_and_nothing_else_is(tmp_path, preferences):
         "": "not enough values",
         "\n".join([head, *rows[:-1]]): "not whole",
         "\n".join([head, rows[0].replace("good", "better"), *rows[1:]]): "not whole",
-        "\n".join([head, json.dumps({"language": "zh"}), *rows[1:]]): "row 2 has other fields",
-        "\n".join([head, rows[0], rows[1].replace("1.0", '"1.0"'), *rows[2:]]): "row 3 has a chosen_score",
-        head.replace('"version": 1', '"version": 2') + "\n": "no preferences of this version",
-        "[1, 2]": "list indices",
+        "\n".join([head, json.dumps({"language": "zh"}), *rows[1:]]): "not whole",
+        "\n".join([head, rows[0], rows[1].replace("1.0", '"1.0"'), *rows[2:]]): "not whole",
+        head.replace('"version": 2', '"version": 1') + "\n": "no preferences of this version",
+        "[1, 2]": "no preferences of this version",
     }.items():
         path.write_text(damaged)
         with pytest.raises(NeuroglotError, match=f"{said}"):

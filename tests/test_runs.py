@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from neuroglot import ActivationStats, NeuroglotError, charts, classify, layer_profile, layers, runs
-from neuroglot.files import write_json
 
 
 def finished(folder, depth, seed, shards=3, model="a"):
@@ -24,7 +23,7 @@ def finished(folder, depth, seed, shards=3, model="a"):
     tables = {"profile": profile, "parts": parts, "claims": layers.part_claims(profile, parts)}
     if shards > 1:
         tables["bands"] = layers.intervals(layers.bootstrap_profiles(stats, 5, top_rate=0.2, quantile=0.7, lam=0.1))
-    write_json(folder / "layers.json", {name: table.to_dict("records") for name, table in tables.items()})
+    runs.write_tables(folder / "layers.json", tables)
     return types
 
 
@@ -101,5 +100,6 @@ def test_no_run():
 def test_tables_survive_the_file(tmp_path, two):
     written = json.loads((tmp_path / "one" / "layers.json").read_text())
     read = runs.load_runs([tmp_path / "one"])[0].layers
+    assert len(written.pop("sha256")) == 64 and set(written) == set(read)
     for name, rows in written.items():
         pd.testing.assert_frame_equal(read[name], pd.DataFrame(rows))

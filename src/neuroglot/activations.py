@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .artifacts import flat, languages_of, load_artifact, save_artifact
-from .errors import NeuroglotError
+from .artifacts import flat, languages_of, load_artifact, require_tokens, save_artifact
+from .errors import NeuroglotError, in_a_line, quoted
 from .languages import parse_languages
 
 # --- the counts --------------------------------------------------------------------------------
@@ -61,9 +61,17 @@ class ActivationStats:
             raise NeuroglotError(f"counts are {counts.dtype} and tokens {tokens.dtype}; both must be integers.")
         if counts.size and counts.min() < 0:
             raise NeuroglotError("some counts are negative; count again.")
+        require_tokens(tokens, axis=0)
+        if (self.sums is None) != (self.squares is None):
+            raise NeuroglotError("of the moments one is missing; count again.")
         for moment in (self.sums, self.squares):
-            if moment is not None and (moment.shape != counts.shape[1:] or not np.isfinite(moment).all()):
+            if moment is None:
+                continue
+            real = np.issubdtype(moment.dtype, np.floating)
+            if moment.shape != counts.shape[1:] or not real or not np.isfinite(moment).all():
                 raise NeuroglotError(f"moments of shape {moment.shape} do not fit the counts, or are not finite.")
+        if self.squares is not None and (self.squares < 0).any():
+            raise NeuroglotError("some sums of squares are negative; count again.")
         if routed is not None:
             self._check_routed()
         over = np.argwhere(counts.max(axis=(1, 2), initial=0) > tokens)
@@ -83,7 +91,7 @@ class ActivationStats:
                 f"routed tokens of shape {routed.shape} do not fit counts of shape {counts.shape}; they must be "
                 "integers [shards, layers, experts, languages]."
             )
-        if routed.size and (routed.min() < 0 or (routed.max(axis=(1, 2)) > tokens).any()):
+        if routed.size and (routed.min() < 0 or (routed.max(axis=(1, 2), initial=0) > tokens).any()):
             raise NeuroglotError("an expert saw more tokens than there are, or fewer than none; count again.")
         if (counts.reshape(shards, layers, routed.shape[2], -1, k).max(axis=3, initial=0) > routed).any():
             raise NeuroglotError("some counts exceed the tokens that their expert saw; count again.")
@@ -173,7 +181,9 @@ class ActivationStats:
 
     def _index(self, code: str) -> int:
         if code not in self.languages:
-            raise NeuroglotError(f"there is no language {code!r} in the counts; they have {' '.join(self.languages)}.")
+            raise NeuroglotError(
+                f"there is no language {quoted(code)} in the counts; they have {' '.join(self.languages)}."
+            )
         return self.languages.index(code)
 
     def _optional(self) -> dict[str, np.ndarray]:
@@ -303,8 +313,10 @@ def _read_pt(path: Path) -> tuple[np.ndarray, int]:
         raise NeuroglotError(f"there is no file {path}; the released counts have one per language and run.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        counts = content["over_zero"].to(torch.int64).numpy()
-        return counts, int(content["total_tokens"])
+        counts, tokens = content["over_zero"], content["total_tokens"]
+        if counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool or int(tokens) != tokens:
+            raise ValueError("its numbers are not whole")
+        return counts.to(torch.int64).numpy(), int(tokens)
     except Exception as error:  # torch raises many types for a damaged or foreign file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise NeuroglotError(f"{path} cannot be read as released counts ({reason[:200]}).") from error
+        reason = in_a_line(error, 200) or type(error).__name__
+        raise NeuroglotError(f"{path} cannot be read as released counts ({reason}).") from error

@@ -9,7 +9,7 @@ import random
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,14 +20,36 @@ import numpy as np
 import pandas as pd
 import torch
 import transformers
+from safetensors import SafetensorError
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from . import __version__
 from .artifacts import finished, flat
-from .errors import NeuroglotError, require_whole
-from .files import atomic, require_kind, sha256_file, write_json
-from .models import config_hash, context_length, hub_revision, input_device, model_source, weights_hash
+from .errors import NeuroglotError, in_a_line, is_number, quoted, require_whole
+from .files import (
+    atomic,
+    content_hash,
+    kept_part,
+    read_json,
+    read_record,
+    remove,
+    sha256_file,
+    write_json,
+    write_record,
+)
+from .models import (
+    ADAPTER,
+    ADAPTER_BASE,
+    ADAPTER_CONFIG,
+    config_hash,
+    context_length,
+    hub_revision,
+    input_device,
+    model_source,
+    read_adapter_base,
+    weights_hash,
+)
 from .preferences import Preferences
 
 
@@ -74,8 +96,8 @@ class Recipe:
         for name, value in asdict(self).items():
             if name in whole:
                 require_whole(name, value, 1)
-            elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-                raise NeuroglotError(f"{name}={value!r}: give a number from 0 on.")
+            elif not is_number(value) or value < 0:
+                raise NeuroglotError(f"{name}={quoted(value)}: give a number from 0 on.")
         if self.dropout >= 1:
             raise NeuroglotError(f"dropout={self.dropout}: give a share below 1.")
         if self.batch % self.micro_batch:
@@ -97,10 +119,10 @@ def recipe_of(preset: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         NeuroglotError: no such preset or value.
     """
     if preset not in PRESETS:
-        raise NeuroglotError(f"there is no preset {preset!r}; use {' or '.join(PRESETS)}.")
+        raise NeuroglotError(f"there is no preset {quoted(preset)}; use {' or '.join(PRESETS)}.")
     changes = dict(changes or {})
     if unknown := [name for name in changes if name not in asdict(PRESETS[preset])]:
-        raise NeuroglotError(f"a recipe has no {unknown[0]!r}; it has {', '.join(asdict(PRESETS[preset]))}.")
+        raise NeuroglotError(f"a recipe has no {quoted(unknown[0])}; it has {', '.join(asdict(PRESETS[preset]))}.")
     return replace(PRESETS[preset], **changes)
 
 
@@ -123,7 +145,7 @@ class Alignment:
     @property
     def checkpoints(self) -> dict[int, Path]:
         """Folders of the adapters on the way, by step; the last is the result."""
-        found = {int(path.name): path for path in (self.folder / "checkpoints").iterdir() if path.name.isdecimal()}
+        found = {int(path.name): path for path in (self.folder / "checkpoints").glob("*") if path.name.isdecimal()}
         return dict(sorted(found.items()))
 
     def describe(self) -> pd.DataFrame:
@@ -139,19 +161,25 @@ class Alignment:
         """
         folder = Path(folder)
         path = folder / _RECORD
-        try:
-            said = json.loads(path.read_text(encoding="utf-8"))
-            require_kind(said, "alignment")
-            if sha256_file(folder / _ADAPTER) != said["adapter_sha256"]:
-                raise ValueError(f"{_ADAPTER} is not the one it was written with")
-            return cls(folder, said["provenance"], pd.DataFrame(said["log"], columns=_LOGGED))
-        except FileNotFoundError as error:
-            raise NeuroglotError(f"{folder} holds no finished alignment; run neuroglot align first.") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise NeuroglotError(f"{path} is not what neuroglot align writes ({error}); train again.") from error
+        if not path.is_file():
+            raise NeuroglotError(f"{folder} holds no finished alignment; run neuroglot align first.")
+        said = read_record(path, "alignment", "neuroglot align")
+        log = said.get("log")
+        rows = log if isinstance(log, list) else [None]
+        if not all(
+            isinstance(row, dict) and list(row) == _LOGGED and all(map(is_number, row.values())) for row in rows
+        ):
+            raise NeuroglotError(f"{path} has a log of something else; train again.")
+        if not isinstance(said.get("provenance"), dict):
+            raise NeuroglotError(f"{path} has a damaged provenance; train again.")
+        found = cls(folder, said["provenance"], pd.DataFrame(log, columns=_LOGGED))
+        for each in (folder, *found.checkpoints.values()):
+            if read_adapter_base(each) is None:
+                raise NeuroglotError(f"{each} has no {ADAPTER_BASE}; train again.")
+        return found
 
 
-_RECORD, _ADAPTER, _BASE, _WHOLE = "alignment.json", "adapter_model.safetensors", "base.json", "whole.json"
+_RECORD, _BASE, _WHOLE = "alignment.json", "base.json", "whole.json"
 _LOGGED = ["step", "loss", "accuracy", "margin"]
 
 
@@ -213,24 +241,22 @@ def align(
     parts = folder.with_name(folder.name + ".parts")
     if not _begun(parts, provenance):
         shutil.rmtree(parts, ignore_errors=True)
-        write_json(parts / _BASE, provenance)
-    whole = _whole(parts)
+        write_record(parts / _BASE, "training", {"key": content_hash(provenance)})
+    whole = _whole(parts, recipe)
     if not whole or _step(whole[-1]) < recipe.steps:
         with _as_it_was(model, tokenizer), _quiet_trainer(), _only_responses(model):
             trainer = _trainer(model, tokenizer, preferences, parts, recipe, seed, progress)
             trainer.model.peft_config["default"].base_model_name_or_path = provenance["model"]
             trainer.model.peft_config["default"].revision = hub_revision(model)
             trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
-        whole = _whole(parts)
-    log = _log(json.loads((whole[-1] / "trainer_state.json").read_text(encoding="utf-8"))["log_history"])
+        whole = _whole(parts, recipe)
+    log = _log(read_json(whole[-1] / "trainer_state.json")["log_history"])
     base = {key: provenance[key] for key in ("model", "revision", "dtype", "weights_sha256")}
     with atomic(folder) as part:
         for path in whole:
             _keep_adapter(path, part / "checkpoints" / str(_step(path)), base)
         _keep_adapter(whole[-1], part, base)
-        record = {"neuroglot": "alignment", "version": 1, "provenance": provenance}
-        record |= {"adapter_sha256": sha256_file(part / _ADAPTER), "log": log.to_dict("records")}
-        write_json(part / _RECORD, record)
+        write_record(part / _RECORD, "alignment", {"provenance": provenance, "log": log.to_dict("records")})
         if folder.exists():
             shutil.rmtree(folder)
     shutil.rmtree(parts, ignore_errors=True)
@@ -274,10 +300,8 @@ def _check_lengths(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, p
 
 
 def _begun(parts: Path, provenance: Mapping[str, Any]) -> bool:
-    try:
-        return json.loads((parts / _BASE).read_text(encoding="utf-8")) == json.loads(json.dumps(provenance))
-    except (OSError, ValueError):
-        return False
+    said = kept_part(parts / _BASE, lambda path: read_record(path, "training", "neuroglot align"))
+    return said is not None and said["key"] == content_hash(provenance)
 
 
 @contextlib.contextmanager
@@ -405,7 +429,23 @@ def _trainer(
         callbacks=[_Marked(recipe.steps, progress)],
     )
     trainer.remove_callback(transformers.PrinterCallback)
+    trainer._save_checkpoint = _explained(trainer._save_checkpoint, parts)
     return trainer
+
+
+def _explained(save: Callable[..., None], parts: Path) -> Callable[..., None]:
+    """A full disk ends in other errors in each of the libraries that write a checkpoint."""
+
+    def explained(*arguments: Any, **options: Any) -> None:
+        try:
+            save(*arguments, **options)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise NeuroglotError(
+                f"could not write the checkpoint in {parts} ({in_a_line(error, 100)}); free some space or choose "
+                "another place, and align again: it goes on after the last whole checkpoint."
+            ) from error
+
+    return explained
 
 
 class _Marked(TrainerCallback):
@@ -430,19 +470,39 @@ class _Marked(TrainerCallback):
         self.bar.close()
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / _WHOLE, {"step": state.global_step})
+        _mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 def _step(path: Path) -> int:
     return int(path.name.rpartition("-")[2])
 
 
-def _whole(parts: Path) -> list[Path]:
-    """The checkpoints that were written to their end, in order; those that were not are removed."""
-    for path in parts.glob("checkpoint-*"):
-        if not (path / _WHOLE).exists():
-            shutil.rmtree(path)
-    return sorted(parts.glob("checkpoint-*"), key=_step)
+def _mark(checkpoint: Path) -> None:
+    """Say of a checkpoint that was written to its end what is in it."""
+    write_record(checkpoint / _WHOLE, "checkpoint", {"files": _files(checkpoint)})
+
+
+def _files(checkpoint: Path) -> dict[str, str]:
+    found = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != _WHOLE)
+    return {path.relative_to(checkpoint).as_posix(): sha256_file(path) for path in found}
+
+
+def _whole(parts: Path, recipe: Recipe) -> list[Path]:
+    """The checkpoints up to the first that was not written to its end, or is damaged; later ones are made again."""
+    whole: list[Path] = []
+    for path in (parts / f"checkpoint-{step}" for step in recipe.saved):
+        if not (path / _WHOLE).is_file() or kept_part(path, _marked) is None:
+            break
+        whole.append(path)
+    for path in set(parts.glob("checkpoint-*")) - set(whole):
+        remove(path)
+    return whole
+
+
+def _marked(checkpoint: Path) -> Path:
+    if read_record(checkpoint / _WHOLE, "checkpoint", "neuroglot align").get("files") != _files(checkpoint):
+        raise NeuroglotError(f"{checkpoint} is not as it was written.")
+    return checkpoint
 
 
 def _log(history: list[dict[str, Any]]) -> pd.DataFrame:
@@ -458,10 +518,11 @@ def _log(history: list[dict[str, Any]]) -> pd.DataFrame:
 def _keep_adapter(source: Path, target: Path, base: Mapping[str, Any]) -> None:
     """Copy weights and configuration, the latter in an order of its own: peft writes sets in any."""
     target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source / _ADAPTER, target / _ADAPTER)
-    config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
+    shutil.copyfile(source / ADAPTER, target / ADAPTER)
+    config = read_json(source / ADAPTER_CONFIG)
     sets = {
         name: sorted(value) for name, value in config.items() if isinstance(value, list) and name.endswith("_modules")
     }
-    write_json(target / "adapter_config.json", dict(sorted((config | sets).items())))
-    write_json(target / _BASE, dict(base))
+    write_json(target / ADAPTER_CONFIG, dict(sorted((config | sets).items())))
+    files = {name: sha256_file(target / name) for name in (ADAPTER, ADAPTER_CONFIG)}
+    write_record(target / ADAPTER_BASE, "adapter", {**base, "files": files})

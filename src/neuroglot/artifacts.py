@@ -1,5 +1,6 @@
 """One file format for every stage: safetensors with the provenance as JSON in the header."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -9,10 +10,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from .errors import NeuroglotError
-from .files import write_bytes
-
-FORMAT_VERSION = 1
+from .errors import NeuroglotError, in_a_line, listed, quoted
+from .files import FORMAT_VERSION, UNREADABLE, write_bytes
+from .languages import parse_languages
 
 T = TypeVar("T")
 
@@ -23,42 +23,65 @@ def save_artifact(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray],
     The same input gives the same bytes: no time stamp is written and the order is fixed.
     """
     header = {"kind": kind, "version": FORMAT_VERSION, **metadata}
-    text = json.dumps(header, ensure_ascii=False, allow_nan=False)
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    header["sha256"] = _hash(header, contiguous)
+    text = json.dumps(header, ensure_ascii=False, allow_nan=False)
+    # Half a character, which UTF-8 has no bytes for, is written by its escape.
+    text = text.encode("utf-8", "backslashreplace").decode()
     write_bytes(path, save(contiguous, metadata={"neuroglot": text}))
+
+
+def _hash(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over the header without its hash, and every array's name, type, shape and bytes."""
+    said = {name: value for name, value in header.items() if name != "sha256"}
+    digest = hashlib.sha256(json.dumps(said).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode("utf-8", "backslashreplace"))
+        digest.update(array.reshape(-1).view(np.uint8))
+    return digest.hexdigest()
 
 
 def load_artifact(path: str | Path, kind: str, names: tuple[str, ...]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read what :func:`save_artifact` wrote.
 
     Raises:
-        NeuroglotError: no such file, not safetensors, truncated, of another kind or version, or
-            without one of the arrays ``names``.
+        NeuroglotError: no such file, not safetensors, of another kind or version, without one of the
+            arrays ``names``, or not as it was written: truncated, or a byte of it changed.
     """
     path = Path(path)
-    if not path.is_file():
-        raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
     try:
+        if not path.is_file():
+            raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
         with safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {}).get("neuroglot", "null"))
+            _require_kind(path, header, kind)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError, ValueError) as error:
+        whole = header.get("sha256") == _hash(header, arrays)
+    except NeuroglotError:
+        raise
+    except (SafetensorError, *UNREADABLE) as error:
         raise NeuroglotError(
-            f"{path} cannot be read ({error}); it is truncated or no safetensors file: make it again."
+            f"{str(path)[:200]} cannot be read ({in_a_line(error, 100)}); it is truncated or no safetensors file: "
+            "make it again."
         ) from error
-    if not isinstance(header, dict) or header.get("kind") != kind:
-        found = header.get("kind") if isinstance(header, dict) else "a foreign file"
-        raise NeuroglotError(f"{path} holds {found}, not {kind}; give the {kind} file.")
-    if header.get("version") != FORMAT_VERSION:
-        raise NeuroglotError(
-            f"{path} has format version {header.get('version')}, this neuroglot reads "
-            f"{FORMAT_VERSION}; make it again or install the matching neuroglot."
-        )
+    if not whole:
+        raise NeuroglotError(f"{path} is damaged: its hash is not that of its content; make it again.")
     if missing := [name for name in names if name not in arrays]:
         raise NeuroglotError(f"{path} lacks {', '.join(missing)}; make it again.")
     if not isinstance(header.setdefault("provenance", {}), dict):
         raise NeuroglotError(f"{path} has a damaged provenance; make it again.")
     return arrays, header
+
+
+def _require_kind(path: Path, header: Any, kind: str) -> None:
+    if not isinstance(header, dict) or header.get("kind") != kind:
+        found = quoted(header.get("kind")).strip("'") if isinstance(header, dict) else "a foreign file"
+        raise NeuroglotError(f"{path} holds {found}, not {kind}; give the {kind} file.")
+    if header.get("version") != FORMAT_VERSION:
+        raise NeuroglotError(
+            f"{path} has format version {quoted(header.get('version'))}, this neuroglot reads "
+            f"{FORMAT_VERSION}; make it again or install the matching neuroglot."
+        )
 
 
 def finished(
@@ -94,7 +117,7 @@ def finished(
     if overwrite:
         return None
     raise NeuroglotError(
-        f"{path} holds other {what} ({', '.join(differing)} differ); give another file or ask for it to be overwritten."
+        f"{path} holds other {what} ({listed(differing)} differ); give another file or ask for it to be overwritten."
     )
 
 
@@ -105,9 +128,24 @@ def languages_of(header: Mapping[str, Any], path: str | Path) -> tuple[str, ...]
         NeuroglotError: they are no list of different codes.
     """
     codes = header.get("languages")
-    if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes) or len(set(codes)) < len(codes):
-        raise NeuroglotError(f"{path} has no list of different languages; make it again.")
-    return tuple(codes)
+    try:
+        if isinstance(codes, list) and parse_languages(codes, least=1) == tuple(codes):
+            return tuple(codes)
+    except NeuroglotError:
+        pass
+    raise NeuroglotError(f"{path} has no list of different languages; make it again.")
+
+
+def require_tokens(tokens: np.ndarray, axis: int) -> None:
+    """Numbers of tokens whose sums over an axis are exact, also as float64.
+
+    Raises:
+        NeuroglotError: some are negative, or too many.
+    """
+    if tokens.size and tokens.min() < 0:
+        raise NeuroglotError("some numbers of tokens are negative; count again.")
+    if int(tokens.max(initial=0)) * tokens.shape[axis] >= 2**53:
+        raise NeuroglotError(f"{int(tokens.max()):,} tokens in one place cannot be; count again.")
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NeuroglotError
-from .files import atomic, npm_package, sha256_file, write_json
+from .files import UNREADABLE, atomic, npm_package, sha256_file, write_json
 from .runs import ARTIFACTS, COMPARED
 
 
@@ -361,10 +361,10 @@ def _up_to_date(root: Path, record: Path, key: str, outputs: list[Path]) -> bool
     if not record.is_file() or not all(path.is_file() for path in outputs):
         return False
     try:
-        said = json.loads(record.read_text())
-    except json.JSONDecodeError:
+        said = json.loads(record.read_text(encoding="utf-8"))
+    except UNREADABLE:
         return False
-    return said.get("key") == key and said.get("outputs") == _hashes(root, outputs)
+    return isinstance(said, dict) and said.get("key") == key and said.get("outputs") == _hashes(root, outputs)
 
 
 def _hashes(root: Path, paths: list[Path]) -> dict[str, str]:
@@ -498,6 +498,8 @@ def serve(folder: Path, port: int = 8000) -> None:
     """Serve a built book on loopback until interrupted."""
     if not (folder / "index.html").is_file():
         raise NeuroglotError(f"there is no book in {folder}; run: make book")
+    if not 0 <= port < 2**16:
+        raise NeuroglotError(f"port {port}: give a number from 0 to {2**16 - 1} with --port.")
 
     def handler(*args: Any) -> http.server.SimpleHTTPRequestHandler:
         return http.server.SimpleHTTPRequestHandler(*args, directory=str(folder))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .errors import NeuroglotError
+from .errors import NeuroglotError, in_a_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -439,6 +439,11 @@ def _serve(arguments: argparse.Namespace) -> None:
     book.serve(book.project_root() / "_build" / "html", arguments.port)
 
 
+def _of_files(error: OSError) -> str:
+    name = f"{str(error.filename)[:200]} cannot be read or written: " if error.filename is not None else ""
+    return f"{name}{error.strerror or in_a_line(error)}; check that the place is there, has space and may be written."
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 2 is the exit code of an error that the message explains."""
     arguments = _parser().parse_args(argv)
@@ -455,6 +460,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NeuroglotError as error:
         which = f" (process {rank})" if (rank := os.environ.get("RANK", "0")) != "0" else ""
         print(f"neuroglot{which}: {error}", file=sys.stderr, flush=True)
+        return 2
+    except OSError as error:  # of a file or folder: a full disk, one that is read-only, a name too long
+        print(f"neuroglot: {_of_files(error)}", file=sys.stderr, flush=True)
         return 2
     except KeyboardInterrupt:
         print("neuroglot: interrupted; run the same command again to go on.", file=sys.stderr)

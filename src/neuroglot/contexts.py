@@ -23,7 +23,7 @@ from .activations import ActivationStats
 from .artifacts import finished, flat, languages_of, load_artifact, save_artifact
 from .batches import Batch, Text, batches_of, split_text, tokenize
 from .corpora import Corpus, Example
-from .errors import NeuroglotError, require_whole
+from .errors import NeuroglotError, quoted, require_whole
 from .identification import KINDS, NeuronTypes
 from .models import config_hash, input_device, longest_input, model_source, weights_hash
 from .sites import QUANTITIES, Layer, Routing, Seen, neuron_layers, observed
@@ -71,6 +71,12 @@ class TopContexts:
     KIND = "contexts"
 
     def __post_init__(self) -> None:
+        whole = (self.neurons, self.passage, self.token, self.examples, self.starts, self.spans)
+        kinds = self.value.dtype == np.float32 and self.shade.dtype == np.uint8
+        if not kinds or not all(np.issubdtype(array.dtype, np.signedinteger) for array in whole):
+            raise NeuroglotError("some numbers of the contexts are of another type; make the contexts again.")
+        if not self.neurons.ndim or not self.examples.ndim:
+            raise NeuroglotError("neurons or texts are no lists; make the contexts again.")
         n, shape = len(self.neurons), self.value.shape
         fits = self.neurons.shape == (n, 2) and self.value.ndim == 3 and shape[:2] == (n, len(self.languages))
         fits = fits and self.passage.shape == self.token.shape == self.shade.shape[:-1] == shape
@@ -82,6 +88,17 @@ class TopContexts:
         wrong = (self.passage < -1) | (self.passage >= len(lengths)) | (self.token < 0) | (there != (self.value > 0))
         if wrong.any() or (self.token[there] >= lengths[self.passage[there]]).any():
             raise NeuroglotError("some contexts are of no token that there is; make the contexts again.")
+        ordered = np.isfinite(self.value).all() and (np.diff(self.value, axis=2) <= 0).all()
+        ordered = ordered and np.array_equal(self.neurons, np.unique(self.neurons, axis=0))
+        if not ordered or (self.neurons < 0).any() or (self.examples < 0).any():
+            raise NeuroglotError(
+                "some neurons, values or texts cannot be, or are in disorder; make the contexts again."
+            )
+        start, stop = self.spans.T
+        follows = (start[1:] >= stop[:-1]) | (self.spans[1:] == self.spans[:-1]).all(axis=1)
+        follows[self.starts[1:-1] - 1] = True  # the first token of a passage follows none
+        if (start < 0).any() or (stop < start).any() or not follows.all():
+            raise NeuroglotError("some tokens stand for text in disorder; make the contexts again.")
 
     @property
     def window(self) -> int:
@@ -207,6 +224,10 @@ class TopContexts:
     def _require(self, corpus: Corpus) -> None:
         if corpus.hash != self.provenance.get("corpus_sha256"):
             raise NeuroglotError(f"these contexts are not of this text of {corpus.name}; give the one they came from.")
+        length = np.array([len(example.prompt) + len(example.response) for example in corpus.examples])
+        ends = self.spans[self.starts[1:] - 1, 1]
+        if (self.examples >= len(length)).any() or (ends > length[self.examples]).any():
+            raise NeuroglotError(f"these contexts are of text that {corpus.name} does not have; make them again.")
 
 
 _ARRAYS = ("neurons", "value", "passage", "token", "shade", "examples", "starts", "spans")
@@ -331,7 +352,7 @@ def top_contexts(
         if name != "max_tokens" or number is not None:
             require_whole(name, number, 1)
     if quantity not in QUANTITIES:
-        raise NeuroglotError(f"quantity {quantity!r} is unknown; use {', '.join(QUANTITIES)}.")
+        raise NeuroglotError(f"quantity {quoted(quantity)} is unknown; use {', '.join(QUANTITIES)}.")
     if not tokenizer.is_fast:
         raise NeuroglotError("a slow tokenizer cannot tell where in the text a token is; load the fast one.")
     layers = neuron_layers(model)
@@ -359,7 +380,10 @@ def top_contexts(
 
 def _checked(neurons: ArrayLike, layers: Sequence[Layer]) -> np.ndarray:
     """Layers and neurons, int64 ``[n, 2]``, sorted and each once."""
-    array = np.asarray(neurons)
+    try:
+        array = np.asarray(neurons)
+    except ValueError:  # rows of different lengths
+        array = np.zeros(0)
     if array.ndim != 2 or array.shape[1] != 2 or not len(array) or not np.issubdtype(array.dtype, np.integer):
         raise NeuroglotError(f"neurons of shape {array.shape}: give at least one row of two whole numbers.")
     wanted, most = np.unique(array.astype(np.int64), axis=0), (len(layers), layers[0].neurons)

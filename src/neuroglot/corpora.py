@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from .errors import NeuroglotError
+from .errors import NeuroglotError, in_a_line, quoted
 from .files import read_lines, write_lines
 from .languages import detect_language, is_detectable, is_language, parse_languages, split_sentences
 
@@ -63,6 +64,18 @@ class Example:
 _FIELDS = ("id", "language", "prompt", "response", "answer", "group", "cluster")
 
 
+def _require_text(example: Example) -> None:
+    for name in _FIELDS:
+        value = getattr(example, name)
+        if not isinstance(value, str):
+            raise NeuroglotError(f"{example.place}: the {name} is {quoted(value)}, not text; give text.")
+        if not value.isascii() and _HALF.search(value):
+            raise NeuroglotError(f"{example.place}: the {name} holds half a character (a lone surrogate); mend it.")
+
+
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 def _spread(name: str) -> bytes:
     """An order that has nothing to do with that of the source."""
     return hashlib.sha256(name.encode()).digest()
@@ -88,6 +101,8 @@ class Corpus:
 
     def __post_init__(self) -> None:
         parse_languages(self.languages, least=1)
+        for example in self.examples:
+            _require_text(example)
         texts = Counter(e.language for e in self.examples if (e.response or e.prompt).strip())
         if empty := [code for code in self.languages if not texts[code]]:
             raise NeuroglotError(
@@ -101,7 +116,7 @@ class Corpus:
             first = seen.setdefault((example.language, example.id), example)
             if first is not example:
                 raise NeuroglotError(
-                    f"corpus {self.name}: the id {example.id!r} occurs twice in {example.language}"
+                    f"corpus {self.name}: the id {quoted(example.id)} occurs twice in {example.language}"
                     + (f" ({first.origin} and {example.origin})" if example.origin else "")
                     + "; give every example of a language its own id."
                 )
@@ -157,7 +172,7 @@ class Corpus:
         wanted = dict.fromkeys(documents)
         there = {example.document for example in self.examples}
         if missing := [document for document in wanted if document not in there]:
-            raise NeuroglotError(f"corpus {self.name}: there is no document {missing[0]!r}.")
+            raise NeuroglotError(f"corpus {self.name}: there is no document {quoted(missing[0])}.")
         kept = tuple(example for example in self.examples if example.document in wanted)
         return dataclasses.replace(self, examples=kept, options={**self.options, "documents": len(wanted)})
 
@@ -183,7 +198,7 @@ class Corpus:
         """
         codes = tuple(languages)
         if foreign := [code for code in codes if code not in self.languages]:
-            raise NeuroglotError(f"corpus {self.name}: there is no language {foreign[0]!r}.")
+            raise NeuroglotError(f"corpus {self.name}: there is no language {quoted(foreign[0])}.")
         kept = tuple(example for example in self.examples if example.language in codes)
         return dataclasses.replace(self, languages=codes, examples=kept)
 
@@ -202,7 +217,8 @@ class Corpus:
         left = {example.language for example in kept}
         if lacking := [code for code in self.languages if code not in left]:
             raise NeuroglotError(
-                f"corpus {self.name}: all of it in {lacking[0]!r} shares wording with {other.name}; give other text."
+                f"corpus {self.name}: all of it in {quoted(lacking[0])} shares wording with {other.name}; "
+                "give other text."
             )
         return dataclasses.replace(self, examples=kept, options={**self.options, "apart_from": other.hash})
 
@@ -214,7 +230,7 @@ class Corpus:
         """
         prompts = {(e.language, e.document): e.prompt for e in questions.examples}
         if lost := next((e for e in self.examples if (e.language, e.document) not in prompts), None):
-            raise NeuroglotError(f"{lost.place}: corpus {questions.name} has no question {lost.document!r}.")
+            raise NeuroglotError(f"{lost.place}: corpus {questions.name} has no question {quoted(lost.document)}.")
         placed = (dataclasses.replace(e, prompt=prompts[e.language, e.document]) for e in self.examples)
         return dataclasses.replace(self, examples=tuple(placed))
 
@@ -230,7 +246,7 @@ class Corpus:
             NeuroglotError: a share that is none, or too little text for two parts in every language.
         """
         if isinstance(held_out, bool) or not isinstance(held_out, int | float) or not 0 < held_out < 1:
-            raise NeuroglotError(f"held_out={held_out!r}: give a share above 0 and below 1.")
+            raise NeuroglotError(f"held_out={quoted(held_out)}: give a share above 0 and below 1.")
         # What a cluster is called: the first of those that it shares a document with, directly or not.
         called: dict[str, str] = {}
         by_document: dict[str, str] = {}
@@ -263,10 +279,9 @@ class Corpus:
 
     def save(self, path: str | Path) -> None:
         """Write as JSON lines, whole or not at all: a header, then an example a line."""
-        head = {"neuroglot": "corpus", "version": 1, "name": self.name, "languages": self.languages}
-        head |= {"source": self.source, "options": dict(self.options), "sha256": self.hash}
+        head = {"name": self.name, "languages": self.languages, "source": self.source, "options": dict(self.options)}
         rows = ({name: getattr(example, name) for name in _FIELDS} for example in self.examples)
-        write_lines(path, head, rows)
+        write_lines(path, "corpus", head, rows)
 
     @classmethod
     def load(cls, path: str | Path) -> "Corpus":
@@ -278,14 +293,15 @@ class Corpus:
         if not Path(path).is_file():
             raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
         try:
-            head, rows = read_lines(path, "corpus")
+            head, rows = read_lines(path, "corpus", "Corpus.save")
             examples = tuple(Example(**row, origin=f"{path}, row {i}") for i, row in enumerate(rows, 2))
-            found = cls(head["name"], tuple(head["languages"]), examples, head["source"], head["options"])
-            if found.hash != head["sha256"]:
-                raise ValueError("it is not whole")
-            return found
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise NeuroglotError(f"{path} is not what Corpus.save writes ({error}); make it again.") from error
+            return cls(head["name"], tuple(head["languages"]), examples, head["source"], head["options"])
+        except NeuroglotError as error:
+            raise NeuroglotError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+        except (TypeError, KeyError) as error:
+            raise NeuroglotError(
+                f"{path} is not what Corpus.save writes ({in_a_line(error, 100)}); make it again."
+            ) from error
 
     def spread(self, number: int) -> "Corpus":
         """At most ``number`` documents of each language: of different groups and wordings, as far as they go.
@@ -294,7 +310,7 @@ class Corpus:
             NeuroglotError: a number that is none.
         """
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise NeuroglotError(f"{number!r} documents: give a whole number from 1 on.")
+            raise NeuroglotError(f"{quoted(number)} documents: give a whole number from 1 on.")
         places: dict[str, dict[str, list[str]]] = {}  # by group and wording, as the text has them
         for example in self.examples:
             documents = places.setdefault(example.group, {}).setdefault(example.unit, [])

@@ -7,7 +7,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,9 +23,10 @@ from .activations import ActivationStats
 from .artifacts import finished, load_artifact, save_artifact
 from .batches import Batch, Inputs, Unit, texts_of, units_of
 from .corpora import Corpus
-from .errors import NeuroglotError, require_whole
+from .errors import NeuroglotError, is_number, quoted, require_whole
+from .files import kept_part
 from .models import config_hash, input_device, longest_input, model_source, weights_hash
-from .processes import joined
+from .processes import joined, unbroken
 from .sites import QUANTITIES, SITES, Layer, Routing, Seen, keeps_sign, neuron_layers, neuron_site, observed
 
 # --- one batch ---------------------------------------------------------------------------------
@@ -78,6 +79,7 @@ class Counter:
         self.weights: torch.Tensor | None = None
         self.groups = torch.empty(0, dtype=torch.long)
         self._finite, self._stops = True, False
+        self.whole = True  # whether no pass is half counted
         self._seen: set[int] = set()
         self._there: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
         self._active: dict[torch.device, torch.Tensor] = {}
@@ -188,7 +190,7 @@ class Counter:
         self.count(inputs.weights, inputs.groups)
         self._seen.clear()
         own = {"past_key_values": cache, "use_cache": True} if cache is not None else {"use_cache": False}
-        self._stops = True
+        self._stops, self.whole = True, False
         try:
             states = model.base_model(input_ids=inputs.ids.to(device), **own).last_hidden_state.flatten(0, 1)
             self._finite = bool(states[inputs.weights.any(0).to(states.device)].isfinite().all())
@@ -204,13 +206,14 @@ class Counter:
         # A state that is not finite compares as "not active" and would pass for a count.
         if not self._finite:
             raise NeuroglotError(f"the hidden states in {model.dtype} are not finite; load the model in float32.")
+        self.whole = True
 
 
 def _checked(layers: Sequence[Layer], quantity: str, above: float) -> None:
     if quantity not in QUANTITIES:
-        raise NeuroglotError(f"quantity {quantity!r} is unknown; use {', '.join(QUANTITIES)}.")
-    if isinstance(above, bool) or not isinstance(above, int | float) or not np.isfinite(above):
-        raise NeuroglotError(f"above={above!r}: give a finite number.")
+        raise NeuroglotError(f"quantity {quoted(quantity)} is unknown; use {', '.join(QUANTITIES)}.")
+    if not is_number(above):
+        raise NeuroglotError(f"above={quoted(above)}: give a finite number.")
     if quantity == "pre-activation" and above == 0 and not keeps_sign(layers):
         raise NeuroglotError(
             f"the activation {layers[0].activation} does not keep the sign of its input, so that the sign of the "
@@ -374,22 +377,56 @@ class Collection:
 
     # --- the run ---
 
-    def _count(self, unit: Unit, bar: tqdm | None = None, batches: Sequence[Batch] | None = None) -> Totals:
-        """Totals of some shards; a group is ``shard of the unit * languages + language``."""
-        k = len(self.languages)
+    def _count(
+        self,
+        unit: Unit,
+        bar: tqdm | None = None,
+        batches: Sequence[Batch] | None = None,
+        keep: Callable[[Totals, int], None] | None = None,
+    ) -> Totals:
+        """Totals of some shards; a group is ``shard of the unit * languages + language``.
+
+        An interruption waits for the end of its pass; what is whole then is given to ``keep``, with the number of
+        batches in it.
+        """
+        k, done = len(self.languages), 0
         counter = Counter(self.layers, len(unit.shards) * k, **self.rule)
         with torch.inference_mode(), counter.attached():
-            for batch in unit.batches if batches is None else batches:
-                counter.forward(self.model, batch.tensors(k, unit.shards[0] * k))
-                if bar is not None:
-                    bar.update(batch.counted)
+            try:
+                for batch in unit.batches if batches is None else batches:
+                    with unbroken():
+                        counter.forward(self.model, batch.tensors(k, unit.shards[0] * k))
+                        done += 1
+                    if bar is not None:
+                        bar.update(batch.counted)
+            except KeyboardInterrupt:
+                if keep is not None and done and counter.whole:
+                    keep(counter.take(), done)
+                raise
         return counter.take()
 
-    def _arrays(self, unit: Unit, bar: tqdm) -> dict[str, np.ndarray]:
+    def _arrays(self, unit: Unit, bar: tqdm, parts: Path | None) -> dict[str, np.ndarray]:
         """What a part's file holds: ``counts``, and ``routed`` and ``moments`` where there are any."""
         before = bar.n
-        totals = self._count(unit, bar, self.processes.mine(unit.batches))
+        begun, keep, batches = None, None, self.processes.mine(unit.batches)
+        if parts is not None and self.processes.number == 1:
+            begun = self._part(parts, unit, begun=True)
+            at = 0
+            if begun is not None:
+                begun, at = begun
+                bar.update(sum(batch.counted for batch in batches[:at]))
+                batches = batches[at:]
+
+            def keep(totals: Totals, done: int) -> None:
+                arrays = _added(self._by_shard(unit, totals), begun)
+                self._save_part(parts, unit, arrays, at + done)
+
+        arrays = _added(self._by_shard(unit, self._count(unit, bar, batches, keep)), begun)
         bar.update(int(self.tokens[unit.shards].sum()) + before - bar.n)  # what the other processes counted
+        return arrays
+
+    def _by_shard(self, unit: Unit, totals: Totals) -> dict[str, np.ndarray]:
+        """Totals of all processes as a file has them, by shard."""
 
         def by_shard(tensor: torch.Tensor) -> torch.Tensor:
             """``[layers, groups, n]`` as ``[shards, layers, n, languages]``."""
@@ -423,7 +460,8 @@ class Collection:
         parts = _parts(path) if path else None
         total, held = int(self.tokens.sum()), {}
         if parts is not None and first:
-            held = {unit.shards[0]: part for unit in self.units if (part := self._part(parts, unit)) is not None}
+            found = ((unit.shards[0], self._part(parts, unit)) for unit in self.units)
+            held = {shard: part[0] for shard, part in found if part is not None}
         have = once(lambda: set(held))
         if progress and first:
             what = f"{total:,} tokens of {len(self.languages)} languages in {self.n_shards} shards"
@@ -436,7 +474,7 @@ class Collection:
             for unit in self.units:
                 arrays = held.get(unit.shards[0], {})
                 if unit.shards[0] not in have:
-                    arrays = self._arrays(unit, bar)
+                    arrays = self._arrays(unit, bar, parts)
                     if parts is not None:
                         once(lambda u=unit, a=arrays: self._save_part(parts, u, a))
                 if first:
@@ -467,24 +505,39 @@ class Collection:
             shutil.rmtree(_parts(path), ignore_errors=True)
         return stats
 
-    def _part(self, parts: Path, unit: Unit) -> dict[str, np.ndarray] | None:
-        """The finished shards of an interrupted run of just this, else ``None``."""
-        with contextlib.suppress(NeuroglotError):
-            arrays, header = load_artifact(parts / _part_name(unit), "activations-part", ("counts",))
-            if _same(header["provenance"], self.provenance) and arrays["counts"].shape[0] == len(unit.shards):
-                return arrays
-        return None
+    def _part(self, parts: Path, unit: Unit, begun: bool = False) -> tuple[dict[str, np.ndarray], int] | None:
+        """What an interrupted run of just this has of some shards, and how many batches are in it, else ``None``.
 
-    def _save_part(self, parts: Path, unit: Unit, arrays: dict[str, np.ndarray]) -> None:
-        save_artifact(parts / _part_name(unit), "activations-part", arrays, {"provenance": self.provenance})
+        Finished shards, or with ``begun`` those that it was at.
+        """
+
+        def read(path: Path) -> tuple[dict[str, np.ndarray], int] | None:
+            arrays, header = load_artifact(path, "activations-part", ("counts",))
+            same = _same(header["provenance"], self.provenance) and arrays["counts"].shape[0] == len(unit.shards)
+            return (arrays, header.get("batches", 0)) if same else None
+
+        return kept_part(parts / _part_name(unit, begun), read)
+
+    def _save_part(self, parts: Path, unit: Unit, arrays: dict[str, np.ndarray], batches: int | None = None) -> None:
+        """Keep some shards: whole, or with as many of their batches."""
+        whole = batches is None
+        head = {"batches": len(unit.batches) if whole else batches, "provenance": self.provenance}
+        save_artifact(parts / _part_name(unit, not whole), "activations-part", arrays, head)
+        if whole:
+            (parts / _part_name(unit, begun=True)).unlink(missing_ok=True)
+
+
+def _added(arrays: dict[str, np.ndarray], begun: dict[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+    """With what was counted before; all are whole numbers, so the order changes nothing."""
+    return arrays if begun is None else {name: array + begun[name] for name, array in arrays.items()}
 
 
 def _parts(path: Path) -> Path:
     return path.with_name(path.name + ".parts")
 
 
-def _part_name(unit: Unit) -> str:
-    return f"shards-{unit.shards[0]:04d}.safetensors"
+def _part_name(unit: Unit, begun: bool = False) -> str:
+    return f"shards-{unit.shards[0]:04d}{'.begun' * begun}.safetensors"
 
 
 def _identity(provenance: dict[str, Any]) -> dict[str, Any]:
@@ -524,8 +577,9 @@ def collect(
         model, tokenizer: from :func:`neuroglot.load_model` or transformers.
         corpus: the text, of two or more languages.
         path: where to save. A file that already holds just these counts is returned without
-            counting; an interrupted run goes on after its last finished shards, kept in
-            ``PATH.parts`` (small shards are finished together, about eight batches at a time).
+            counting; an interrupted run goes on after its last pass, one that was killed (or that several
+            processes shared) after its last finished shards, kept in ``PATH.parts`` (small shards are
+            finished together, about eight batches at a time).
         quantity: what makes a neuron active: its ``"pre-activation"`` ``x W`` (whose sign is the
             activation's, as in the paper), its ``"activation"`` ``act_fn(x W)``, or the
             ``"product"`` of that with the up projection, which enters the down projection.

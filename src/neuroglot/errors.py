@@ -1,6 +1,9 @@
 """The one error a reader of a traceback is meant to act on, and what is said in it often."""
 
+import math
+import numbers
 import re
+from collections.abc import Iterable
 
 
 class NeuroglotError(ValueError):
@@ -14,7 +17,32 @@ def require_whole(name: str, number: object, least: int) -> None:
         NeuroglotError: another one, or none.
     """
     if isinstance(number, bool) or not isinstance(number, int) or number < least:
-        raise NeuroglotError(f"{name}={number!r}: give a whole number from {least} on.")
+        raise NeuroglotError(f"{name}={quoted(number)}: give a whole number from {least} on.")
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number; True and False are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def quoted(value: object, most: int = 100) -> str:
+    """A value from outside as messages show it: text in quotation marks, not much more than ``most`` characters."""
+    try:
+        said = repr(value[: most + 1] if isinstance(value, str | bytes) else value)
+    except RecursionError:
+        said = f"a deep {type(value).__name__}"
+    return said if len(said) <= most + 2 else f"{said[:most]}…"
+
+
+def listed(values: Iterable[object], most: int = 200) -> str:
+    """Names from outside, one after the other, as far as they go into ``most`` characters."""
+    said, rest = "", "…"
+    for value in values:
+        text = str(value)[: most + 1]
+        if len(said) + len(text) > most:
+            return f"{said}, {rest}" if said else f"{text[:most]}{rest}"
+        said = f"{said}, {text}" if said else text
+    return said
 
 
 def in_a_line(error: Exception, most: int = 300) -> str:

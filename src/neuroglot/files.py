@@ -12,11 +12,21 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from .errors import NeuroglotError
+from tqdm import tqdm
+
+from .errors import NeuroglotError, in_a_line
+
+#: Of every file of ours; those of version 1 carried no hash of what they hold.
+FORMAT_VERSION = 2
+
+#: What reading a damaged or foreign file can end in, whatever it was taken for.
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+T = TypeVar("T")
 
 
 def cache_dir() -> Path:
@@ -37,26 +47,34 @@ def atomic(path: str | Path) -> Iterator[Path]:
         NeuroglotError: the disk is full or the place cannot be written; ``path`` is untouched.
     """
     path = Path(path)
-    part: Path | None = None
-    try:
+    with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        part = scratch / path.name
-        yield part
-        if part.is_dir() and path.exists():  # another process was first
-            return
-        _flush(part)
-        part.replace(path)
-    except OSError as error:
+        scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:60]}."))
+    part = scratch / path.name
+    try:
         # Only a failure to write here is ours to explain; the block may read other files.
-        if error.errno is None or (error.filename and not _inside(error.filename, path.parent)):
+        with _explained(path, path.parent):
+            yield part
+            if part.is_dir() and path.exists():  # another process was first
+                return
+            _flush(part)
+            part.replace(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _explained(path: Path, within: Path | None = None) -> Iterator[None]:
+    """Say that ``path`` could not be written; with ``within``, where it was a file in that folder that failed."""
+    try:
+        yield
+    except OSError as error:
+        foreign = within is not None and error.filename and not _inside(error.filename, within)
+        if error.errno is None or foreign:
             raise
         raise NeuroglotError(
-            f"could not write {path}: {error.strerror}; free some space or choose another place."
+            f"could not write {str(path)[:200]}: {error.strerror}; free some space or choose another place."
         ) from error
-    finally:
-        if part is not None:
-            shutil.rmtree(part.parent, ignore_errors=True)
 
 
 def _inside(name: str | Path, folder: Path) -> bool:
@@ -77,35 +95,119 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 def write_json(path: str | Path, content: Any) -> None:
     """Write ``content`` as JSON, whole or not at all; NumPy numbers become plain ones."""
-    text = json.dumps(content, indent=1, ensure_ascii=False, default=lambda number: number.item())
-    write_bytes(path, (text + "\n").encode())
+    write_bytes(path, (_text(content, indent=1) + "\n").encode())
 
 
-def write_lines(path: str | Path, head: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a header and rows as JSON lines, whole or not at all."""
-    lines = [json.dumps(line, ensure_ascii=False) for line in (head, *rows)]
+def read_json(path: str | Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        NeuroglotError: there is no such file, or it is no JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except UNREADABLE as error:
+        raise NeuroglotError(f"{str(path)[:200]} cannot be read ({_reason(error)}); make it again.") from error
+
+
+def _text(content: Any, **options: Any) -> str:
+    """JSON as it is written; half a character, which UTF-8 has no bytes for, by its escape."""
+    text = json.dumps(content, ensure_ascii=False, default=lambda number: number.item(), **options)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _reason(error: Exception) -> str:
+    return "it is nested too deep" if isinstance(error, RecursionError) else in_a_line(error, 100) or repr(error)[:100]
+
+
+# --- files that know whether they are whole ----------------------------------------------------
+
+
+def content_hash(*content: Any) -> str:
+    """SHA-256 of what JSON holds, however it is laid out."""
+    digest = hashlib.sha256()
+    for each in content:
+        digest.update(json.dumps(each, default=lambda number: number.item()).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _sealed(kind: str, content: Mapping[str, Any], *rows: Any) -> dict[str, Any]:
+    head = {"neuroglot": kind, "version": FORMAT_VERSION, **content}
+    return head | {"sha256": content_hash(head, *rows)}
+
+
+def _opened(path: str | Path, head: Any, kind: str, maker: str, *rows: Any) -> dict[str, Any]:
+    """A header without its hash, if that is the hash of this header and these rows."""
+    reason = "it is not whole, or was changed"
+    if not isinstance(head, dict) or head.get("neuroglot") != kind or head.get("version") != FORMAT_VERSION:
+        reason = f"it holds no {kind} of this version"
+    elif head.pop("sha256", None) == content_hash(head, *rows):
+        return head
+    raise NeuroglotError(f"{path} is not what {maker} writes ({reason}); make it again.")
+
+
+def write_record(path: str | Path, kind: str, content: Mapping[str, Any]) -> None:
+    """Write a JSON object that says what it is and carries its hash, whole or not at all."""
+    write_json(path, _sealed(kind, content))
+
+
+def read_record(path: str | Path, kind: str, maker: str) -> dict[str, Any]:
+    """What :func:`write_record` wrote.
+
+    Args:
+        path: the file.
+        kind: what it must hold.
+        maker: who writes such files, for messages.
+
+    Raises:
+        NeuroglotError: there is no such file, another one, or one that is not as it was written.
+    """
+    try:
+        head = json.loads(Path(path).read_text(encoding="utf-8"))
+    except UNREADABLE as error:
+        raise NeuroglotError(f"{path} is not what {maker} writes ({_reason(error)}); make it again.") from error
+    return _opened(path, head, kind, maker)
+
+
+def write_lines(path: str | Path, kind: str, head: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a header, which carries the hash of all, and rows as JSON lines, whole or not at all."""
+    rows = list(rows)
+    lines = [_text(line) for line in (_sealed(kind, head, *rows), *rows)]
     write_bytes(path, ("\n".join(lines) + "\n").encode())
 
 
-def read_lines(path: str | Path, kind: str) -> tuple[dict[str, Any], list[Any]]:
-    """The header and the rows of a file of ours.
+def read_lines(path: str | Path, kind: str, maker: str) -> tuple[dict[str, Any], list[Any]]:
+    """The header and the rows that :func:`write_lines` wrote.
 
     Raises:
-        ValueError, TypeError, KeyError, RecursionError: it is none of that kind and of this version.
+        NeuroglotError: as :func:`read_record`.
     """
-    head, *rows = (json.loads(line) for line in Path(path).read_text(encoding="utf-8").split("\n") if line)
-    require_kind(head, kind)
-    return head, rows
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        head, *rows = (json.loads(line) for line in text.split("\n") if line)
+    except UNREADABLE as error:
+        raise NeuroglotError(f"{path} is not what {maker} writes ({_reason(error)}); make it again.") from error
+    return _opened(path, head, kind, maker, *rows), rows
 
 
-def require_kind(head: Any, kind: str) -> None:
-    """The header of a file of ours says what it holds.
+def kept_part(path: Path, read: Callable[[Path], T]) -> T | None:
+    """A part of unfinished work, or ``None`` where it is to be made; a damaged one is thrown away, and that is said."""
+    if not path.exists():
+        return None
+    try:
+        return read(path)
+    except NeuroglotError:
+        tqdm.write(f"{path} is damaged, or of another version; it is made again.", file=sys.stderr)
+        remove(path)
+        return None
 
-    Raises:
-        ValueError, TypeError, KeyError: something else, or of another version.
-    """
-    if (head["neuroglot"], head["version"]) != (kind, 1):
-        raise ValueError(f"it holds no {kind} of this version")
+
+def remove(path: Path) -> None:
+    """A file or a folder, whatever there is."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sha256_file(path: str | Path) -> str:

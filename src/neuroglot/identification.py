@@ -13,7 +13,7 @@ import pandas as pd
 
 from .activations import ActivationStats
 from .artifacts import languages_of, load_artifact, save_artifact
-from .errors import NeuroglotError
+from .errors import NeuroglotError, is_number, quoted
 
 #: Neuron types, in the order of their codes; "unclassified" is none of the paper's three.
 KINDS = ("unclassified", "specific", "related", "general")
@@ -62,8 +62,18 @@ class NeuronTypes:
             len(shape) == 2 and self.selected.shape == shape and self.active.shape == (*shape, len(self.languages))
         ):
             raise NeuroglotError("score, selected and active do not fit each other or the languages; classify again.")
-        if not (self.selected.dtype == self.active.dtype == bool and np.isfinite(self.score).all()):
+        real = np.issubdtype(self.score.dtype, np.floating) and np.isfinite(self.score).all()
+        if not (real and self.selected.dtype == self.active.dtype == bool):
             raise NeuroglotError("a score is not a number or a mask is not boolean; classify again.")
+        require_thresholds(top_rate=self.top_rate, lam=self.lam, quantile=self.quantile)
+        if self.lam is None or not is_number(self.tau) or not 0 <= self.tau <= 1:
+            raise NeuroglotError(
+                f"lam={quoted(self.lam)}, tau={quoted(self.tau)}: give a number and a share; classify again."
+            )
+        if not isinstance(self.scaled, bool) or not isinstance(self.solved, bool):
+            raise NeuroglotError(
+                f"scaled={quoted(self.scaled)}, solved={quoted(self.solved)}: give True or False; classify again."
+            )
 
     @functools.cached_property
     def n_languages(self) -> np.ndarray:
@@ -97,13 +107,13 @@ class NeuronTypes:
             NeuroglotError: unknown language or type.
         """
         if language not in self.languages:
-            raise NeuroglotError(f"there is no language {language!r}; the types have {' '.join(self.languages)}.")
+            raise NeuroglotError(f"there is no language {quoted(language)}; the types have {' '.join(self.languages)}.")
         if kinds is None:
             chosen = self.selected
         else:
             names = [kinds] if isinstance(kinds, str) else list(kinds)
             if unknown := [name for name in names if name not in KINDS]:
-                raise NeuroglotError(f"there is no neuron type {unknown[0]!r}; use {', '.join(KINDS)}.")
+                raise NeuroglotError(f"there is no neuron type {quoted(unknown[0])}; use {', '.join(KINDS)}.")
             chosen = np.isin(self.codes, [KINDS.index(name) for name in names])
         chosen = chosen & self.active[..., self.languages.index(language)]
         return [np.flatnonzero(layer) for layer in chosen]
@@ -212,12 +222,12 @@ def require_thresholds(*, top_rate: float = 1, lam: float | None = None, quantil
     Raises:
         NeuroglotError: it is out of range.
     """
-    if not 0 < top_rate <= 1:
-        raise NeuroglotError(f"top_rate={top_rate}: give a share above 0 and up to 1, for instance 0.01.")
-    if lam is not None and not math.isfinite(lam):
-        raise NeuroglotError(f"lam={lam}: give a finite number, or None to solve it.")
-    if not 0 < quantile < 1:
-        raise NeuroglotError(f"quantile={quantile}: give a number between 0 and 1, for instance 0.95.")
+    if not is_number(top_rate) or not 0 < top_rate <= 1:
+        raise NeuroglotError(f"top_rate={quoted(top_rate)}: give a share above 0 and up to 1, for instance 0.01.")
+    if lam is not None and not is_number(lam):
+        raise NeuroglotError(f"lam={quoted(lam)}: give a finite number, or None to solve it.")
+    if not is_number(quantile) or not 0 < quantile < 1:
+        raise NeuroglotError(f"quantile={quoted(quantile)}: give a number between 0 and 1, for instance 0.95.")
 
 
 class Identifier:

@@ -36,9 +36,28 @@ class Intervention:
     factor: float | np.ndarray | None = None
     values: float | np.ndarray | None = None
 
+    def require_numbers(self) -> None:
+        """Neurons are whole numbers, and what is done to them numbers.
+
+        Raises:
+            NeuroglotError: they are something else.
+        """
+        try:
+            kinds = {np.asarray(index).dtype.kind for index in self.neurons if len(index)}
+            given = {np.asarray(each).dtype.kind for each in (self.factor, self.values) if each is not None}
+        except (TypeError, ValueError) as error:
+            raise NeuroglotError(
+                "the neurons are no lists of whole numbers; give one index array per layer."
+            ) from error
+        if not kinds <= set("iu"):
+            raise NeuroglotError("some neurons are no list of whole numbers; give their indices, layer by layer.")
+        if not given <= set("iuf"):
+            raise NeuroglotError("a factor or value is no number; give finite numbers.")
+
     @property
     def hash(self) -> str:
         """SHA-256 of what is done to which neurons; the same for all that change none."""
+        self.require_numbers()
         digest = hashlib.sha256()
         if any(map(len, self.neurons)):
             given = self.factor if self.values is None else self.values
@@ -118,6 +137,7 @@ def intervene(model: PreTrainedModel, interventions: Sequence[Intervention | Non
 
 
 def _check(intervention: Intervention, layers: Sequence[Layer]) -> None:
+    intervention.require_numbers()
     if len(intervention.neurons) != len(layers):
         raise NeuroglotError(
             f"there are neurons of {len(intervention.neurons)} layers, the model has {len(layers)}; give one index "

@@ -1,6 +1,5 @@
 """How likely a model finds responses, as it is and under interventions: losses, and perplexity."""
 
-import contextlib
 import hashlib
 import json
 import math
@@ -21,11 +20,11 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from . import __version__
-from .artifacts import finished, flat, languages_of, load_artifact, save_artifact
+from .artifacts import finished, flat, languages_of, load_artifact, require_tokens, save_artifact
 from .batches import Batch, Text, batches_of, texts_of
 from .corpora import Corpus
-from .errors import NeuroglotError, require_whole
-from .files import write_json
+from .errors import NeuroglotError, quoted, require_whole
+from .files import content_hash, kept_part, read_record, write_record
 from .intervals import bootstrap_weights, of_several, percentiles, ratios
 from .interventions import Intervention, hashes, intervene
 from .models import config_hash, input_device, longest_input, model_source, weights_hash
@@ -59,6 +58,19 @@ class Losses:
         shape = len(self.languages), len(self.units)
         if self.nll.shape != (len(self.rows), *shape) or self.tokens.shape != shape:
             raise NeuroglotError("rows, languages and units do not fit the losses; measure again.")
+        for names in (self.rows, self.units):
+            if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+                raise NeuroglotError("rows or units have no names, or the same twice; measure again.")
+        if not np.issubdtype(self.tokens.dtype, np.integer) or not np.issubdtype(self.nll.dtype, np.floating):
+            raise NeuroglotError(
+                f"tokens are {self.tokens.dtype} and losses {self.nll.dtype}; they must be whole and real numbers."
+            )
+        require_tokens(self.tokens, axis=1)
+        asked = ~np.isnan(self.nll)
+        # Of one token nothing is likelier than 1, but for rounding.
+        wrong = asked & ~((self.nll >= -_ROUNDING * self.tokens) & (self.nll < np.inf))
+        if wrong.any() or (asked.any(axis=2) != asked.all(axis=2)).any():
+            raise NeuroglotError("some losses are negative, infinite, or of a part of a language; measure again.")
 
     def log_perplexity(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Nats per token, float64 ``[rows, languages]``: each language's summed loss over its tokens.
@@ -92,13 +104,17 @@ class Losses:
         """
         arrays, header = load_artifact(path, cls.KIND, ("nll", "tokens"))
         names = [header.get(name) for name in ("rows", "units")]
-        if not all(isinstance(each, list) and len(set(map(str, each))) == len(each) for each in names):
+        if not all(isinstance(each, list) for each in names):
             raise NeuroglotError(f"{path} lacks its names; make it again.")
         rows, units = map(tuple, names)
         try:
             return cls(rows, languages_of(header, path), units, arrays["nll"], arrays["tokens"], header["provenance"])
         except NeuroglotError as error:
             raise NeuroglotError(f"{path}: {error}") from error
+
+
+# More than logits of any size are off by when they are rounded, in nats per token.
+_ROUNDING = 0.01
 
 
 def perplexity(
@@ -184,7 +200,7 @@ def losses(
         raise NeuroglotError("there is no intervention to measure; give at least one, or leave them out.")
     run = _Run(model, tokenizer, corpus, interventions or {"as it is": None}, only or {})
     if positions not in ("all", "response"):
-        raise NeuroglotError(f"positions={positions!r}: give 'all' or 'response'.")
+        raise NeuroglotError(f"positions={quoted(positions)}: give 'all' or 'response'.")
     for name, number in {"batch_tokens": batch_tokens, "max_tokens": max_tokens}.items():
         if number is not None:
             require_whole(name, number, 1)
@@ -224,9 +240,9 @@ class _Run:
         if corpus.questions_only:
             raise NeuroglotError(f"corpus {corpus.name} has no responses to score; let the model answer them first.")
         if unknown := [name for name in only if name not in interventions]:
-            raise NeuroglotError(f"only: there is no intervention {unknown[0]!r}.")
+            raise NeuroglotError(f"only: there is no intervention {quoted(unknown[0])}.")
         if foreign := [code for codes in only.values() for code in codes if code not in corpus.languages]:
-            raise NeuroglotError(f"only: the corpus has no language {foreign[0]!r}.")
+            raise NeuroglotError(f"only: the corpus has no language {quoted(foreign[0])}.")
         neuron_site(model)  # refuses what it does not know before anything runs
         self.model, self.tokenizer, self.corpus = model, tokenizer, corpus
         self.hashes = hashes(interventions)
@@ -423,21 +439,19 @@ class _Parts:
     def __init__(self, path: Path | None, provenance: dict[str, Any]) -> None:
         self.folder = path.with_name(path.name + ".parts") if path is not None else Path()
         self.kept = path is not None
-        self.key = hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest()
+        self.key = content_hash(provenance)
 
     def read(self, number: int, shape: tuple[int, int]) -> list[list[float]] | None:
-        if not self.kept:
-            return None
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-            content = json.loads(self._file(number).read_text())
-            nll = np.array(content["nll"], dtype=np.float64)
-            if content["key"] == self.key and nll.shape == shape and np.isfinite(nll).all():
-                return content["nll"]
-        return None
+        def read(path: Path) -> list[list[float]] | None:
+            content = read_record(path, "losses-part", "neuroglot.losses")
+            same = content["key"] == self.key and np.shape(content["nll"]) == shape
+            return content["nll"] if same else None
+
+        return kept_part(self._file(number), read) if self.kept else None
 
     def write(self, number: int, nll: list[list[float]]) -> None:
         if self.kept:
-            write_json(self._file(number), {"key": self.key, "nll": nll})
+            write_record(self._file(number), "losses-part", {"key": self.key, "nll": nll})
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number:05d}.json"

@@ -24,8 +24,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from .errors import NeuroglotError, in_a_line
-from .files import atomic, cache_dir, sha256_file
+from .errors import NeuroglotError, in_a_line, quoted
+from .files import atomic, cache_dir, read_json, read_record, sha256_file
 
 # --- what a model is ---------------------------------------------------------------------------
 
@@ -106,6 +106,10 @@ def context_length(model: PreTrainedModel) -> int | None:
 def longest_input(model: PreTrainedModel, most: int | None = None) -> int | None:
     """The smaller of the model's context and ``most``; ``None`` where neither is known."""
     return min((n for n in (context_length(model), most) if n is not None), default=None)
+
+
+#: Files of an adapter: weights, configuration, and, where neuroglot wrote it, of which weights it is.
+ADAPTER, ADAPTER_CONFIG, ADAPTER_BASE = "adapter_model.safetensors", "adapter_config.json", "base.json"
 
 
 # --- loading -----------------------------------------------------------------------------------
@@ -208,13 +212,14 @@ def load_model(
             raise NeuroglotError(
                 f"{name} is an adapter, and a revision is of its base; name the base, and its adapter."
             )
+        _require_end(name, named[0])
         usual = {"dtype": dtype, "device_map": device_map, "trust_remote_code": trust_remote_code, **options}
         model, tokenizer = load_model(named[0], revision=named[1], **usual)
         return _with_adapter(model, name, name), tokenizer
     if dtype != "auto":
         found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
         if not isinstance(found, torch.dtype) or not found.is_floating_point:
-            raise NeuroglotError(f"dtype {dtype!r} is unknown; use auto, float32, bfloat16 or float16.")
+            raise NeuroglotError(f"dtype {quoted(dtype)} is unknown; use auto, float32, bfloat16 or float16.")
     place, revision_found = _locate(name, revision)
     usual = {"revision": revision, "trust_remote_code": trust_remote_code}
     if isinstance(limits := options.get("max_memory"), dict):  # JSON has no whole numbers for keys
@@ -225,7 +230,7 @@ def load_model(
             tokenizer = AutoTokenizer.from_pretrained(place, **usual)
     except Exception as error:  # a damaged or foreign folder fails in the loaders in many ways
         raise NeuroglotError(
-            f"the model {name!r} could not be loaded; use a packaged model ({', '.join(PACKAGED)}), "
+            f"the model {quoted(name)} could not be loaded; use a packaged model ({', '.join(PACKAGED)}), "
             f"{_OTHER_WAYS}. The loader said: {in_a_line(error)}"
         ) from error
     model.neuroglot_source = (name, revision_found or revision)
@@ -238,19 +243,50 @@ def load_model(
 
 def _adapter_base(folder: Path) -> tuple[str, str | None] | None:
     """Name and revision of the base that the adapter in a folder states; nothing where there is no adapter."""
-    path = folder / "adapter_config.json"
+    path = folder / ADAPTER_CONFIG
     if not path.is_file() or (folder / "config.json").is_file():
         return None
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        base, revision = config["base_model_name_or_path"], config.get("revision")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NeuroglotError(
-            f"{path} cannot be read ({error!r}); give a folder that peft or neuroglot wrote."
-        ) from error
+    config = read_json(path)
+    if not isinstance(config, dict) or "base_model_name_or_path" not in config:
+        raise NeuroglotError(f"{path} cannot be read: it names no base; give a folder that peft or neuroglot wrote.")
+    base, revision = config["base_model_name_or_path"], config.get("revision")
     if not isinstance(base, str) or not base:
         raise NeuroglotError(f"{path} names no base model; load the base, and give {folder} as its adapter.")
     return base, revision
+
+
+def _require_end(name: str, base: str) -> None:
+    """An adapter's base may be an adapter, but not one whose own base leads back to it.
+
+    Raises:
+        NeuroglotError: it does.
+    """
+    seen = {Path(name).expanduser().resolve()}
+    while (named := _adapter_base(Path(base).expanduser())) is not None:
+        if (place := Path(base).expanduser().resolve()) in seen:
+            raise NeuroglotError(
+                f"the adapter {name} leads back to {base} as its base; name the model it was trained on."
+            )
+        seen.add(place)
+        base = named[0]
+
+
+def read_adapter_base(folder: Path) -> dict[str, Any] | None:
+    """Of which weights an adapter of neuroglot says it is; nothing where it is another program's.
+
+    Raises:
+        NeuroglotError: the adapter is not as it was written.
+    """
+    if not (folder / ADAPTER_BASE).is_file():
+        return None
+    try:
+        said = read_record(folder / ADAPTER_BASE, "adapter", "neuroglot align")
+    except NeuroglotError as error:
+        raise NeuroglotError(f"{folder / ADAPTER_BASE} is damaged or of another version; train again.") from error
+    for name, sha in said["files"].items():
+        if not (folder / name).is_file() or sha256_file(folder / name) != sha:
+            raise NeuroglotError(f"{folder / name} is not the one it was written with; train again.")
+    return said
 
 
 def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrainedModel:
@@ -264,14 +300,11 @@ def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrain
     folder = Path(adapter).expanduser()
     stated: dict[str, Any] = {}
     if folder.is_dir():
-        if not (folder / "adapter_model.safetensors").is_file():
+        if not (folder / ADAPTER).is_file():
             raise NeuroglotError(f"{adapter} has no adapter_model.safetensors, and other files are not read.")
-        if (folder / "base.json").is_file():  # neuroglot's own say which weights they are of
-            try:
-                stated = json.loads((folder / "base.json").read_text(encoding="utf-8"))
-                wanted, *called_ = (stated[key] for key in ("weights_sha256", "model", "revision", "dtype"))
-            except (ValueError, KeyError, TypeError) as error:
-                raise NeuroglotError(f"{folder / 'base.json'} is damaged ({error!r}); train again.") from error
+        if said := read_adapter_base(folder):  # neuroglot's own say which weights they are of
+            stated = said
+            wanted, *called_ = (stated[key] for key in ("weights_sha256", "model", "revision", "dtype"))
             if weights_hash(model) != wanted:
                 raise NeuroglotError(f"{unfit} Its base is {' '.join(filter(None, called_))}.")
     names = set(model.state_dict())
@@ -289,7 +322,7 @@ def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrain
         raise NeuroglotError(f"{unfit} The loader said: {in_a_line(error, 200)}") from error
     if precise and set(merged.state_dict()) != names:
         raise NeuroglotError(f"the adapter {adapter} adds more than can be merged into weights, which is not known.")
-    sha = sha256_file(folder / "adapter_model.safetensors")[:16] if folder.is_dir() else ""
+    sha = sha256_file(folder / ADAPTER)[:16] if folder.is_dir() else ""
     merged.neuroglot_source = (called, f"of {stated.get('model', base)}" + (f", sha256 {sha}" if sha else ""))
     return merged.eval()
 
@@ -324,7 +357,7 @@ def _locate(name: str, revision: str | None) -> tuple[str, str | None]:
         return str(path), None
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
         raise NeuroglotError(
-            f"there is no model {name!r}; use a packaged model ({', '.join(PACKAGED)}), {_OTHER_WAYS}."
+            f"there is no model {quoted(name)}; use a packaged model ({', '.join(PACKAGED)}), {_OTHER_WAYS}."
         )
     return name, None
 

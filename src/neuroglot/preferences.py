@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from . import __version__
 from .artifacts import flat
 from .corpora import Corpus, Example
 from .corruptions import corrupted
-from .errors import NeuroglotError
+from .errors import NeuroglotError, in_a_line, is_number, quoted
 from .files import read_lines, write_lines
 from .languages import parse_languages
 from .readers import load_corpus
@@ -46,9 +47,6 @@ class Pair:
     kinds: str = ""
 
 
-_TYPES = {each.name: float if each.name.endswith("_score") else str for each in fields(Pair)}
-
-
 @dataclass(frozen=True)
 class Preferences:
     """All pairs better > worse of some responses.
@@ -64,6 +62,19 @@ class Preferences:
     pivot: str
     pairs: tuple[Pair, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        codes = parse_languages(self.languages, least=1)
+        for pair in self.pairs:
+            _require_pair(pair)
+        there = {pair.language for pair in self.pairs}
+        if not isinstance(self.pivot, str) or self.pivot in codes or there != set(codes):
+            raise NeuroglotError(
+                f"the languages {' '.join(codes)}, the pivot {quoted(self.pivot)} and the pairs do not fit each other; "
+                "make the preferences again."
+            )
+        if not isinstance(self.provenance, Mapping):
+            raise NeuroglotError("the provenance of the preferences is damaged; make them again.")
 
     @property
     def hash(self) -> str:
@@ -95,9 +106,8 @@ class Preferences:
 
     def save(self, path: str | Path) -> None:
         """Write as JSON lines, whole or not at all: a header, then a pair a line."""
-        head = {"neuroglot": "preferences", "version": 1, "languages": self.languages, "pivot": self.pivot}
-        head |= {"provenance": dict(self.provenance), "sha256": self.hash}
-        write_lines(path, head, map(asdict, self.pairs))
+        head = {"languages": self.languages, "pivot": self.pivot, "provenance": dict(self.provenance)}
+        write_lines(path, "preferences", head, map(asdict, self.pairs))
 
     @classmethod
     def load(cls, path: str | Path) -> "Preferences":
@@ -109,22 +119,25 @@ class Preferences:
         if not Path(path).is_file():
             raise NeuroglotError(f"there is no file {path}; make preferences first, or give another.")
         try:
-            head, rows = read_lines(path, "preferences")
-            pairs = tuple(_read(row, number) for number, row in enumerate(rows, 2))
-            found = cls(tuple(head["languages"]), head["pivot"], pairs, head["provenance"])
-            if found.hash != head["sha256"]:
-                raise ValueError("it is not whole")
-            return found
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise NeuroglotError(f"{path} is not what Preferences.save writes ({error}); make it again.") from error
+            head, rows = read_lines(path, "preferences", "Preferences.save")
+            pairs = tuple(Pair(**row) for row in rows)
+            return cls(tuple(head["languages"]), head["pivot"], pairs, head["provenance"])
+        except NeuroglotError as error:
+            raise NeuroglotError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+        except (TypeError, KeyError) as error:
+            raise NeuroglotError(
+                f"{path} is not what Preferences.save writes ({in_a_line(error, 100)}); make it again."
+            ) from error
 
 
-def _read(row: Any, number: int) -> Pair:
-    if not isinstance(row, dict) or set(row) != set(_TYPES):
-        raise ValueError(f"row {number} has other fields than a pair")
-    if wrong := [name for name, type_ in _TYPES.items() if not isinstance(row[name], type_)]:
-        raise ValueError(f"row {number} has a {wrong[0]} that is none")
-    return Pair(**row)
+def _require_pair(pair: Pair) -> None:
+    for each in fields(Pair):
+        value = getattr(pair, each.name)
+        fits = is_number(value) if each.name.endswith("_score") else isinstance(value, str)
+        if not fits:
+            raise NeuroglotError(f"the {each.name} {quoted(value)} of a pair is none; make the preferences again.")
+        if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+            raise NeuroglotError(f"the {each.name} of a pair holds half a character (a lone surrogate); mend it.")
 
 
 def _turned(pair: Pair) -> Pair:
@@ -199,9 +212,11 @@ def prefer(
     """
     codes = parse_languages(languages, least=1) or tuple(code for code in responses.languages if code != pivot)
     if pivot in codes:
-        raise NeuroglotError(f"languages {' '.join(codes)}: {pivot!r} is what the others are aligned to; leave it out.")
+        raise NeuroglotError(
+            f"languages {' '.join(codes)}: {quoted(pivot)} is what the others are aligned to; leave it out."
+        )
     if foreign := [code for code in codes if code not in responses.languages]:
-        raise NeuroglotError(f"corpus {responses.name}: there are no responses in {foreign[0]!r} to align.")
+        raise NeuroglotError(f"corpus {responses.name}: there are no responses in {quoted(foreign[0])} to align.")
     by_document: dict[str, Example] = {}
     for example in references.examples:
         if example.language == pivot and example.response.strip():
@@ -215,7 +230,7 @@ def prefer(
     flat_ = [example for code in codes for (language, _), mine in asked.items() if language == code for example in mine]
     if alone := next((example for example in flat_ if example.document not in by_document), None):
         raise NeuroglotError(
-            f"{alone.place}: there is no response in {pivot!r} to {alone.document!r} to align to; "
+            f"{alone.place}: there is no response in {quoted(pivot)} to {quoted(alone.document)} to align to; "
             "give references that have one, or another pivot."
         )
     scores = np.asarray(scorer(flat_, [by_document[example.document] for example in flat_]), dtype=float)
@@ -227,7 +242,7 @@ def prefer(
     pairs = [pair for mine in scored.values() for pair in _pairs(list(mine.values()))]
     if lacking := [code for code in codes if code not in {pair.language for pair in pairs}]:
         raise NeuroglotError(
-            f"the scorer finds no response in {lacking[0]!r} better than another to the same question; "
+            f"the scorer finds no response in {quoted(lacking[0])} better than another to the same question; "
             "give more different responses or another scorer."
         )
     provenance = {
@@ -246,11 +261,11 @@ def prefer(
 def _several(responses: Corpus, code: str, questions: list[list[Example]]) -> None:
     if max((len(mine) for mine in questions), default=0) < 2:
         raise NeuroglotError(
-            f"corpus {responses.name}: {code!r} has one response only to each question; give two or more (n=4)."
+            f"corpus {responses.name}: {quoted(code)} has one response only to each question; give two or more (n=4)."
         )
     if not any(len({example.response for example in mine}) > 1 for mine in questions):
         raise NeuroglotError(
-            f"corpus {responses.name}: the responses in {code!r} to each question are identical; "
+            f"corpus {responses.name}: the responses in {quoted(code)} to each question are identical; "
             "sample them at a higher temperature."
         )
 

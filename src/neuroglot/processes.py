@@ -1,7 +1,10 @@
 """Several processes as one run: who is first, and the sum of what each has counted (through accelerate)."""
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -68,6 +71,29 @@ def joined() -> Processes:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
     state = PartialState(cpu=not torch.cuda.is_available())
     return Processes(state.process_index, state.num_processes)
+
+
+@contextlib.contextmanager
+def unbroken() -> Iterator[None]:
+    """An interruption (Ctrl-C) waits for the end of the block; a second one does not."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield
+        return
+    came: list[tuple[Any, ...]] = []
+
+    def wait(*of: Any) -> None:
+        came.append(of)
+        if len(came) > 1:
+            usual(*of)
+
+    signal.signal(signal.SIGINT, wait)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if came:
+        usual(*came[0])
 
 
 def own_device() -> str | None:

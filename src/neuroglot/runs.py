@@ -1,6 +1,5 @@
 """Finished runs: their files, read together, and set side by side."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from .activations import ActivationStats
-from .errors import NeuroglotError
-from .files import write_json
+from .errors import NeuroglotError, in_a_line, is_number
+from .files import content_hash, read_json, write_json
 from .identification import KINDS, NeuronTypes
 
 #: What chapters write into a run's folder, by the name of their parameter.
@@ -44,9 +43,9 @@ COMPARED = ("stats", "types", "layers")
 
 
 def write_tables(path: str | Path, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Write a chapter's tables as JSON: by name a list of rows each; what is missing is null."""
+    """Write a chapter's tables as JSON: by name a list of rows each (what is missing is null), and their ``sha256``."""
     rows = {name: table.astype(object).where(table.notna(), None).to_dict("records") for name, table in tables.items()}
-    write_json(path, rows)
+    write_json(path, rows | {"sha256": content_hash(rows)})
 
 
 def read_tables(path: str | Path) -> dict[str, pd.DataFrame]:
@@ -55,12 +54,15 @@ def read_tables(path: str | Path) -> dict[str, pd.DataFrame]:
     Raises:
         NeuroglotError: there is no such file, or it holds something else.
     """
-    try:
-        return {name: pd.DataFrame(rows) for name, rows in json.loads(Path(path).read_text(encoding="utf-8")).items()}
-    except FileNotFoundError as error:
-        raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.") from error
-    except (ValueError, AttributeError, TypeError) as error:
-        raise NeuroglotError(f"{path} holds no tables of a chapter ({error}); run it again.") from error
+    if not Path(path).is_file():
+        raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
+    said = read_json(path)
+    if not isinstance(said, dict) or said.pop("sha256", None) != content_hash(said):
+        raise NeuroglotError(f"{path} holds no tables as a chapter of this version writes them; run it again.")
+    tables = said.values()
+    if not all(isinstance(rows, list) and all(isinstance(row, dict) for row in rows) for rows in tables):
+        raise NeuroglotError(f"{path} holds no tables of a chapter; run it again.")
+    return {name: pd.DataFrame(rows) for name, rows in said.items()}
 
 
 @dataclass(frozen=True)
@@ -110,14 +112,19 @@ def _load(folder: Path) -> tuple[ActivationStats, NeuronTypes, dict[str, pd.Data
     stats = ActivationStats.load(folder / ARTIFACTS["stats"])
     types = NeuronTypes.load(folder / ARTIFACTS["types"])
     path = folder / ARTIFACTS["layers"]
+    if not path.is_file():
+        raise NeuroglotError(f"there is no file {path}; run chapter 03 of that run first.")
     try:
-        layers = {name: pd.DataFrame(rows) for name, rows in json.loads(path.read_text(encoding="utf-8")).items()}
+        layers = read_tables(path)
         profile = layers["profile"][["layer", "kind", "neurons", "share"]]
         claims = layers["claims"][["claim", "holds"]]
-    except FileNotFoundError as error:
-        raise NeuroglotError(f"there is no file {path}; run chapter 03 of that run first.") from error
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise NeuroglotError(f"{path} is not what chapter 03 writes ({error}); run it again.") from error
+        numbers = [*profile["layer"], *profile["neurons"], *profile["share"]]
+        if not all(is_number(number) and number >= 0 for number in numbers) or not profile["kind"].isin(KINDS).all():
+            raise ValueError("its numbers or kinds are none")
+    except (ValueError, KeyError, TypeError) as error:
+        raise NeuroglotError(
+            f"{path} is not what chapter 03 writes ({in_a_line(error, 100)}); run it again."
+        ) from error
     stats = stats.select(types.languages)
     if stats.shape[:2] != types.score.shape or profile["layer"].max() + 1 != len(types.score) or claims.empty:
         raise NeuroglotError(f"the files in {folder} are not of one run; run its chapters again.")

@@ -28,8 +28,8 @@ from transformers import (
 
 from . import __version__, problems
 from .corpora import Corpus, Example
-from .errors import NeuroglotError, require_whole
-from .files import write_lines
+from .errors import NeuroglotError, quoted, require_whole
+from .files import kept_part, read_lines, write_lines
 from .interventions import Intervention, hashes, intervene
 from .models import config_hash, context_length, input_device, model_source, weights_hash
 from .readers import load_corpus
@@ -136,13 +136,13 @@ def sample_rows(
     """
     number_ = isinstance(temperature, int | float) and not isinstance(temperature, bool)
     if not number_ or not (temperature == 0 or 1e-3 <= temperature < math.inf):
-        raise NeuroglotError(f"temperature={temperature!r}: give 0 for greedy or a number from 0.001 on.")
+        raise NeuroglotError(f"temperature={quoted(temperature)}: give 0 for greedy or a number from 0.001 on.")
     for name, value in {"n": n, "max_new_tokens": max_new_tokens, "batch_size": batch_size}.items():
         require_whole(name, value, 1)
     for name, value in {"shots": shots, "seed": seed}.items():
         require_whole(name, value, 0)
     if worked is not None and not isinstance(worked, Corpus):
-        raise NeuroglotError(f"worked={worked!r}: give a corpus, as load_corpus returns it.")
+        raise NeuroglotError(f"worked={quoted(worked)}: give a corpus, as load_corpus returns it.")
     if not temperature and n > 1:
         raise NeuroglotError(f"n={n} responses at temperature 0 would be all the same; give a temperature above 0.")
     if interventions is not None and not interventions:
@@ -182,13 +182,18 @@ def sample_rows(
     if parts is not None and parts.exists() and not parts.is_dir():
         raise NeuroglotError(f"{parts} is in the way of unfinished work; move it or give another file.")
     if path is not None and path.exists():
-        if _header(path) == provenance:
-            if (rows := _read_rows(path, in_order)) is not None:
+        try:
+            said, found = _read(path)
+        except NeuroglotError:
+            if not overwrite:
+                raise
+        else:
+            if said == provenance and (rows := _whole(found, in_order)) is not None:
                 return rows, provenance
             if not overwrite:
-                raise NeuroglotError(f"{path} is damaged; delete it or ask for it to be overwritten.")
-        elif not overwrite:
-            raise NeuroglotError(f"{path} holds other responses; give another file or ask for it to be overwritten.")
+                raise NeuroglotError(
+                    f"{path} holds other responses; give another file or ask for it to be overwritten."
+                )
     rows: list[dict[str, str]] = []
     changes = interventions or {"": None}
     beginnings = _Beginnings(model, batches, changes)
@@ -197,7 +202,8 @@ def sample_rows(
     ) as bar:
         for number, batch in enumerate(batches):
             part = parts / f"{number:05d}.jsonl" if parts else None
-            done = _read_rows(part, batch) if part and _header(part) == provenance else None
+            said, found = (kept_part(part, _read) if part else None) or (None, [])
+            done = _whole(found, batch) if said == provenance else None
             if done is None:
                 prompts = [one.ids for one in batch]
                 cache = beginnings.cache(number)
@@ -264,7 +270,8 @@ def _questions(
     if shots and worked is None:
         if missing := [code for code in corpus.languages if code not in problems.LANGUAGES]:
             raise NeuroglotError(
-                f"there are no packaged worked examples in {missing[0]!r}; give a corpus of them as worked, or shots=0."
+                f"there are no packaged worked examples in {quoted(missing[0])}; give a corpus of them as worked, "
+                "or shots=0."
             )
         worked = load_corpus("problems", n=32 * max(shots, 1), seed=1)
     seen: dict[tuple[str, str], Example] = {}
@@ -272,8 +279,8 @@ def _questions(
         first = seen.setdefault((example.language, example.document), example)
         if first.prompt != example.prompt:
             raise NeuroglotError(
-                f"{example.place}: its id {example.id!r} makes it an answer to {first.place}, which asks something "
-                "else; what follows a # in an id numbers the answers to one question."
+                f"{example.place}: its id {quoted(example.id)} makes it an answer to {first.place}, which asks "
+                "something else; what follows a # in an id numbers the answers to one question."
             )
     by_language: dict[str, list[Example]] = {}
     for example in worked.examples if worked is not None else ():
@@ -293,7 +300,7 @@ def _worked(question: Example, worked: list[Example], shots: int) -> list[Exampl
     own.sort(key=lambda example: example.group != question.group)
     if len(own) < shots or not all(example.response for example in own[:shots]):
         raise NeuroglotError(
-            f"the worked examples have fewer than {shots} with a response in {question.language!r}; "
+            f"the worked examples have fewer than {shots} with a response in {quoted(question.language)}; "
             "give more of them, or fewer shots."
         )
     return own[:shots]
@@ -484,11 +491,7 @@ def read_rows(path: str | Path) -> list[dict[str, str]]:
         raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
     if not path.stat().st_size:
         return []
-    with contextlib.suppress(ValueError, RecursionError, OSError):
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[1:] if line]
-        if _header(path) is not None and all(isinstance(row, dict) and "response" in row for row in rows):
-            return rows
-    raise NeuroglotError(f"{path} is damaged or no file of responses; make it again.")
+    return _read(path)[1]
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
@@ -497,34 +500,40 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     Raises:
         NeuroglotError: as :func:`read_rows`.
     """
-    return dict((_header(Path(path)) or {}).get("settings", {})) if read_rows(path) else {}
+    return dict(_read(Path(path))[0].get("settings", {})) if read_rows(path) else {}
 
 
 def _write_rows(path: Path, provenance: dict[str, Any], rows: list[dict[str, str]]) -> None:
-    head = {"neuroglot": "responses", "version": 1, "provenance": provenance}
-    write_lines(path, head, rows)
+    write_lines(path, "responses", {"provenance": provenance}, rows)
 
 
-def _header(path: Path) -> dict[str, Any] | None:
-    """The provenance a file of responses begins with, or ``None`` for any other file."""
-    with contextlib.suppress(ValueError, RecursionError, OSError), path.open(encoding="utf-8") as file:
-        head = json.loads(file.readline())
-        if isinstance(head, dict) and head.get("neuroglot") == "responses":
-            return head.get("provenance")
-    return None
+def _read(path: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """The provenance and the rows of a file of responses.
+
+    Raises:
+        NeuroglotError: another file, or one that is not as it was written.
+    """
+    try:
+        head, rows = read_lines(path, "responses", "neuroglot sample")
+        said = head["provenance"]
+        if not isinstance(said, dict) or not all(isinstance(row, dict) and "response" in row for row in rows):
+            raise TypeError("a row is no response")
+    except (NeuroglotError, KeyError, TypeError) as error:
+        raise NeuroglotError(
+            f"{path} is damaged or no file of responses of this version; make it again, delete it or ask for it to be "
+            "overwritten."
+        ) from error
+    return said, rows
 
 
-def _read_rows(path: Path, asked: list[_Asked]) -> list[dict[str, str]] | None:
-    """The rows of a file, or ``None`` if they are not one whole response to each of what was asked."""
-    with contextlib.suppress(ValueError, RecursionError, OSError):
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[1:] if line]
-        wanted = [one.row("") for one in asked]
-        whole = len(rows) == len(wanted) and all(
-            isinstance(row, dict) and isinstance(row.get("response"), str) and row | {"response": ""} == empty
-            for row, empty in zip(rows, wanted, strict=True)
-        )
-        return rows if whole else None
-    return None
+def _whole(rows: list[dict[str, str]], asked: list[_Asked]) -> list[dict[str, str]] | None:
+    """Rows of a file, or ``None`` if they are not one whole response to each of what was asked."""
+    wanted = [one.row("") for one in asked]
+    whole = len(rows) == len(wanted) and all(
+        isinstance(row.get("response"), str) and row | {"response": ""} == empty
+        for row, empty in zip(rows, wanted, strict=True)
+    )
+    return rows if whole else None
 
 
 def _hash(content: Any) -> str:

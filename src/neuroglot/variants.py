@@ -1,14 +1,13 @@
 """Models set beside the one under study: aligned here or given, their checkpoints and controls, and their files."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from .errors import NeuroglotError
-from .files import require_kind, sha256_file, write_json
+from .errors import NeuroglotError, in_a_line, quoted
+from .files import read_record, sha256_file, write_record
 from .languages import parse_languages
 from .runs import ARTIFACTS
 
@@ -78,13 +77,13 @@ def trained(
     """
     for name, value in {"choices": choices, "seeds": seeds}.items():
         if isinstance(value, str) or not isinstance(value, Sequence):
-            raise NeuroglotError(f"{name}={value!r}: give a list.")
+            raise NeuroglotError(f"{name}={quoted(value)}: give a list.")
     codes = [parse_languages(choice, least=1) or () for choice in choices]
     for what, listed in (("choices", codes), ("seeds", list(seeds))):
         if not listed or len(set(listed)) < len(listed):
             raise NeuroglotError(f"{what}: name at least one, and each once.")
     if wrong := [seed for seed in seeds if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0]:
-        raise NeuroglotError(f"seeds: {wrong[0]!r} is no whole number from 0 on.")
+        raise NeuroglotError(f"seeds: {quoted(wrong[0])} is no whole number from 0 on.")
     found = []
     for chosen in codes:
         called = " ".join(chosen)
@@ -120,7 +119,7 @@ def given(
         NeuroglotError: neither or both.
     """
     if isinstance(checkpoints, str) or not isinstance(checkpoints, Sequence):
-        raise NeuroglotError(f"checkpoints={checkpoints!r}: give a list.")
+        raise NeuroglotError(f"checkpoints={quoted(checkpoints)}: give a list.")
     if (after is None) == (adapter is None):
         raise NeuroglotError("name one model to compare with: after, or an adapter.")
 
@@ -143,7 +142,7 @@ def save(path: str | Path, variants: Iterable[Variant], artifacts: Sequence[str]
     for variant in variants:
         files = {name: sha256_file(file) for name in artifacts if (file := Path(variant.file(name))).is_file()}
         rows.append(asdict(variant) | {"measured": list(files), "files": files})
-    write_json(path, {"neuroglot": "variants", "version": 1, "variants": rows})
+    write_record(path, "variants", {"variants": rows})
 
 
 def load(path: str | Path) -> list[Variant]:
@@ -154,9 +153,8 @@ def load(path: str | Path) -> list[Variant]:
     """
     if not Path(path).is_file():
         raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
+    said = read_record(path, "variants", "chapter 06")
     try:
-        said = json.loads(Path(path).read_text(encoding="utf-8"))
-        require_kind(said, "variants")
         found = [_read(row) for row in said["variants"]]
         files = [
             (v.file(name), sha)
@@ -164,7 +162,9 @@ def load(path: str | Path) -> list[Variant]:
             for name, sha in row["files"].items()
         ]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise NeuroglotError(f"{path} is not what chapter 06 writes ({error!r}); run it again.") from error
+        raise NeuroglotError(
+            f"{path} is not what chapter 06 writes ({in_a_line(error, 100)}); run it again."
+        ) from error
     for file, sha in files:
         if not Path(file).is_file() or sha256_file(file) != sha:
             raise NeuroglotError(f"{file} is not the file that {path} names; run chapter 06 again (book --force).")
@@ -173,4 +173,9 @@ def load(path: str | Path) -> list[Variant]:
 
 def _read(row: Mapping[str, Any]) -> Variant:
     own = {field.name: row[field.name] for field in fields(Variant)}
+    texts = [own[name] for name in ("name", "model", "folder")] + [own["adapter"] or ""]
+    if not all(isinstance(each, str) for each in (*texts, *own["aligned_on"], *own["measured"])):
+        raise ValueError("a name is no text")
+    if unknown := [name for name in (*own["measured"], *row["files"]) if name not in ARTIFACTS]:
+        raise ValueError(f"there is no artefact {quoted(unknown[0])}")
     return Variant(**own | {name: tuple(own[name]) for name in ("aligned_on", "measured")})
