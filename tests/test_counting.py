@@ -1,6 +1,8 @@
 """Counting: against brute force, one process against many, and files that are whole or absent."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -234,6 +236,55 @@ def test_interrupted_counting_goes_on_after_the_last_shard(llama, tokenizer, tex
     assert np.array_equal(stats.shard_counts, whole.shard_counts)
     assert path.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
     assert not list(tmp_path.glob("*.parts"))
+
+
+@pytest.mark.parametrize("family", ["llama", "mixtral"])
+def test_a_run_of_few_batches_goes_on_after_its_last_pass(family, tokenizer, texts, tmp_path, monkeypatch):
+    """Ctrl-C waits for the pass that runs, and all passes until then are kept; the bytes are those of one run."""
+    model, corpus, path = tiny_model(family), load_corpus(f"text:{texts}"), tmp_path / "s.safetensors"
+    asked = {"batch_tokens": 128, "moments": True, "progress": False}
+    collect(model, tokenizer, corpus, tmp_path / "whole.safetensors", **asked)
+    real, passes = module.Counter.forward, []
+
+    def forward(self, model, inputs):
+        passes.append(inputs.ids.tolist())
+        if len(passes) in (2, 3):
+            os.kill(os.getpid(), signal.SIGINT)  # as this pass begins
+        real(self, model, inputs)
+
+    monkeypatch.setattr(module.Counter, "forward", forward)
+    for number in (2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            collect(model, tokenizer, corpus, path, **asked)
+        assert len(passes) == number
+        assert [part.name for part in (tmp_path / "s.safetensors.parts").iterdir()] == ["shards-0000.begun.safetensors"]
+    collect(model, tokenizer, corpus, path, **asked)
+    assert len(passes) == 4 and len({str(ids) for ids in passes}) == 4  # each batch once
+    assert path.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    assert not list(tmp_path.glob("*.parts")) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_interruption_does_not_wait_and_keeps_no_half_pass(llama, tokenizer, texts, tmp_path, monkeypatch):
+    path, corpus = tmp_path / "s.safetensors", load_corpus(f"text:{texts}")
+    plain = collect(llama, tokenizer, corpus, batch_tokens=128, progress=False)
+    real, seen = module.Counter._add, []
+
+    def add(self, *arguments):
+        real(self, *arguments)
+        seen.append(1)
+        if len(seen) == 5:  # in the second pass, after its second of three layers
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("went on")
+
+    monkeypatch.setattr(module.Counter, "_add", add)
+    with pytest.raises(KeyboardInterrupt):
+        collect(llama, tokenizer, corpus, path, batch_tokens=128, progress=False)
+    monkeypatch.undo()
+    assert not list(tmp_path.glob("*.parts/*"))
+    assert np.array_equal(
+        collect(llama, tokenizer, corpus, path, batch_tokens=128, progress=False).counts, plain.counts
+    )
 
 
 def test_shards_of_another_run_are_not_taken_over(llama, tokenizer, texts, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from .errors import NeuroglotError, in_a_line, listed, quoted
-from .files import FORMAT_VERSION, UNREADABLE, write_bytes
+from .files import FORMAT_VERSION, UNREADABLE, require_file, write_bytes
 from .languages import parse_languages
 
 T = TypeVar("T")
@@ -48,10 +48,8 @@ def load_artifact(path: str | Path, kind: str, names: tuple[str, ...]) -> tuple[
         NeuroglotError: no such file, not safetensors, of another kind or version, without one of the
             arrays ``names``, or not as it was written: truncated, or a byte of it changed.
     """
-    path = Path(path)
+    path = require_file(path)
     try:
-        if not path.is_file():
-            raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
         with safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {}).get("neuroglot", "null"))
             _require_kind(path, header, kind)

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from .errors import NeuroglotError, in_a_line, quoted
-from .files import read_lines, write_lines
+from .files import read_lines, require_file, write_lines
 from .languages import detect_language, is_detectable, is_language, parse_languages, split_sentences
 
 
@@ -290,8 +290,7 @@ class Corpus:
         Raises:
             NeuroglotError: no such file, or no whole corpus in it.
         """
-        if not Path(path).is_file():
-            raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
+        require_file(path)
         try:
             head, rows = read_lines(path, "corpus", "Corpus.save")
             examples = tuple(Example(**row, origin=f"{path}, row {i}") for i, row in enumerate(rows, 2))

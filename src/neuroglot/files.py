@@ -87,6 +87,20 @@ def _flush(path: Path) -> None:
             os.fsync(file.fileno())
 
 
+def require_file(path: str | Path, mend: str = "run the chapter that writes it first") -> Path:
+    """The path, if a file is there.
+
+    Raises:
+        NeuroglotError: there is none, or no file can be called so.
+    """
+    path, there = Path(path), False
+    with contextlib.suppress(OSError, ValueError):
+        there = path.is_file()
+    if not there:
+        raise NeuroglotError(f"there is no file {str(path)[:200]}; {mend}.")
+    return path
+
+
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write ``data`` whole or not at all."""
     with atomic(path) as part:

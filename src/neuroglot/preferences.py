@@ -18,7 +18,7 @@ from .artifacts import flat
 from .corpora import Corpus, Example
 from .corruptions import corrupted
 from .errors import NeuroglotError, in_a_line, is_number, quoted
-from .files import read_lines, write_lines
+from .files import read_lines, require_file, write_lines
 from .languages import parse_languages
 from .readers import load_corpus
 from .sampling import sample
@@ -116,8 +116,7 @@ class Preferences:
         Raises:
             NeuroglotError: no such file, or no whole preferences in it.
         """
-        if not Path(path).is_file():
-            raise NeuroglotError(f"there is no file {path}; make preferences first, or give another.")
+        require_file(path, "make preferences first, or give another")
         try:
             head, rows = read_lines(path, "preferences", "Preferences.save")
             pairs = tuple(Pair(**row) for row in rows)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from .activations import ActivationStats
 from .errors import NeuroglotError, in_a_line, is_number
-from .files import content_hash, read_json, write_json
+from .files import content_hash, read_json, require_file, write_json
 from .identification import KINDS, NeuronTypes
 
 #: What chapters write into a run's folder, by the name of their parameter.
@@ -54,9 +54,7 @@ def read_tables(path: str | Path) -> dict[str, pd.DataFrame]:
     Raises:
         NeuroglotError: there is no such file, or it holds something else.
     """
-    if not Path(path).is_file():
-        raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
-    said = read_json(path)
+    said = read_json(require_file(path))
     if not isinstance(said, dict) or said.pop("sha256", None) != content_hash(said):
         raise NeuroglotError(f"{path} holds no tables as a chapter of this version writes them; run it again.")
     tables = said.values()
@@ -111,9 +109,7 @@ def load_runs(folders: Iterable[str | Path]) -> list[Run]:
 def _load(folder: Path) -> tuple[ActivationStats, NeuronTypes, dict[str, pd.DataFrame]]:
     stats = ActivationStats.load(folder / ARTIFACTS["stats"])
     types = NeuronTypes.load(folder / ARTIFACTS["types"])
-    path = folder / ARTIFACTS["layers"]
-    if not path.is_file():
-        raise NeuroglotError(f"there is no file {path}; run chapter 03 of that run first.")
+    path = require_file(folder / ARTIFACTS["layers"], "run chapter 03 of that run first")
     try:
         layers = read_tables(path)
         profile = layers["profile"][["layer", "kind", "neurons", "share"]]

@@ -29,7 +29,7 @@ from transformers import (
 from . import __version__, problems
 from .corpora import Corpus, Example
 from .errors import NeuroglotError, quoted, require_whole
-from .files import kept_part, read_lines, write_lines
+from .files import kept_part, read_lines, require_file, write_lines
 from .interventions import Intervention, hashes, intervene
 from .models import config_hash, context_length, input_device, model_source, weights_hash
 from .readers import load_corpus
@@ -486,9 +486,7 @@ def read_rows(path: str | Path) -> list[dict[str, str]]:
     Raises:
         NeuroglotError: no such file, or another one.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
+    path = require_file(path)
     if not path.stat().st_size:
         return []
     return _read(path)[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NeuroglotError, in_a_line, quoted
-from .files import read_record, sha256_file, write_record
+from .files import read_record, require_file, sha256_file, write_record
 from .languages import parse_languages
 from .runs import ARTIFACTS
 
@@ -151,9 +151,7 @@ def load(path: str | Path) -> list[Variant]:
     Raises:
         NeuroglotError: no such file, another one, or a file measured that is not what it was.
     """
-    if not Path(path).is_file():
-        raise NeuroglotError(f"there is no file {path}; run the chapter that writes it first.")
-    said = read_record(path, "variants", "chapter 06")
+    said = read_record(require_file(path), "variants", "chapter 06")
     try:
         found = [_read(row) for row in said["variants"]]
         files = [
