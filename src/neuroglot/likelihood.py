@@ -28,7 +28,7 @@ from .errors import NeuroglotError, require_whole
 from .files import write_json
 from .intervals import bootstrap_weights, of_several, percentiles, ratios
 from .interventions import Intervention, hashes, intervene
-from .models import config_hash, input_device, longest_input, model_source, weights_hash
+from .models import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
 from .sites import SITES, neuron_site
 
 
@@ -227,6 +227,7 @@ class _Run:
             raise NeuroglotError(f"only: there is no intervention {unknown[0]!r}.")
         if foreign := [code for codes in only.values() for code in codes if code not in corpus.languages]:
             raise NeuroglotError(f"only: the corpus has no language {foreign[0]!r}.")
+        model = itself(model)
         neuron_site(model)  # refuses what it does not know before anything runs
         self.model, self.tokenizer, self.corpus = model, tokenizer, corpus
         self.hashes = hashes(interventions)
@@ -259,10 +260,10 @@ class _Run:
             return done
         passes = list(self._passes(positions, batch_tokens))
         parts = _Parts(path, provenance)
-        head = _Head(self.model)
         found: dict[tuple[str, int, int], float] = {}
         shown = {"unit": "tok", "desc": "scoring", "mininterval": 1, "file": sys.stderr, "disable": not progress}
-        with tqdm(total=sum(each.tokens for each in passes), **shown) as bar:
+        with evaluating(self.model), tqdm(total=sum(each.tokens for each in passes), **shown) as bar:
+            head = _Head(self.model)
             for number, each in enumerate(passes):
                 shape = len(each.changes), len(each.texts)
                 nll = parts.read(number, shape)
