@@ -201,7 +201,7 @@ class _Passes:
         for table in self.tables:
             table.applied = False
         # Inside a layer, some families have no rows: only tokens.
-        rows = len(args[0] if args else kwargs["hidden_states"])
+        rows = next((len(each) for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)), 0)
         if self.rows not in (1, rows):
             raise NeuroglotError(
                 f"the batch has {rows} rows and there are {self.rows} interventions; give one per row."

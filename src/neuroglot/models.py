@@ -44,8 +44,8 @@ def itself(model: nn.Module) -> PreTrainedModel:
     if callable(get_base := getattr(model, "get_base_model", None)):
         if outside := [kind for kind in map(_from_outside, model.peft_config.values()) if kind]:
             raise NeuroglotError(
-                f"an adapter made by {outside[0]} works from outside of the model's layers, which is not known; use one "
-                "that can be merged, such as plain LoRA."
+                f"an adapter made by {outside[0]} works from outside of the model's layers, which is not known; use "
+                "one that can be merged, such as plain LoRA."
             )
         return itself(get_base())
     if not isinstance(model, PreTrainedModel):
