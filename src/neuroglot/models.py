@@ -361,12 +361,11 @@ def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrain
             if weights_hash(model) != wanted:
                 raise NeuroglotError(f"{unfit} Its base is {' '.join(filter(None, called_))}.")
     names = set(model.state_dict())
-    head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
-    tied = head is not None and head.weight is embeddings.weight
+    tied = getattr(model.get_output_embeddings(), "weight", None) is model.get_input_embeddings().weight
     precise = model.dtype in (torch.float32, torch.float64) and not getattr(model, "is_quantized", False)
     try:
         with quiet(), warnings.catch_warnings():
-            # The one is refused below, the other no matter of the user's; all else that peft warns of is to be seen.
+            # The first is refused below, the second is between libraries; all else that peft warns of is to be seen.
             warnings.filterwarnings("ignore", "Found missing adapter keys|`is_gradient_checkpointing` is deprecated")
             wrapped = peft.PeftModel.from_pretrained(model, adapter, use_safetensors=True).eval()
         with warnings.catch_warnings():
@@ -375,16 +374,16 @@ def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrain
             lost = set(peft.load_peft_weights(adapter, device="cpu")) ^ set(peft.get_peft_model_state_dict(wrapped))
         if lost:
             raise KeyError(f"{len(lost)} tensors differ, such as {min(lost)}")
-        beside = itself(wrapped)
-        theirs = _few_logits(wrapped)
-        merged = wrapped.merge_and_unload(safe_merge=True) if precise else beside
-        ours = _few_logits(merged)
-    except NeuroglotError as error:
-        raise NeuroglotError(f"the adapter {adapter} cannot be used: {error}") from error
     except Exception as error:  # foreign weights fail in many ways
         if getattr(model, "is_quantized", False):
             unfit = f"the adapter {adapter} cannot be put on the quantized weights of {base}; load them in full."
         raise NeuroglotError(f"{unfit} The loader said: {in_a_line(error, 200)}") from error
+    try:
+        beside, theirs = itself(wrapped), _few_logits(wrapped)  # before they are merged in place
+        merged = wrapped.merge_and_unload(safe_merge=True) if precise else beside
+        ours = _few_logits(merged)
+    except Exception as error:  # as do foreign kinds of adapters
+        raise NeuroglotError(f"the adapter {adapter} cannot be used with {base}: {in_a_line(error, 200)}") from error
     if precise and set(merged.state_dict()) != names:
         raise NeuroglotError(f"the adapter {adapter} adds more than can be merged into weights, which is not known.")
     off = float((ours - theirs).abs().max())
