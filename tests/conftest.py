@@ -1,5 +1,6 @@
 """Tiny random models, a tokenizer of bytes and a corpus of three languages; nothing is downloaded."""
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -57,6 +58,19 @@ def tiny_model(family: str, **changes):
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
     return model
+
+
+@contextlib.contextmanager
+def unsettled(model):
+    """A model in training mode but for one part, compiled, saving memory by checkpoints; it must be so afterwards."""
+    model.train()
+    list(model.modules())[-1].eval()
+    model.activation_checkpointing_enable()
+    model.compile(backend="eager")
+    names = ("training", "gradient_checkpointing", "_gradient_checkpointing_func", "_compiled_call_impl")
+    before = [[getattr(module, name, None) for name in names] for module in model.modules()]
+    yield model
+    assert [[getattr(module, name, None) for name in names] for module in model.modules()] == before
 
 
 @pytest.fixture(params=list(CONFIGS))

@@ -23,7 +23,7 @@ from neuroglot.models import config_hash, weights_hash
 from neuroglot.preferences import prefer
 from neuroglot.scorers import Exact
 
-from .conftest import byte_tokenizer, tiny_model
+from .conftest import byte_tokenizer, tiny_model, unsettled
 
 SHORT = recipe_of(
     "small", {"steps": 4, "save_every": 2, "batch": 2, "micro_batch": 1, "learning_rate": 1e-2, "rank": 2}
@@ -76,6 +76,13 @@ def test_the_model_is_left_as_it_was(base, preferences, tmp_path):
     assert torch.equal(torch.get_rng_state(), state) and tokenizer.pad_token == pad
     assert lm.generation_config.to_dict() == generation
     assert random.getstate() == others[0] and np.random.random() == drawn
+
+
+def test_modes_checkpoints_and_compiled_code_change_no_training(trained, base, preferences, tmp_path):
+    lm, tokenizer = load_model(str(base))
+    with unsettled(lm):
+        found = align(lm, tokenizer, preferences, tmp_path / "a", SHORT, progress=False)
+    assert files(found.folder)["adapter_model.safetensors"] == files(trained.folder)["adapter_model.safetensors"]
 
 
 def test_what_is_written(trained, preferences, base):
@@ -199,8 +206,10 @@ def test_an_adapter_stays_beside_weights_of_few_digits(trained, base, preference
             assert not torch.equal(lm(input_ids=torch.arange(1, 40)[None]).logits, ours)
     corpus = load_corpus("problems", "en de", n=2)
     assert not np.array_equal(*(collect(m, tokenizer, corpus, progress=False).counts for m in (lm, theirs.unload())))
-    with pytest.raises(NeuroglotError, match="has an adapter beside its weights"):
-        align(lm, tokenizer, preferences, tmp_path / "a", SHORT)
+    theirs = peft.get_peft_model(load_model(str(base))[0], peft.IA3Config(task_type="CAUSAL_LM"))
+    for model in (lm, theirs):
+        with pytest.raises(NeuroglotError, match="has an adapter beside its weights"):
+            align(model, tokenizer, preferences, tmp_path / "a", SHORT)
 
 
 def test_a_revision_is_of_the_base(trained):

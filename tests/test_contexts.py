@@ -16,7 +16,7 @@ from neuroglot import Corpus, Example, NeuroglotError, classify, collect
 from neuroglot import contexts as module
 from neuroglot.contexts import TopContexts, chosen_neurons, top_contexts
 
-from .conftest import byte_tokenizer, tiny_model
+from .conftest import byte_tokenizer, tiny_model, unsettled
 from .reference import neurons as values_of
 
 QUIET = {"progress": False}
@@ -203,6 +203,14 @@ def test_only_as_deep_as_asked(llama, tokenizer, corpus):
     mixture.model.layers[2].register_forward_hook(lambda *_: pytest.fail("a layer too many was run"))
     top_contexts(mixture, tokenizer, corpus, [(1, 2)], **QUIET)
     assert not any(part._forward_hooks for part in mixture.model.layers[1].modules())
+
+
+def test_training_mode_checkpoints_and_compiled_code_change_no_context(tokenizer, corpus):
+    wanted = top_contexts(tiny_model("gpt2"), tokenizer, corpus, SOME, **QUIET)
+    with unsettled(tiny_model("gpt2", resid_pdrop=0.5)) as model:
+        found = top_contexts(model, tokenizer, corpus, SOME, **QUIET)
+    for name, array in vars(wanted).items():
+        assert name == "provenance" or np.array_equal(getattr(found, name), array), name
 
 
 def test_values_that_are_not_finite_are_refused(llama, tokenizer, corpus):

@@ -20,7 +20,7 @@ from neuroglot import (
 )
 from neuroglot import counting as module
 
-from .conftest import byte_tokenizer, tiny_model
+from .conftest import byte_tokenizer, tiny_model, unsettled
 from .reference import brute_force, expert_tokens, neurons
 
 
@@ -45,6 +45,43 @@ def test_hidden_states_that_are_not_finite_are_refused(llama):
         llama.model.layers[0].mlp.down_proj.weight.fill_(float("nan"))
     with pytest.raises(NeuroglotError, match="not finite"):
         count_activations(llama, torch.ones(1, 4, dtype=torch.long), torch.ones(1, 4, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    ("family", "dropout"),
+    [
+        ("llama", {"attention_dropout": 0.5}),
+        ("gpt2", {"resid_pdrop": 0.5}),
+        ("opt", {"dropout": 0.5, "layerdrop": 0.5}),
+        ("mixtral", {"router_jitter_noise": 0.5}),
+    ],
+)
+def test_training_mode_checkpoints_and_compiled_code_change_no_count(family, dropout, tokenizer):
+    """And every part has its own mode again, after an error too."""
+    corpus, ids = answers_to_questions(0, 3, 3), torch.randint(1, 256, (2, 20))
+    wanted = collect(tiny_model(family), tokenizer, corpus, shards=2, moments=True, progress=False)
+    with unsettled(tiny_model(family, **dropout)) as model:
+        one = count_activations(model, ids, torch.ones_like(ids))
+        for share in (True, False):
+            prepared = module.Collection(
+                model, tokenizer, corpus, shards=2, moments=True, share_prefixes=share, batch_tokens=300
+            )
+            assert any(batch.shared for unit in prepared.units for batch in unit.batches) == share
+            found = prepared.run(progress=False)
+            assert np.array_equal(found.shard_counts, wanted.shard_counts)
+            assert prepared.estimate_seconds() > 0
+    assert torch.equal(one, count_activations(tiny_model(family), ids, torch.ones_like(ids)))
+    with unsettled(tiny_model(family)) as model, pytest.raises(IndexError):
+        count_activations(model, torch.full((1, 4), 9999), torch.ones(1, 4, dtype=torch.long))
+
+
+def test_a_model_in_the_wrapper_of_the_compiler_is_the_model(llama, tokenizer, texts, tmp_path):
+    corpus = load_corpus(f"text:{texts}")
+    for name, model in {"a": llama, "b": torch.compile(llama, backend="eager")}.items():
+        collect(model, tokenizer, corpus, tmp_path / name, progress=False)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with pytest.raises(NeuroglotError, match="Linear is no model of transformers"):
+        collect(torch.nn.Linear(2, 2), tokenizer, corpus)
 
 
 # --- a corpus ----------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from neuroglot import NeuroglotError, amplify, deactivate, intervene, set_to
+from neuroglot import NeuroglotError, amplify, count_activations, deactivate, intervene, set_to
 from neuroglot.interventions import Intervention
 from neuroglot.sites import SITES, neuron_layers
 
-from .conftest import tiny_model
+from .conftest import CONFIGS, tiny_model, unsettled
 
 NONE = [np.array([], dtype=int)] * 3
 SOME = [np.array([0, 5, 17]), np.array([], dtype=int), np.array([2, 3, 30, 47])]
@@ -224,3 +224,129 @@ def test_rows_that_do_not_fit_the_batch(llama):
     with pytest.raises(NeuroglotError, match="there is no intervention"), intervene(llama, []):
         pass
     assert hookless(llama)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_rows_are_known_in_every_family(family):
+    """Also where an MLP sees tokens without rows; and where the model is given embeddings."""
+    model = tiny_model(family)
+    for rows in (4, 1, 3):
+        with (
+            pytest.raises(NeuroglotError, match=f"the batch has {rows} rows and there are 2 interventions"),
+            intervene(model, [Intervention(SOME, values=0.0), None]),
+        ):
+            logits(model, rows)
+    embedded = model.get_input_embeddings()(torch.arange(1, 9)[None].repeat(2, 1))
+    with torch.no_grad():
+        plain = model(inputs_embeds=embedded).logits
+        with intervene(model, [Intervention(SOME, values=0.0), None]):
+            changed = model(inputs_embeds=embedded).logits
+    assert torch.equal(changed[1], plain[1]) and not torch.allclose(changed[0], plain[0])
+    assert hookless(model)
+
+
+# --- proof that it was done ---------------------------------------------------------------------
+
+
+def compiled(model):
+    model.compile(backend="eager")
+    return model
+
+
+def compiled_whole(model):
+    model.compile(backend="eager", fullgraph=True)
+    return model
+
+
+def compiled_layers(model):
+    for layer in model.model.layers:
+        layer.compile(backend="eager")
+    return model
+
+
+def compiled_beside(model):
+    return torch.compile(model, backend="eager")
+
+
+COMPILED = [compiled, compiled_whole, compiled_layers, compiled_beside]
+
+
+@pytest.mark.parametrize("how", COMPILED)
+def test_a_compiled_model_is_changed_and_is_itself_again(llama, how):
+    plain = logits(llama)
+    with deactivate(llama, SOME):
+        wanted = logits(llama)
+    ran = how(llama)
+    close(logits(ran), plain)  # what was compiled runs from here on
+    for handed in (ran, llama):
+        with deactivate(handed, SOME):
+            assert torch.equal(logits(ran), wanted)
+    close(logits(ran), plain)
+    assert not torch.allclose(wanted, plain)
+
+
+@pytest.mark.parametrize("how", COMPILED)
+def test_compiling_while_neurons_are_changed_keeps_nothing_of_it(llama, how):
+    plain = logits(llama)
+    with deactivate(llama, SOME):
+        wanted = logits(llama)
+        ran = how(llama)
+        assert torch.equal(logits(ran), wanted)
+    close(logits(ran), plain)
+
+
+def test_a_pass_that_is_not_seen_is_refused(llama):
+    another = copy.deepcopy(llama)
+    with pytest.raises(NeuroglotError, match="no pass through its layers was seen"), deactivate(llama, SOME):
+        logits(another)
+    compiled(llama)
+    with (
+        pytest.raises(NeuroglotError, match="no pass through its layers was seen"),
+        deactivate(llama, SOME),
+        torch.compiler.set_stance("default"),
+    ):
+        logits(llama)
+    assert hookless(llama)
+    with deactivate(llama, NONE):  # nothing to change, nothing to prove
+        pass
+
+
+def test_a_layer_that_does_not_run_as_modules_is_refused(llama):
+    mlp = llama.model.layers[2].mlp
+    mlp.forward = lambda x: torch.nn.functional.linear(
+        mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x), mlp.down_proj.weight
+    )
+    with pytest.raises(NeuroglotError, match="without the MLP of layer 2 as a module"), deactivate(llama, SOME):
+        logits(llama)
+    with deactivate(llama, [SOME[0], NONE[0], NONE[0]]):  # of no concern where that layer is left alone
+        assert logits(llama).isfinite().all()
+    assert hookless(llama)
+
+
+def test_experts_that_do_not_use_their_activation_are_refused():
+    model = tiny_model("mixtral")
+    model.model.layers[2].mlp.experts.forward = lambda states, *_: states
+    with pytest.raises(NeuroglotError, match="without their activation's module"), deactivate(model, SOME):
+        logits(model)
+
+
+def test_passes_that_end_early_and_experts_that_see_no_token():
+    """Counting ends a pass before the last layer's neurons are changed; a token runs two experts of four."""
+    model, ids = tiny_model("llama"), torch.arange(1, 9)[None]
+    with deactivate(model, SOME):
+        inside = count_activations(model, ids, torch.ones_like(ids))
+    assert torch.equal(inside, count_activations(by_hand(model, SOME, 0.0), ids, torch.ones_like(ids)))
+    mixture = tiny_model("mixtral")
+    every = [np.arange(48)] * 3
+    with deactivate(mixture, every):
+        found = logits(mixture, rows=1, length=1)
+    close(found, logits(by_hand(mixture, every, 0.0), rows=1, length=1))
+
+
+def test_by_hand_a_model_keeps_its_mode():
+    model = tiny_model("gpt2", resid_pdrop=0.5)
+    model.train()
+    with deactivate(model, SOME):
+        assert model.training and not torch.equal(logits(model), logits(model))
+    with unsettled(model), deactivate(model, SOME):
+        logits(model)

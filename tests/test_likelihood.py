@@ -14,7 +14,7 @@ from neuroglot import likelihood as module
 from neuroglot.intervals import bootstrap_weights
 from neuroglot.likelihood import Losses
 
-from .conftest import CONFIGS, byte_tokenizer, tiny_model
+from .conftest import CONFIGS, byte_tokenizer, tiny_model, unsettled
 from .test_interventions import NONE, OTHER, SOME, by_hand, hookless
 
 QUIET = {"progress": False}
@@ -87,6 +87,15 @@ def test_only_the_response_is_changed(family, tokenizer, corpus):
         nll = -sum(likely[t - 1, ids[0, t]].item() for t in range(start, ids.shape[1]))
         cell = found.languages.index(example.language), found.units.index(example.document)
         assert found.nll[1][cell] == pytest.approx(nll, rel=1e-9)
+
+
+@pytest.mark.parametrize("positions", ["all", "response"])
+def test_training_mode_checkpoints_and_compiled_code_change_no_loss(positions, tokenizer, corpus):
+    how = {"positions": positions, **QUIET}
+    wanted = losses(tiny_model("gpt2"), tokenizer, corpus, INTERVENTIONS, **how)
+    with unsettled(tiny_model("gpt2", resid_pdrop=0.5)) as model:
+        found = losses(model, tokenizer, corpus, INTERVENTIONS, **how)
+    assert np.array_equal(found.nll, wanted.nll)
 
 
 def test_batches_do_not_matter(llama, tokenizer, corpus):

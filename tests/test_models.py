@@ -1,14 +1,27 @@
 """Loading: folders, GGUF files, packaged models, and what is said where there is none."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
-from neuroglot import NeuroglotError, files, load_model
+from neuroglot import (
+    Corpus,
+    Example,
+    Intervention,
+    NeuroglotError,
+    count_activations,
+    deactivate,
+    files,
+    load_model,
+    losses,
+    sample,
+)
 from neuroglot import models as module
-from neuroglot.models import context_length, model_source, weights_hash
+from neuroglot.models import config_hash, context_length, model_source, weights_hash
 
-from .conftest import tiny_model
+from .conftest import byte_tokenizer, tiny_model
 
 
 @pytest.fixture
@@ -151,3 +164,150 @@ def test_damaged_folder_is_named(model_folder, harm):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(NeuroglotError, match=r"tiny-llama' could not be loaded"):
         load_model(str(model_folder))
+
+
+# --- adapters -----------------------------------------------------------------------------------
+
+IDS = torch.arange(1, 41).reshape(2, 20)
+SAVED = {"target_modules": ["q_proj"], "modules_to_save": ["lm_head", "embed_tokens"]}
+ADAPTERS = {
+    "attention and MLP": {"target_modules": ["q_proj", "gate_proj", "down_proj"]},
+    "DoRA": {"target_modules": ["q_proj", "gate_proj"], "use_dora": True},
+    "head saved": SAVED | {"modules_to_save": ["lm_head"]},
+    "embeddings saved": SAVED | {"modules_to_save": ["embed_tokens"]},
+    "both saved": SAVED,
+    "some tokens": {"target_modules": ["q_proj"], "trainable_token_indices": [1, 2, 30]},
+}
+
+
+@pytest.fixture
+def adapted(tmp_path):
+    """Folders of a base, whose head and embeddings are one matrix or two, and of a random adapter of it."""
+    peft = pytest.importorskip("peft")
+
+    def make(config, *, tied=True):
+        base, adapter = tmp_path / "base", tmp_path / "adapter"
+        tiny_model("llama", tie_word_embeddings=tied).float().save_pretrained(base)
+        byte_tokenizer().save_pretrained(base)
+        if isinstance(config, dict):
+            config = peft.LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            wrapped = peft.get_peft_model(load_model(str(base))[0], config)
+            torch.manual_seed(0)
+            for parameter in wrapped.parameters():
+                if parameter.requires_grad:
+                    parameter.data.add_(torch.randn_like(parameter) * 0.1)
+            wrapped.save_pretrained(adapter)
+        return str(base), str(adapter)
+
+    return make
+
+
+def by_peft(base, adapter, dtype="float32"):
+    import peft
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return peft.PeftModel.from_pretrained(load_model(base, dtype=dtype)[0], adapter).eval()
+
+
+def logits(model):
+    with torch.no_grad():
+        return model(input_ids=IDS).logits
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", ADAPTERS)
+def test_an_adapter_gives_what_peft_gives(kind, adapted):
+    """Merged, and beside weights of few digits; and a model in peft's wrapper is counted and changed as the merged."""
+    base, adapter = adapted(ADAPTERS[kind])
+    theirs = by_peft(base, adapter)
+    merged, _ = load_model(base, adapter=adapter)
+    torch.testing.assert_close(logits(merged), logits(theirs), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(logits(merged), logits(load_model(base)[0]), atol=1e-3)
+    mask = torch.ones_like(IDS)
+    assert torch.equal(count_activations(theirs, IDS, mask), count_activations(merged, IDS, mask))
+    with deactivate(theirs, [[0, 5], [], [7]]), deactivate(merged, [[0, 5], [], [7]]):
+        torch.testing.assert_close(logits(theirs), logits(merged), rtol=1e-4, atol=1e-5)
+    beside, _ = load_model(base, adapter=adapter, dtype="bfloat16")
+    assert torch.equal(logits(beside), logits(by_peft(base, adapter, "bfloat16")))
+
+
+def test_losses_and_answers_in_peft_s_wrapper(adapted):
+    base, adapter = adapted(ADAPTERS["attention and MLP"])
+    theirs, (merged, tokenizer) = by_peft(base, adapter), load_model(base, adapter=adapter)
+    corpus = Corpus("c", ("en",), (Example("a", "en", "How many? ", "Four."), Example("b", "en", "And? ", "None.")))
+    changes = {"as it is": None, "some": Intervention([[0, 5], [], [7]], values=0.0)}
+    one, two = (losses(model, tokenizer, corpus, changes, progress=False).nll for model in (theirs, merged))
+    assert one == pytest.approx(two, rel=1e-5) and one[0].sum() != one[1].sum()
+    answers = [sample(m, tokenizer, corpus, shots=0, max_new_tokens=4, progress=False) for m in (theirs, merged)]
+    assert answers[0].examples == answers[1].examples
+    assert model_source(theirs)["model"] == f"{base} + an adapter" and theirs.training is False
+    on = config_hash(theirs)
+    with theirs.disable_adapter():
+        assert config_hash(theirs) != on and weights_hash(theirs) == weights_hash(theirs.get_base_model())
+
+
+@pytest.mark.parametrize("part", ["lm_head", "embed_tokens"])
+def test_an_adapter_of_one_of_two_that_share_a_matrix_is_not_merged(part, adapted):
+    base, adapter = adapted({"target_modules": ["q_proj", part]})
+    with (
+        pytest.warns(UserWarning, match="tie_word_embeddings"),
+        pytest.raises(NeuroglotError, match=r"does not give the same merged .*head and embeddings are one matrix"),
+    ):
+        load_model(base, adapter=adapter)
+    with pytest.warns(UserWarning, match="tie_word_embeddings"):
+        beside, _ = load_model(base, adapter=adapter, dtype="bfloat16")
+    assert torch.equal(logits(beside), logits(by_peft(base, adapter, "bfloat16")))
+
+
+@pytest.mark.parametrize("part", ["lm_head", "embed_tokens"])
+def test_an_adapter_of_head_or_embeddings_of_their_own_is_merged(part, adapted, recwarn):
+    base, adapter = adapted({"target_modules": ["q_proj", part]}, tied=False)
+    merged, _ = load_model(base, adapter=adapter)
+    assert not [str(each.message) for each in recwarn if "peft" in each.filename]
+    torch.testing.assert_close(logits(merged), logits(by_peft(base, adapter)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_adapters_from_outside_of_the_layers_are_refused(dtype, adapted):
+    """What is inside of peft's wrapper would run without them, and nothing would say so."""
+    import peft
+
+    prompts = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
+    activated = {"target_modules": ["q_proj"], "alora_invocation_tokens": [5, 6]}
+    for config, name in ((prompts, "prompt tuning"), (activated, "activated LoRA")):
+        base, adapter = adapted(config)
+        with pytest.raises(NeuroglotError, match=f"{name} works from outside of the model's layers"):
+            load_model(base, adapter=adapter, dtype=dtype)
+        theirs = by_peft(base, adapter, dtype)
+        with pytest.raises(NeuroglotError, match=f"{name} works from outside"):
+            count_activations(theirs, IDS, torch.ones_like(IDS))
+        with pytest.raises(NeuroglotError, match=f"{name} works from outside"), deactivate(theirs, [[0], [], []]):
+            pass
+
+
+def test_adapters_over_quantized_weights_stay_beside_them(adapted, monkeypatch):
+    """Merged, they would be rounded to the few digits there; where peft cannot hold both, it is said."""
+    import peft
+
+    base, adapter = adapted(ADAPTERS["attention and MLP"])
+    plain = module.AutoModelForCausalLM.from_pretrained
+
+    def quantized(*arguments, **options):
+        model = plain(*arguments, **options)
+        model.is_quantized = True
+        return model
+
+    monkeypatch.setattr(module.AutoModelForCausalLM, "from_pretrained", quantized)
+    beside, _ = load_model(base, adapter=adapter)
+    assert any("lora_A" in name for name in beside.state_dict())
+    assert torch.equal(logits(beside), logits(by_peft(base, adapter)))
+
+    def fail(*_, **__):
+        raise ValueError("Target module Packed() is not supported.")
+
+    monkeypatch.setattr(peft.PeftModel, "from_pretrained", fail)
+    with pytest.raises(NeuroglotError, match=r"cannot be put on the quantized weights .* Packed"):
+        load_model(base, adapter=adapter)

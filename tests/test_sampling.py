@@ -22,7 +22,7 @@ from neuroglot import (
 from neuroglot import sampling as module
 from neuroglot.grading import summarize
 
-from .conftest import byte_tokenizer, tiny_model
+from .conftest import byte_tokenizer, tiny_model, unsettled
 from .test_interventions import NONE, OTHER, SOME, hookless
 
 
@@ -78,6 +78,15 @@ def test_greedy_equals_one_question_at_a_time(family, shots, tokenizer, question
         text = tokenizer.decode(alone[0, ids.shape[1] :], skip_special_tokens=True)
         assert row["response"] == text.strip().partition("\n\n")[0].rstrip()
     assert len({row["response"] for row in rows}) > 1 or family not in ("llama", "olmo2")
+
+
+def test_training_mode_checkpoints_and_compiled_code_change_no_answer(tokenizer, questions):
+    changes = {"as it is": None, "some": Intervention(SOME, values=0.0)}
+    size, how = {"n_positions": 4096}, {"shots": 2, "interventions": changes, **SHORT}
+    wanted, _ = module.sample_rows(tiny_model("gpt2", **size), tokenizer, questions, **how)
+    with unsettled(tiny_model("gpt2", resid_pdrop=0.5, **size)) as model:
+        found, _ = module.sample_rows(model, tokenizer, questions, **how)
+    assert found == wanted and found[0]["response"] != found[len(found) // 2]["response"]
 
 
 def test_draws_are_seeded_and_numbered(model, tokenizer, questions, tmp_path):

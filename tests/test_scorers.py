@@ -95,6 +95,8 @@ def test_a_translation_model_scores_the_response_given_the_reference(t5):
         with torch.no_grad():
             likely = scorer.model(input_ids=source, decoder_input_ids=start).logits.log_softmax(-1)
         assert score == pytest.approx(float(likely[0].gather(-1, target[0, :, None]).mean()), abs=1e-5)
+    scorer.model.train()
+    assert np.array_equal(scorer(given, [REFERENCE] * 3), scores) and scorer.model.training
     assert scorer.provenance["scorer"] == "translation" and len(scorer.provenance["weights_sha256"]) == 64
 
 

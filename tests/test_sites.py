@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from neuroglot import NeuroglotError, count_activations, sites
 from neuroglot.sites import QUANTITIES, SITES, Site, keeps_sign, neuron_layers, neuron_site, observed
 
-from .conftest import CONFIGS, TINY, tiny_model
+from .conftest import CONFIGS, TINY, tiny_model, unsettled
 from .reference import REFERENCE, brute_force, neurons
 
 EXPERTS = [family for family, site in SITES.items() if site.experts]
@@ -139,6 +139,8 @@ def test_a_family_outside_the_table_is_found_by_structure(family, site):
     assert family not in SITES
     model = other_model(family)
     assert neuron_site(model) == site
+    with unsettled(other_model(family)) as training:
+        assert neuron_site(training) == site
     assert not any(module._forward_hooks for module in model.modules())
     ids = torch.arange(1, 21).reshape(2, 10)
     counts = count_activations(model, ids, torch.ones_like(ids))

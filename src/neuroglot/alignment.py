@@ -44,10 +44,13 @@ from .models import (
     ADAPTER_CONFIG,
     config_hash,
     context_length,
+    has_adapter,
     hub_revision,
     input_device,
+    itself,
     model_source,
     read_adapter_base,
+    uncompiled,
     weights_hash,
 )
 from .preferences import Preferences
@@ -216,8 +219,9 @@ def align(
     if not folder.name:
         raise NeuroglotError(f"{folder} has no name of its own; give a folder to write.")
     require_whole("seed", seed, 0)
+    model = itself(model)
     _one_process(model)
-    if any("lora_A" in name for name in model.state_dict()):
+    if has_adapter(model):
         raise NeuroglotError("the model has an adapter beside its weights; load it in float32, where it is merged.")
     if tokenizer.eos_token is None:
         raise NeuroglotError(f"{tokenizer.name_or_path} has no end-of-text token, which ends a response in training.")
@@ -244,7 +248,7 @@ def align(
         write_record(parts / _BASE, "training", {"key": content_hash(provenance)})
     whole = _whole(parts, recipe)
     if not whole or _step(whole[-1]) < recipe.steps:
-        with _as_it_was(model, tokenizer), _quiet_trainer(), _only_responses(model):
+        with _as_it_was(model, tokenizer), uncompiled(), _quiet_trainer(), _only_responses(model):
             trainer = _trainer(model, tokenizer, preferences, parts, recipe, seed, progress)
             trainer.model.peft_config["default"].base_model_name_or_path = provenance["model"]
             trainer.model.peft_config["default"].revision = hub_revision(model)
@@ -312,6 +316,7 @@ def _as_it_was(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> It
     values = [copy.deepcopy(vars(each)) for each in settings]
     states = random.getstate(), np.random.get_state()
     trained = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    modes = [(module, module.training) for module in model.modules()]
     with torch.random.fork_rng():
         try:
             yield
@@ -328,7 +333,8 @@ def _as_it_was(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> It
             random.setstate(states[0])
             np.random.set_state(states[1])
             tokenizer.pad_token = pad
-            model.train(before["training"])
+            for module, training in modes:
+                module.training = training
 
 
 def _unload(model: PreTrainedModel) -> None:

@@ -25,7 +25,7 @@ from .batches import Batch, Text, batches_of, split_text, tokenize
 from .corpora import Corpus, Example
 from .errors import NeuroglotError, quoted, require_whole
 from .identification import KINDS, NeuronTypes
-from .models import config_hash, input_device, longest_input, model_source, weights_hash
+from .models import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
 from .sites import QUANTITIES, Layer, Routing, Seen, neuron_layers, observed
 
 # --- what is kept ------------------------------------------------------------------------------
@@ -355,6 +355,7 @@ def top_contexts(
         raise NeuroglotError(f"quantity {quoted(quantity)} is unknown; use {', '.join(QUANTITIES)}.")
     if not tokenizer.is_fast:
         raise NeuroglotError("a slow tokenizer cannot tell where in the text a token is; load the fast one.")
+    model = itself(model)
     layers = neuron_layers(model)
     wanted = _checked(neurons, layers)
     longest = longest_input(model, max_tokens)
@@ -368,7 +369,7 @@ def top_contexts(
     best = _Best(passages, len(wanted), len(corpus.languages), contexts, window)
     batches = batches_of((passage.text for passage in passages), batch_tokens)
     shown = {"unit": "tok", "desc": "contexts", "mininterval": 1, "file": sys.stderr, "disable": not progress}
-    with torch.inference_mode(), tqdm(total=sum(batch.counted for batch in batches), **shown) as bar:
+    with torch.inference_mode(), evaluating(model), tqdm(total=sum(batch.counted for batch in batches), **shown) as bar:
         for batch in batches:
             best.add(batch.texts, *reader.read(batch))
             bar.update(batch.counted)

@@ -25,7 +25,7 @@ from .batches import Batch, Inputs, Unit, texts_of, units_of
 from .corpora import Corpus
 from .errors import NeuroglotError, is_number, quoted, require_whole
 from .files import kept_part
-from .models import config_hash, input_device, longest_input, model_source, weights_hash
+from .models import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
 from .processes import joined, unbroken
 from .sites import QUANTITIES, SITES, Layer, Routing, Seen, keeps_sign, neuron_layers, neuron_site, observed
 
@@ -255,10 +255,11 @@ def count_activations(
     order = attention_mask.bool().logical_not().int().argsort(dim=-1, stable=True)
     input_ids, attention_mask, mask = (part.gather(-1, order) for part in (input_ids, attention_mask, mask))
     weights = (mask.bool() & attention_mask.bool()).reshape(1, -1).float()
+    model = itself(model)
     layers = neuron_layers(model)
     _checked(layers, quantity, above)
     counter = Counter(layers, quantity=quantity, above=above)
-    with torch.inference_mode(), counter.attached():
+    with torch.inference_mode(), evaluating(model), counter.attached():
         counter.forward(model, Inputs(input_ids, weights, torch.zeros(1, dtype=torch.long)))
     return counter.take().counts[:, 0]
 
@@ -291,6 +292,7 @@ class Collection:
         for name, number in {"shards": shards, "batch_tokens": batch_tokens, "max_tokens": max_tokens}.items():
             if number is not None:
                 require_whole(name, number, 1)
+        model = itself(model)
         site = neuron_site(model)
         # A family outside the table is proven for plain passes, not for those that go on from kept keys and values.
         share_prefixes = share_prefixes and model.config.model_type in SITES
@@ -391,7 +393,7 @@ class Collection:
         """
         k, done = len(self.languages), 0
         counter = Counter(self.layers, len(unit.shards) * k, **self.rule)
-        with torch.inference_mode(), counter.attached():
+        with torch.inference_mode(), evaluating(self.model), counter.attached():
             try:
                 for batch in unit.batches if batches is None else batches:
                     with unbroken():

@@ -15,7 +15,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from .errors import NeuroglotError
-from .sites import Layer, Routing, at_experts, beside, neuron_layers
+from .models import itself, uncompiled
+from .sites import Layer, Routing, at_experts, beside, blocks, neuron_layers, neuron_site
 
 #: One index array per layer, as :meth:`neuroglot.NeuronTypes.neurons` returns them.
 Neurons = Sequence[np.ndarray]
@@ -107,7 +108,7 @@ def intervene(model: PreTrainedModel, interventions: Sequence[Intervention | Non
     """While active, every row of a batch has its own intervention, in one forward pass.
 
     Interventions inside one another add up, the outer one first. Nothing is left behind, whatever
-    ends the block.
+    ends the block. Compiled code is not used inside of it. Every pass proves that each layer's neurons were changed.
 
     Args:
         model: any model whose neurons are found.
@@ -116,24 +117,30 @@ def intervene(model: PreTrainedModel, interventions: Sequence[Intervention | Non
 
     Raises:
         NeuroglotError: not one index array per layer, an index that is no neuron, a value that is
-            not finite, or, while running, a batch of another number of rows.
+            not finite; while running, a batch of another number of rows, or a layer that did not
+            run as modules; and a block that ends without any pass of the model.
     """
-    layers = neuron_layers(model)
+    model = itself(model)
+    site = neuron_site(model)
+    layers = neuron_layers(model, site)
     if not interventions:
         raise NeuroglotError("there is no intervention; give one for each row, or one for all.")
     for intervention in interventions:
         if intervention is not None:
             _check(intervention, layers)
-    handles = []
+    tables = [_Table(layer, number, interventions) for number, layer in enumerate(layers)]
+    passes = _Passes(type(model).__name__, [table for table in tables if not table.empty], len(interventions))
+    handles = passes.watched(blocks(model, site))
     try:
-        for number, layer in enumerate(layers):
-            table = _Table(layer, number, interventions)
+        for layer, table in zip(layers, tables, strict=True):
             if not table.empty:
                 handles += _hooks(layer, table)
-        yield
+        with uncompiled():
+            yield
     finally:
         for handle in handles:
             handle.remove()
+    passes.prove()
 
 
 def _check(intervention: Intervention, layers: Sequence[Layer]) -> None:
@@ -164,7 +171,7 @@ class _Table:
 
     def __init__(self, layer: Layer, number: int, interventions: Sequence[Intervention | None]) -> None:
         shape = len(interventions), layer.neurons
-        self.rows, self.neurons = shape
+        self.number, (self.rows, self.neurons), self.applied = number, shape, False
         self.factors, self.values = torch.ones(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
         self.replaced = torch.zeros(shape, dtype=torch.bool)
         for row, intervention in enumerate(interventions):
@@ -193,9 +200,46 @@ class _Table:
             self._there[key] = kept
         return self._there[key]
 
-    def fits(self, total: int) -> None:
-        if total % self.rows:
-            raise NeuroglotError(f"{self.rows} interventions do not fit a batch of {total} tokens; give one per row.")
+
+class _Passes:
+    """Proves that every pass through a model's layers had as many rows as are changed, and was changed in each layer.
+
+    A pass that something else ends early proves what has run of it by not being at its end.
+    """
+
+    def __init__(self, name: str, tables: Sequence[_Table], rows: int) -> None:
+        self.name, self.tables, self.rows, self.begun = name, tables, rows, False
+
+    def watched(self, layers: nn.ModuleList) -> list[Any]:
+        if not self.tables:
+            return []
+        before = layers[0].register_forward_pre_hook(self._begin, with_kwargs=True)
+        return [before, layers[-1].register_forward_hook(self._end)]
+
+    def _begin(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.begun = True
+        for table in self.tables:
+            table.applied = False
+        # Inside a layer, some families have no rows: only tokens.
+        rows = next((len(each) for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)), 0)
+        if self.rows not in (1, rows):
+            raise NeuroglotError(
+                f"the batch has {rows} rows and there are {self.rows} interventions; give one per row."
+            )
+
+    def _end(self, *_: Any) -> None:
+        if missing := [table.number for table in self.tables if not table.applied]:
+            raise NeuroglotError(
+                f"{self.name} ran without the MLP of layer {missing[0]} as a module, so its neurons were not changed; "
+                "load it without fused kernels."
+            )
+
+    def prove(self) -> None:
+        if self.tables and not self.begun:
+            raise NeuroglotError(
+                f"neurons of {self.name} were to be changed, and no pass through its layers was seen; run this very "
+                "model while they are, as modules."
+            )
 
 
 def _hooks(layer: Layer, table: _Table) -> list[Any]:
@@ -206,12 +250,7 @@ def _hooks(layer: Layer, table: _Table) -> list[Any]:
 
 def _dense(table: _Table) -> Any:
     def hook(_module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        value = args[0]
-        if value.ndim > 2 and table.rows > 1 and value.shape[0] != table.rows:
-            raise NeuroglotError(
-                f"the batch has {value.shape[0]} rows and there are {table.rows} interventions; give one per row."
-            )
-        table.fits(value.shape[:-1].numel())
+        value, table.applied = args[0], True
         factors, replaced, values = (part[:, None] for part in table.on(value))
         by_row = value.reshape(table.rows, -1, table.neurons)
         if table.scales:
@@ -227,7 +266,7 @@ def _mixed(layer: Layer, table: _Table) -> Any:
     """Experts multiply the activation by the up projection: that is made one where a value is replaced."""
 
     def change(z: torch.Tensor, activation: torch.Tensor, routing: Routing) -> torch.Tensor:
-        table.fits(routing.total)
+        table.applied = True
         rows, up, changed = routing.tokens // (routing.total // table.rows), beside(z), activation.clone()
         factors, replaced, values = table.on(activation)
         for expert, own in routing.spans:

@@ -27,7 +27,7 @@ from .errors import NeuroglotError, quoted, require_whole
 from .files import content_hash, kept_part, read_record, write_record
 from .intervals import bootstrap_weights, of_several, percentiles, ratios
 from .interventions import Intervention, hashes, intervene
-from .models import config_hash, input_device, longest_input, model_source, weights_hash
+from .models import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
 from .sites import SITES, neuron_site
 
 
@@ -243,6 +243,7 @@ class _Run:
             raise NeuroglotError(f"only: there is no intervention {quoted(unknown[0])}.")
         if foreign := [code for codes in only.values() for code in codes if code not in corpus.languages]:
             raise NeuroglotError(f"only: the corpus has no language {quoted(foreign[0])}.")
+        model = itself(model)
         neuron_site(model)  # refuses what it does not know before anything runs
         self.model, self.tokenizer, self.corpus = model, tokenizer, corpus
         self.hashes = hashes(interventions)
@@ -275,10 +276,10 @@ class _Run:
             return done
         passes = list(self._passes(positions, batch_tokens))
         parts = _Parts(path, provenance)
-        head = _Head(self.model)
         found: dict[tuple[str, int, int], float] = {}
         shown = {"unit": "tok", "desc": "scoring", "mininterval": 1, "file": sys.stderr, "disable": not progress}
-        with tqdm(total=sum(each.tokens for each in passes), **shown) as bar:
+        with evaluating(self.model), tqdm(total=sum(each.tokens for each in passes), **shown) as bar:
+            head = _Head(self.model)
             for number, each in enumerate(passes):
                 shape = len(each.changes), len(each.texts)
                 nll = parts.read(number, shape)

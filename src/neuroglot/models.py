@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import transformers
 from accelerate.utils import align_module_device
+from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -27,11 +28,66 @@ from transformers import (
 from .errors import NeuroglotError, in_a_line, quoted
 from .files import atomic, cache_dir, read_json, read_record, sha256_file
 
+# --- as it runs --------------------------------------------------------------------------------
+
+
+def itself(model: nn.Module) -> PreTrainedModel:
+    """The transformers model inside of what ``torch.compile`` or peft put around it.
+
+    Most adapters sit in its layers, and run with it.
+
+    Raises:
+        NeuroglotError: no such model, or an adapter that works from outside, so that the model alone runs without it.
+    """
+    if isinstance(model, torch._dynamo.OptimizedModule):
+        model = model._orig_mod
+    if callable(get_base := getattr(model, "get_base_model", None)):
+        if outside := [kind for kind in map(_from_outside, model.peft_config.values()) if kind]:
+            raise NeuroglotError(
+                f"an adapter made by {outside[0]} works from outside of the model's layers, which is not known; use "
+                "one that can be merged, such as plain LoRA."
+            )
+        return itself(get_base())
+    if not isinstance(model, PreTrainedModel):
+        raise NeuroglotError(f"{type(model).__name__} is no model of transformers; give one, as load_model returns it.")
+    return model
+
+
+def _from_outside(config: Any) -> str:
+    """The kind of adapter, where peft's wrapper adds to the model as it runs: prompts, or where an adapter begins."""
+    if getattr(config, "alora_invocation_tokens", None):
+        return "activated LoRA"
+    return config.peft_type.value.lower().replace("_", " ") if config.is_prompt_learning else ""
+
+
+def uncompiled() -> contextlib.AbstractContextManager[None]:
+    """While active, compiled models and parts run as they were written: hooks are not seen by what was compiled."""
+    return torch.compiler.set_stance("force_eager")
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """While active, every part of a model is in evaluation mode, and runs :func:`uncompiled`.
+
+    Each part has its own mode again afterwards.
+    """
+    training = [module for module in model.modules() if module.training]
+    try:
+        for module in training:
+            module.training = False
+        with uncompiled():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
 # --- what a model is ---------------------------------------------------------------------------
 
 
 def weights_hash(model: PreTrainedModel) -> str:
     """SHA-256 over every saved parameter's and buffer's name, type, shape and bytes."""
+    model = itself(model)
     state = model.state_dict()
 
     def one(name: str) -> bytes:
@@ -69,18 +125,48 @@ def input_device(model: PreTrainedModel) -> torch.device:
 
 
 def config_hash(model: PreTrainedModel) -> str:
-    """SHA-256 of the configuration, which with the weights decides what the model computes."""
+    """SHA-256 of the configuration, which with the weights decides what the model computes.
+
+    Of adapters beside the weights it holds which are on, and how much they count.
+    """
+    model = itself(model)
     config = model.config.to_dict()
     for key in ("_name_or_path", "transformers_version"):  # where from and by what, not what
         config.pop(key, None)
+    if adapters := _adapters(model):
+        config["adapters"] = adapters
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _adapters(model: PreTrainedModel) -> dict[str, list[Any]]:
+    """By the layer's name: which adapter beside its weights is on, whether it is off, and the factor of each."""
+    if "peft" not in sys.modules:
+        return {}
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    return {
+        name: [module.active_adapter, module.disable_adapters, dict(getattr(module, "scaling", {}))]
+        for name, module in model.named_modules()
+        if isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper)
+    }
+
+
+def has_adapter(model: PreTrainedModel) -> bool:
+    """Whether a model has an adapter beside its weights."""
+    return bool(_adapters(model))
 
 
 def model_source(model: PreTrainedModel) -> dict[str, Any]:
     """Name and revision a model was loaded under, as recorded in every artefact."""
+    model = itself(model)
     name, revision = getattr(model, "neuroglot_source", (None, None))
+    name = name or model.config.name_or_path or type(model).__name__
+    # An adapter that this module did not load is not part of the name yet.
+    if has_adapter(model) and not getattr(model, "neuroglot_adapter", False):
+        name += " + an adapter"
     return {
-        "model": name or model.config.name_or_path or type(model).__name__,
+        "model": name,
         "revision": revision or getattr(model.config, "_commit_hash", None) or "",
         "architecture": model.config.model_type,
         "dtype": str(model.dtype).removeprefix("torch."),
@@ -308,23 +394,50 @@ def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrain
             if weights_hash(model) != wanted:
                 raise NeuroglotError(f"{unfit} Its base is {' '.join(filter(None, called_))}.")
     names = set(model.state_dict())
+    tied = getattr(model.get_output_embeddings(), "weight", None) is model.get_input_embeddings().weight
+    precise = model.dtype in (torch.float32, torch.float64) and not getattr(model, "is_quantized", False)
     try:
         with quiet(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            wrapped = peft.PeftModel.from_pretrained(model, adapter, use_safetensors=True)
+            # The first is refused below, the second is between libraries; all else that peft warns of is to be seen.
+            warnings.filterwarnings("ignore", "Found missing adapter keys|`is_gradient_checkpointing` is deprecated")
+            wrapped = peft.PeftModel.from_pretrained(model, adapter, use_safetensors=True).eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a file that is not written
             # Weights that find no place, and places that find no weights, are at most warned of.
             lost = set(peft.load_peft_weights(adapter, device="cpu")) ^ set(peft.get_peft_model_state_dict(wrapped))
         if lost:
             raise KeyError(f"{len(lost)} tensors differ, such as {min(lost)}")
-        precise = model.dtype in (torch.float32, torch.float64)
-        merged = wrapped.merge_and_unload(safe_merge=True) if precise else wrapped.get_base_model()
     except Exception as error:  # foreign weights fail in many ways
+        if getattr(model, "is_quantized", False):
+            unfit = f"the adapter {adapter} cannot be put on the quantized weights of {base}; load them in full."
         raise NeuroglotError(f"{unfit} The loader said: {in_a_line(error, 200)}") from error
+    try:
+        beside, theirs = itself(wrapped), _few_logits(wrapped)  # before they are merged in place
+        merged = wrapped.merge_and_unload(safe_merge=True) if precise else beside
+        ours = _few_logits(merged)
+    except Exception as error:  # as do foreign kinds of adapters
+        raise NeuroglotError(f"the adapter {adapter} cannot be used with {base}: {in_a_line(error, 200)}") from error
     if precise and set(merged.state_dict()) != names:
         raise NeuroglotError(f"the adapter {adapter} adds more than can be merged into weights, which is not known.")
+    off = float((ours - theirs).abs().max())
+    if not off <= torch.finfo(theirs.dtype).eps ** 0.5 * float(theirs.abs().max()):
+        why = "head and embeddings are one matrix there, and the adapter changes one of the two" if tied else ""
+        raise NeuroglotError(
+            f"the adapter {adapter} does not give the same merged into {base} as beside its weights (logits differ by "
+            f"{off:.3g}{why and f'; {why}'}); untie or merge it elsewhere, and load the result."
+        )
+    merged.neuroglot_adapter = True
     sha = sha256_file(folder / ADAPTER)[:16] if folder.is_dir() else ""
     merged.neuroglot_source = (called, f"of {stated.get('model', base)}" + (f", sha256 {sha}" if sha else ""))
     return merged.eval()
+
+
+def _few_logits(model: nn.Module) -> torch.Tensor:
+    """Logits of a few tokens from all over the vocabulary, ``[tokens, words]``."""
+    embeddings = model.get_input_embeddings().weight
+    ids = torch.linspace(0, len(embeddings) - 1, 16, device=input_device(model)).long()[None]
+    with torch.inference_mode():
+        return model(input_ids=ids, use_cache=False).logits[0].cpu()
 
 
 @contextlib.contextmanager

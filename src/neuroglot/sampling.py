@@ -31,7 +31,7 @@ from .corpora import Corpus, Example
 from .errors import NeuroglotError, quoted, require_whole
 from .files import kept_part, read_lines, require_file, write_lines
 from .interventions import Intervention, hashes, intervene
-from .models import config_hash, context_length, input_device, model_source, weights_hash
+from .models import config_hash, context_length, evaluating, input_device, itself, model_source, weights_hash
 from .readers import load_corpus
 
 # What stands between worked examples, and so ends a response to a few-shot prompt.
@@ -147,6 +147,7 @@ def sample_rows(
         raise NeuroglotError(f"n={n} responses at temperature 0 would be all the same; give a temperature above 0.")
     if interventions is not None and not interventions:
         raise NeuroglotError("there is no intervention to answer under; give at least one, or leave them out.")
+    model = itself(model)
     questions = _questions(tokenizer, corpus, shots, worked, chat, n)
     ordered = _ordered(tokenizer, questions)
     asked = [_Asked(*pair, name) for name in interventions or [""] for pair in ordered]
@@ -197,9 +198,8 @@ def sample_rows(
     rows: list[dict[str, str]] = []
     changes = interventions or {"": None}
     beginnings = _Beginnings(model, batches, changes)
-    with tqdm(
-        total=len(asked), unit="resp", desc="sampling", disable=not progress, mininterval=1, file=sys.stderr
-    ) as bar:
+    shown = {"unit": "resp", "desc": "sampling", "mininterval": 1, "file": sys.stderr, "disable": not progress}
+    with evaluating(model), tqdm(total=len(asked), **shown) as bar:
         for number, batch in enumerate(batches):
             part = parts / f"{number:05d}.jsonl" if parts else None
             said, found = (kept_part(part, _read) if part else None) or (None, [])

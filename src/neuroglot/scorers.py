@@ -14,7 +14,7 @@ from .corpora import Corpus, Example
 from .errors import NeuroglotError, in_a_line
 from .languages import is_detectable, is_language
 from .likelihood import losses
-from .models import model_source, quiet, weights_hash
+from .models import evaluating, model_source, quiet, weights_hash
 
 
 class Scorer(Protocol):
@@ -217,7 +217,7 @@ class Translation:
                     "that covers the language."
                 )
         labels = target["input_ids"].masked_fill(target["attention_mask"] == 0, -100)
-        with torch.inference_mode():
+        with torch.inference_mode(), evaluating(self.model):
             logits = self.model(**source, labels=labels).logits
         likely = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0].double()
         kept = labels != -100

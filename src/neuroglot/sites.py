@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from .errors import NeuroglotError
-from .models import input_device
+from .models import evaluating, input_device, itself
 
 # --- the table ---------------------------------------------------------------------------------
 
@@ -124,9 +124,10 @@ def neuron_layers(model: PreTrainedModel, site: "Site | None" = None) -> list[La
         NeuroglotError: an architecture that :func:`neuron_site` refuses, or layers that differ in
             kind or width.
     """
+    model = itself(model)
     family, site = model.config.model_type, site or neuron_site(model)
     try:
-        layers = [_layer(block, site) for block in attrgetter(site.layers)(model.base_model)]
+        layers = [_layer(block, site) for block in blocks(model, site)]
     except AttributeError as error:
         raise NeuroglotError(
             f"this {family!r} does not keep its neurons where neuroglot looks for them ({error}); its layers may be of "
@@ -136,6 +137,11 @@ def neuron_layers(model: PreTrainedModel, site: "Site | None" = None) -> list[La
         widths = ", ".join(str(n) for n in sorted({layer.neurons for layer in layers}))
         raise NeuroglotError(f"the layers of this {family!r} differ in width ({widths}); they cannot be compared.")
     return layers
+
+
+def blocks(model: PreTrainedModel, site: Site) -> nn.ModuleList:
+    """The model's layers, as modules that run one after the other on hidden states ``[rows, tokens, size]``."""
+    return attrgetter(site.layers)(itself(model).base_model)
 
 
 def neuron_site(model: PreTrainedModel) -> Site:
@@ -149,6 +155,7 @@ def neuron_site(model: PreTrainedModel) -> Site:
         NeuroglotError: an architecture that is neither known nor found so, or that attends to both
             sides.
     """
+    model = itself(model)
     family, config = model.config.model_type, model.config.get_text_config()
     if getattr(config, "use_bidirectional_attention", False) or getattr(config, "is_causal", True) is False:
         raise NeuroglotError(f"this {family!r} attends to both sides; counting needs a causal model.")
@@ -294,8 +301,13 @@ def at_experts(layer: Layer, do: Do) -> list[RemovableHandle]:
             raise NeuroglotError("the experts ran in an order that neuroglot does not know; load them as eager.")
         return do(z, a, pending.pop(0))
 
+    def ran(*_: Any) -> None:
+        if pending:
+            raise NeuroglotError("the experts ran without their activation's module; load them as eager.")
+
     before = layer.experts.register_forward_pre_hook(routed, with_kwargs=True)
-    return [before, layer.activation.register_forward_hook(activated)]
+    after = layer.experts.register_forward_hook(ran)
+    return [before, layer.activation.register_forward_hook(activated), after]
 
 
 def _routings(experts: nn.Module, index: torch.Tensor) -> list[Routing]:
@@ -407,7 +419,7 @@ def _linears(model: PreTrainedModel, blocks: list[nn.Module]) -> list[_Seen] | N
         if _is_linear(module)
     ]
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), evaluating(model):
             changed = ids.clone()
             changed[0, -1] = 9 % size
             model.base_model(input_ids=changed.to(input_device(model)), use_cache=False)
