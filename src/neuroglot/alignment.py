@@ -26,7 +26,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from . import __version__
 from .artifacts import finished, flat
 from .errors import NeuroglotError, require_whole
-from .files import atomic, require_kind, sha256_file, write_json
+from .files import atomic, one_writer, require_kind, sha256_file, write_json
 from .models import config_hash, context_length, hub_revision, input_device, model_source, weights_hash
 from .preferences import Preferences
 
@@ -155,6 +155,7 @@ _RECORD, _ADAPTER, _BASE, _WHOLE = "alignment.json", "adapter_model.safetensors"
 _LOGGED = ["step", "loss", "accuracy", "margin"]
 
 
+@one_writer("folder")
 def align(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -164,6 +165,7 @@ def align(
     *,
     seed: int = 0,
     overwrite: bool = False,
+    wait: bool = True,
     progress: bool = True,
 ) -> Alignment:
     """Train a LoRA adapter to prefer the chosen responses; the model itself is left as it was.
@@ -176,6 +178,7 @@ def align(
         recipe: or the name of one of :data:`PRESETS`.
         seed: of the adapter's first values, the order of the pairs and dropout.
         overwrite: replace a folder that holds another training.
+        wait: for another process that trains into ``folder``; otherwise it is refused.
         progress: show a bar.
 
     Raises:
@@ -206,6 +209,8 @@ def align(
         "seed": seed,
         "versions": {"neuroglot": __version__, **{name: version(name) for name in _LIBRARIES}},
     }
+    if folder.exists() and not folder.is_dir():
+        raise NeuroglotError(f"{folder} is a file; give a folder to write.")
     if folder.is_dir() and not (folder / _RECORD).exists() and any(folder.iterdir()):
         raise NeuroglotError(f"{folder} holds something else than an alignment; give another folder.")
     if done := finished(folder / _RECORD, lambda path: Alignment.load(path.parent), provenance, "training", overwrite):

