@@ -187,11 +187,12 @@ def run_models(
         raise NeuroglotError(f"the model {twice[0]} is asked for twice; name different ones.")
     if others and (named := [name for name in ARTIFACTS if name in lead]):
         raise NeuroglotError(f"{named[0]} names one file, and there are {len(runs)} runs; leave it out.")
+    folders = sorted(_folder(root, name) for name in names)  # in one order, so that no two books wait for each other
     for one in runs:
         _known(root, one)
     beside = [f"runs/{name}" for name in names[1:]]
     with contextlib.ExitStack() as held:
-        for folder in sorted(_folder(root, name) for name in names):  # in one order, so that no two wait for each other
+        for folder in folders:
             held.enter_context(alone(folder, wait=wait))
         _keep_quick_apart(root, names, lead.get("runs") or (), quick)
         for name, other in zip(names[1:], others, strict=True):

@@ -46,7 +46,7 @@ def plain_name(name: str, what: str) -> str:
     wrong = re.search(r'[\x00-\x1f\x7f<>:"/\\|?*]|^[. ]|[. ]$', name)
     if not name or reserved or wrong or not name.isprintable() or len(name.encode("utf-8", "replace")) > 200:
         raise NeuroglotError(
-            f"{what} {name[:100]!r} is no name for a folder; give letters, digits, hyphens and dots, 200 at most, no path."
+            f"{what} {name[:100]!r} is no name for a folder; give up to 200 letters, digits, hyphens and dots, no path."
         )
     return name
 
