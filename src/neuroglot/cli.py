@@ -425,7 +425,8 @@ def _book(arguments: argparse.Namespace) -> None:
         parameters["trust_remote_code"] = True
     parameters |= {name: _literal(value) for name, value in arguments.parameter}
     runs = [{"model": model} for model in arguments.model] if arguments.model else _default_runs()
-    if arguments.quick:  # the preset says how much text, not the default book
+    # The preset says how much text, not the default book; and other text has options of other names.
+    if arguments.quick or parameters["corpus"] != "problems":
         runs = [{"model": own["model"]} for own in runs]
     settings = {"run": arguments.run, "force": arguments.force, "quick": arguments.quick, "wait": arguments.wait}
     run, seconds = book.run_models([own | parameters for own in runs], **settings)
