@@ -277,6 +277,18 @@ def test_quick_book(monkeypatch, capsys):
     assert not any("corpus_options" in own for own in quick) and "corpus_options" in whole[1]
 
 
+def test_the_default_models_take_any_text(monkeypatch, capsys):
+    """How much of it the second one takes is said in an option of the problems."""
+    calls = []
+    monkeypatch.setattr("neuroglot.book.run_models", lambda runs, **_: (calls.append(runs), ("run", {}))[1])
+    monkeypatch.setattr("neuroglot.models.is_installed", lambda name: True)
+    for text in (["--corpus", "udhr"], ["-p", "corpus", "udhr"]):
+        assert run(capsys, "book", "--no-build", *text, "--languages", "en vi")[0] == 0
+    for runs in calls:
+        assert [(own["corpus"], own["languages"]) for own in runs] == [("udhr", "en vi")] * 2
+        assert not any("corpus_options" in own for own in runs)
+
+
 @pytest.mark.parametrize("command", [[], ["sample"], ["collect"], ["classify"], ["align"], ["book"], ["serve"]])
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as caught:

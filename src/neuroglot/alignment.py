@@ -31,6 +31,7 @@ from .files import (
     atomic,
     content_hash,
     kept_part,
+    one_writer,
     read_json,
     read_record,
     remove,
@@ -186,6 +187,7 @@ _RECORD, _BASE, _WHOLE = "alignment.json", "base.json", "whole.json"
 _LOGGED = ["step", "loss", "accuracy", "margin"]
 
 
+@one_writer("folder")
 def align(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -195,6 +197,7 @@ def align(
     *,
     seed: int = 0,
     overwrite: bool = False,
+    wait: bool = True,
     progress: bool = True,
 ) -> Alignment:
     """Train a LoRA adapter to prefer the chosen responses; the model itself is left as it was.
@@ -207,6 +210,7 @@ def align(
         recipe: or the name of one of :data:`PRESETS`.
         seed: of the adapter's first values, the order of the pairs and dropout.
         overwrite: replace a folder that holds another training.
+        wait: for another process that trains into ``folder``; otherwise it is refused.
         progress: show a bar.
 
     Raises:
@@ -238,6 +242,8 @@ def align(
         "seed": seed,
         "versions": {"neuroglot": __version__, **{name: version(name) for name in _LIBRARIES}},
     }
+    if folder.exists() and not folder.is_dir():
+        raise NeuroglotError(f"{folder} is a file; give a folder to write.")
     if folder.is_dir() and not (folder / _RECORD).exists() and any(folder.iterdir()):
         raise NeuroglotError(f"{folder} holds something else than an alignment; give another folder.")
     if done := finished(folder / _RECORD, lambda path: Alignment.load(path.parent), provenance, "training", overwrite):

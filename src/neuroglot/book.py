@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NeuroglotError
-from .files import UNREADABLE, atomic, npm_package, sha256_file, write_json
+from .files import UNREADABLE, alone, atomic, npm_package, plain_name, sha256_file, write_json
 from .runs import ARTIFACTS, COMPARED
 
 
@@ -136,7 +136,7 @@ def run_name(parameters: Mapping[str, Any], *, quick: bool = False) -> str:
     others = {key: value for key, value in parameters.items() if key in _COUNTING and value is not None}
     places = [part for part in parts if part and re.search(r"[^\w.:-]", str(part))]
     end = "-quick" if quick else ""
-    if not others and not places:
+    if not others and not places and len(words) <= 100:
         return words + end
     digest = hashlib.sha256(json.dumps([places, others], sort_keys=True).encode()).hexdigest()
     return f"{words[-80:].strip('-.')}-{digest[:8]}{end}"
@@ -158,13 +158,14 @@ def run_models(
     run: str | None = None,
     force: bool = False,
     quick: bool = False,
+    wait: bool = True,
 ) -> tuple[str, dict[str, float]]:
     """Run all chapters for the first of several runs, and for the others those that make them comparable.
 
     Args:
         runs: parameters of each, as for :func:`run_chapters`. The others' models are asked no
             questions unless their parameters say so.
-        root, force: as for :func:`run_chapters`.
+        root, force, wait: as for :func:`run_chapters`.
         run: folder name of the first run.
         quick: add :data:`QUICK` to their parameters, and mark the runs: every page built from them says so.
 
@@ -180,17 +181,29 @@ def run_models(
         runs = [quick_parameters(one, beside=place > 0) for place, one in enumerate(runs)]
     lead, *others = runs
     seconds: dict[str, float] = {}
-    names = [run or run_name(lead, quick=quick), *(run_name(other, quick=quick) for other in others)]
+    names = [run if run is not None else run_name(lead, quick=quick)]
+    names += [run_name(other, quick=quick) for other in others]
     if twice := [one["model"] for one, name in zip(runs, names, strict=True) if names.count(name) > 1]:
         raise NeuroglotError(f"the model {twice[0]} is asked for twice; name different ones.")
     if others and (named := [name for name in ARTIFACTS if name in lead]):
         raise NeuroglotError(f"{named[0]} names one file, and there are {len(runs)} runs; leave it out.")
-    _keep_quick_apart(root, names, lead.get("runs") or (), quick)
-    for name, other in zip(names[1:], others, strict=True):
-        taken = run_chapters({"accuracy_questions": 0} | other, root=root, run=name, force=force, chapters=BESIDE)
-        seconds |= {f"{name} {chapter}": time_ for chapter, time_ in taken.items()}
+    folders = sorted(_folder(root, name) for name in names)  # in one order, so that no two books wait for each other
+    for one in runs:
+        _known(root, one)
     beside = [f"runs/{name}" for name in names[1:]]
-    return names[0], seconds | run_chapters(lead, root=root, run=names[0], force=force, beside=beside)
+    with contextlib.ExitStack() as held:
+        for folder in folders:
+            held.enter_context(alone(folder, wait=wait))
+        _keep_quick_apart(root, names, lead.get("runs") or (), quick)
+        for name, other in zip(names[1:], others, strict=True):
+            taken = run_chapters({"accuracy_questions": 0} | other, root=root, run=name, force=force, chapters=BESIDE)
+            seconds |= {f"{name} {chapter}": time_ for chapter, time_ in taken.items()}
+        return names[0], seconds | run_chapters(lead, root=root, run=names[0], force=force, beside=beside)
+
+
+def _folder(root: Path, run: str) -> Path:
+    """A run's folder, which lies in ``runs/`` whatever its name."""
+    return root / "runs" / plain_name(run, "the run's name (--run)")
 
 
 def _keep_quick_apart(root: Path, names: Sequence[str], compared: Sequence[str], quick: bool) -> None:
@@ -225,34 +238,48 @@ def run_chapters(
     force: bool = False,
     beside: Sequence[str] = (),
     chapters: Sequence[Chapter] = CHAPTERS,
+    wait: bool = True,
 ) -> dict[str, float]:
     """Run every chapter whose notebook, parameters, inputs or package have changed.
 
     Args:
-        parameters: values for the chapters' ``parameters`` cells; each chapter takes those it has.
+        parameters: values for the chapters' ``parameters`` cells; each chapter takes those it has. Paths among
+            them may lead anywhere; what is not named is kept in the run's folder.
         root: the project; default: :func:`project_root`.
-        run: folder name under ``runs/``; default: :func:`run_name`.
+        run: folder name under ``runs/``, no path; default: :func:`run_name`.
         force: run all of them again.
         beside: folders of finished runs to set beside this one.
         chapters: which of them.
+        wait: for another process that writes to the folder; otherwise it is refused.
 
     Returns:
         Seconds per chapter; 0 for one that was up to date.
 
     Raises:
-        NeuroglotError: a parameter that no chapter has, or a chapter that failed (with the cell).
+        NeuroglotError: a name that is none, a parameter that no chapter has, a file named to be written that holds
+            something else, a chapter that failed (with the cell), or one whose inputs changed while it ran.
     """
-    import papermill
-
     root = root or project_root()
-    run = run or run_name(parameters)
-    folder = root / "runs" / run
+    run = run if run is not None else run_name(parameters)
+    known = _known(root, parameters)
+    folder = _folder(root, run)
+    with alone(folder, wait=wait):
+        return _run_chapters(parameters, root, folder, known, force, beside, chapters)
+
+
+def _run_chapters(
+    parameters: Mapping[str, Any],
+    root: Path,
+    folder: Path,
+    known: Mapping[str, tuple[str, ...]],
+    force: bool,
+    beside: Sequence[str],
+    chapters: Sequence[Chapter],
+) -> dict[str, float]:
+    run = folder.name
     # The run's own folder is the book's to write; a file that the caller names is not.
     own_files = {name: f"runs/{run}/{file}" for name, file in ARTIFACTS.items()}
     given = own_files | {"overwrite": "stats" not in parameters, "runs": [f"runs/{run}", *beside]} | dict(parameters)
-    known = {chapter.name: _parameters(root, chapter) for chapter in CHAPTERS}
-    if unknown := [name for name in parameters if not any(name in names for names in known.values())]:
-        raise NeuroglotError(f"no chapter has the parameter {unknown[0]!r}; see the first cell of each notebook.")
     print(f"run {run}: {', '.join(f'{key}={value}' for key, value in parameters.items())}", flush=True)
     seconds = {}
     for chapter in chapters:
@@ -267,31 +294,79 @@ def run_chapters(
             seconds[chapter.name] = 0.0
             continue
         print(f"  {chapter.name}: running", flush=True)
-        failed = output.with_suffix(".failed.ipynb")
-        for stale in (record, failed):
-            stale.unlink(missing_ok=True)
+        # Until it is done the record only says which files this chapter writes.
+        theirs = _said(record).get("outputs") or {}
+        named = [given[name] for name in chapter.writes if name in parameters and name != "stats"]
+        if foreign := [name for name in named if (root / name).exists() and _relative(name, root) not in theirs]:
+            raise NeuroglotError(f"{foreign[0]} is there and not of this run; name another file, or remove it.")
+        write_json(record, {"key": None, "outputs": dict.fromkeys(_relative(path, root) for path in outputs)})
         start = time.perf_counter()
-        with atomic(output) as part:
-            try:
-                papermill.execute_notebook(
-                    str(source),
-                    str(part),
-                    parameters=own,
-                    cwd=str(root),
-                    kernel_name="python3",
-                    stderr_file=sys.stderr,
-                    extra_arguments=["--IPKernelApp.log_level=40"],
-                )
-            except papermill.PapermillExecutionError as error:
-                shutil.copyfile(part, failed)
-                raise NeuroglotError(
-                    f"chapter {chapter.name}, cell {error.cell_index}: {error.ename}: {error.evalue} (see {failed})."
-                ) from error
+        _execute(source, output, own, root)
+        if _key(root, chapter, source, own) != key:
+            raise NeuroglotError(
+                f"chapter {chapter.name}: what it reads was changed while it ran; its result is not used, run it again."
+            )
         done = {"key": key, "outputs": _hashes(root, outputs)}
         write_json(record, done)
         seconds[chapter.name] = time.perf_counter() - start
         print(f"  {chapter.name}: {seconds[chapter.name]:.1f} s", flush=True)
     return seconds
+
+
+def _execute(source: Path, output: Path, parameters: Mapping[str, Any], root: Path) -> None:
+    """Run one notebook in the interpreter that runs this.
+
+    Raises:
+        NeuroglotError: a cell failed (the notebook up to it is kept as ``.failed.ipynb``), or the interpreter died.
+    """
+    import papermill
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+    from traitlets import default
+
+    class OwnKernel(AsyncKernelManager):
+        """Without a folder to search, the kernel is ipykernel's own, of this interpreter."""
+
+        @default("kernel_spec_manager")
+        def _own(self) -> KernelSpecManager:
+            return KernelSpecManager(kernel_dirs=[])
+
+    chapter, failed = source.stem, output.with_suffix(".failed.ipynb")
+    failed.unlink(missing_ok=True)
+    with atomic(output) as part:
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(part),
+                parameters=dict(parameters),
+                cwd=str(root),
+                kernel_name="python3",
+                kernel_manager_class=OwnKernel,
+                stderr_file=sys.stderr,
+                extra_arguments=["--IPKernelApp.log_level=40"],
+            )
+        except papermill.PapermillExecutionError as error:
+            shutil.copyfile(part, failed)
+            raise NeuroglotError(
+                f"chapter {chapter}, cell {error.cell_index}: {error.ename}: {error.evalue} (see {failed})."
+            ) from error
+        except RuntimeError as error:  # nbclient's, of a kernel that died or never answered
+            reason = (str(error).strip().splitlines() or ["no message"])[0][:100]
+            raise NeuroglotError(
+                f"chapter {chapter}: its process ended ({reason}), perhaps for want of memory; run it again."
+            ) from error
+
+
+def _known(root: Path, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The parameters of each chapter.
+
+    Raises:
+        NeuroglotError: no notebooks, or a parameter that no chapter has.
+    """
+    known = {chapter.name: _parameters(root, chapter) for chapter in CHAPTERS}
+    if unknown := [name for name in parameters if not any(name in names for names in known.values())]:
+        raise NeuroglotError(f"no chapter has the parameter {unknown[0]!r}; see the first cell of each notebook.")
+    return known
 
 
 def _parameters(root: Path, chapter: Chapter) -> tuple[str, ...]:
@@ -358,17 +433,26 @@ def _file_hashes(place: Path, patterns: tuple[str, ...]) -> dict[str, str]:
 
 def _up_to_date(root: Path, record: Path, key: str, outputs: list[Path]) -> bool:
     """Whether a chapter was run with this key and its outputs are still the ones it wrote."""
-    if not record.is_file() or not all(path.is_file() for path in outputs):
-        return False
-    try:
+    said = _said(record)
+    whole = said.get("key") == key and all(path.is_file() for path in outputs)
+    return whole and said.get("outputs") == _hashes(root, outputs)
+
+
+def _said(record: Path) -> dict[str, Any]:
+    """What the record of a chapter says; nothing where there is none."""
+    with contextlib.suppress(*UNREADABLE):
         said = json.loads(record.read_text(encoding="utf-8"))
-    except UNREADABLE:
-        return False
-    return isinstance(said, dict) and said.get("key") == key and said.get("outputs") == _hashes(root, outputs)
+        if isinstance(said, dict):
+            return said
+    return {}
 
 
 def _hashes(root: Path, paths: list[Path]) -> dict[str, str]:
-    return {os.path.relpath(path, root): sha256_file(path) for path in paths}
+    return {_relative(path, root): sha256_file(path) for path in paths}
+
+
+def _relative(path: str | Path, root: Path) -> str:
+    return os.path.relpath(root / path, root)
 
 
 # --- building the pages ------------------------------------------------------------------------
@@ -424,20 +508,31 @@ def vendor(folder: Path) -> None:
         (part / "key").write_text(key)
 
 
-def build(run: str, *, root: Path | None = None) -> Path:
+def build(run: str, *, root: Path | None = None, wait: bool = True) -> Path:
     """Assemble the executed chapters of a run and the prose pages into ``_build/html``.
 
     Each page of a quick run has :data:`QUICK_BANNER` above it. ``print.html`` is all of them on one page.
 
+    Args:
+        run: folder name under ``runs/``.
+        root: the project; default: :func:`project_root`.
+        wait: for another process that builds pages, or writes to the run's folder; otherwise it is refused.
+
     Raises:
         NeuroglotError: a chapter has not been run, or Jupyter Book stopped.
     """
+    root = root or project_root()
+    folder = _folder(root, run)
+    with alone(folder, wait=wait), alone(root / "_build", wait=wait):
+        return _build(folder, root)
+
+
+def _build(folder: Path, root: Path) -> Path:
     from .pages import page, parameters_of
     from .printing import one_page
 
-    root = root or project_root()
+    run = folder.name
     vendor(root / "book" / "vendor")
-    folder = root / "runs" / run
     executed = {chapter.name: folder / "chapters" / f"{chapter.name}.ipynb" for chapter in CHAPTERS}
     if missing := [path for path in executed.values() if not path.is_file()]:
         raise NeuroglotError(f"there is no {missing[0]}; run the chapters first (neuroglot book).")

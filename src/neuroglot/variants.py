@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NeuroglotError, in_a_line, quoted
-from .files import read_record, require_file, sha256_file, write_record
+from .files import plain_name, read_record, require_file, sha256_file, write_record
 from .languages import parse_languages
 from .runs import ARTIFACTS
 
@@ -88,7 +88,7 @@ def trained(
     for chosen in codes:
         called = " ".join(chosen)
         for seed in seeds:
-            place = f"{folder}/{'-'.join(chosen)}-seed-{seed}"
+            place = f"{folder}/{plain_name('-'.join(chosen), 'choices')}-seed-{seed}"
             own = {"aligned_on": chosen, "seed": seed}
             suffix = f", seed {seed}" if len(seeds) > 1 else ""
             found.append(Variant(f"aligned on {called}{suffix}", model, place, f"{place}/adapter", **own))
