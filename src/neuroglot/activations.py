@@ -119,11 +119,15 @@ class ActivationStats:
         _, layers, neurons, languages = self.shard_counts.shape
         return layers, neurons, languages
 
-    def probabilities(self) -> np.ndarray:
+    def probabilities(self, min_tokens: int = 1) -> np.ndarray:
         """Activation probabilities ``p[i, j, k]``, float64 ``[layers, neurons, languages]``.
 
         The share of language k's response tokens for which neuron j of layer i is active; in a
-        mixture of experts, of those routed to its expert, and 0 where there are none.
+        mixture of experts, of those routed to its expert.
+
+        Args:
+            min_tokens: in a mixture, no number stands (NaN) where the neuron saw fewer tokens of the
+                language than this and than there were. A share of no tokens is never a number.
 
         Raises:
             NeuroglotError: a language without tokens has no probabilities.
@@ -132,10 +136,19 @@ class ActivationStats:
         if not tokens.all():
             code = self.languages[int(np.argmin(tokens))]
             raise NeuroglotError(f"no token of {code} was counted, so it has no probabilities; give it text.")
-        return self.counts / tokens if self.shard_routed is None else self._shares(self.counts)
+        if self.shard_routed is None:
+            return self.counts / tokens
+        return np.where(self.few(min_tokens), np.nan, self._shares(self.counts))
+
+    def few(self, min_tokens: int) -> np.ndarray:
+        """Where a neuron saw fewer tokens of a language than ``min_tokens`` and than there were; as :attr:`seen`.
+
+        In a dense model nowhere: there every neuron sees all tokens.
+        """
+        return self.seen < np.minimum(min_tokens, self.tokens)
 
     def means(self) -> np.ndarray:
-        """Mean value of each neuron over the tokens it saw, float64 ``[layers, neurons, languages]``.
+        """Mean value of each neuron over the tokens it saw, float64 ``[layers, neurons, languages]``; 0 over none.
 
         The value is ``act_fn(x W)``, or what enters the down projection where that was counted.
 
