@@ -1,10 +1,12 @@
 """Which neurons are removed: the paper's sets, parts of them in order, and random ones of the same numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from neuroglot import NeuroglotError, NeuronTypes
-from neuroglot.deactivation import AS_IT_IS, SETS, doses, interventions, random_like, removals
+from neuroglot.deactivation import AS_IT_IS, SETS, doses, empty_sets, interventions, random_like, removals
 
 
 @pytest.fixture
@@ -92,6 +94,17 @@ def test_interventions_set_to_zero_by_name(types):
     made = interventions(found)
     assert list(made) == [AS_IT_IS, *(r.name for r in found)] and made[AS_IT_IS] is None
     assert all(made[r.name].values == 0 and made[r.name].neurons is r.neurons for r in found)
+
+
+def test_removals_of_nothing_are_named_and_not_made(types):
+    assert empty_sets(removals(types, draws=2)) == {}
+    of_de = types.selected & (types.n_languages == 1) & types.active[..., 1]
+    found = removals(replace(types, selected=types.selected & ~of_de), draws=2)
+    assert empty_sets(found) == {"specific": ["de"]}
+    made = interventions(found)
+    assert set(made) == {AS_IT_IS} | {r.name for r in found if (r.set, r.language) != ("specific", "de")}
+    steps = doses(replace(types, selected=types.selected & False), steps=2)
+    assert {r.size for r in steps} == {0} and list(interventions(steps)) == [AS_IT_IS]
 
 
 def test_bad_requests_are_named(types):

@@ -115,8 +115,21 @@ def doses(
 
 
 def interventions(of: Iterable[Removal]) -> dict[str, Intervention | None]:
-    """By name, for :func:`neuroglot.losses` and for answers; the first leaves the model as it is."""
-    return {AS_IT_IS: None} | {removal.name: Intervention(removal.neurons, values=0.0) for removal in of}
+    """By name, for :func:`neuroglot.losses` and for answers; the first leaves the model as it is.
+
+    A removal of no neurons is left out: there is nothing to measure.
+    """
+    some = (removal for removal in of if removal.size)
+    return {AS_IT_IS: None} | {removal.name: Intervention(removal.neurons, values=0.0) for removal in some}
+
+
+def empty_sets(of: Iterable[Removal]) -> dict[str, list[str]]:
+    """By set, the languages that have no neuron to remove, in order; only sets with such languages."""
+    found: dict[str, list[str]] = {}
+    for removal in of:
+        if removal.order == "score" and removal.dose == 1 and not removal.size:
+            found.setdefault(removal.set, []).append(removal.language)
+    return found
 
 
 def random_like(neurons: Sequence[np.ndarray], width: int, seed: Iterable[object]) -> list[np.ndarray]:
