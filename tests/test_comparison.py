@@ -1,5 +1,6 @@
 """Changes against plain counting, and noise that is called noise."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -282,6 +283,47 @@ def test_measures_are_ratios_of_sums():
     nothing = measured([[np.nan, np.nan], [1, 0]])
     table = cmp.measure_changes(nothing, nothing).set_index("language")
     assert np.isnan(table.loc["en", "change"]) and table.loc["mean of all", "before"] == 0.5
+
+
+def test_counts_of_other_tokens_are_of_other_text(before, types):
+    """One text under two tokenizers, or parts of it that differ."""
+    tokens = counts(before.probabilities(), input_sha256="a"), counts(before.probabilities(), input_sha256="b")
+    cmp.require_same_text(tokens[0], tokens[0])
+    for one, other in [tokens, tokens[::-1], (before, tokens[0]), (tokens[0], before)]:
+        with pytest.raises(NeuroglotError, match="tokens, by their input_sha256 differ"):
+            cmp.require_same_text(one, other)
+    with pytest.raises(NeuroglotError, match="input_sha256"):
+        cmp.compare(types, *tokens, draws=2, splits=2)
+    with pytest.raises(NeuroglotError, match="input_sha256"):
+        cmp.stability({"same half": (*tokens, True)}, types, splits=1)
+    for part in (before.take([0, 1]), before.merged([0, 1]).take([0])):
+        cmp.require_same_text(part, part)
+        with pytest.raises(NeuroglotError, match="shards"):
+            cmp.require_same_text(part, before)
+    with pytest.raises(NeuroglotError, match="selected_shards differ"):
+        cmp.require_same_text(before.take([0, 1]), before.take([0, 2]))
+    with pytest.raises(NeuroglotError, match="merged_shards differ"):
+        cmp.require_same_text(before.merged([0, 1]), before.merged([0, 2]))
+
+
+def test_too_few_replicates_give_no_interval(before, types, monkeypatch):
+    good, tried = cmp.classify, iter(range(10**6))
+
+    def failing(share):
+        def sometimes(*arguments, **settings):
+            if next(tried) % 10 < share:
+                raise NeuroglotError("no lambda")
+            return good(*arguments, **settings)
+
+        return sometimes
+
+    for share, known in ((3, True), (5, True), (6, False)):
+        tried = iter(range(10**6))
+        monkeypatch.setattr(cmp, "classify", failing(share))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            table = cmp.language_sizes(types, before, {}, draws=20)
+        assert table["low"].notna().all() == known and (known or table["low"].isna().all())
 
 
 def test_a_unit_that_one_model_lacks_is_left_out_of_all():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neuroglot import NeuroglotError, NeuronTypes
-from neuroglot.deactivation import AS_IT_IS, SETS, doses, empty_sets, interventions, random_like, removals
+from neuroglot.deactivation import AS_IT_IS, SETS, doses, empty_sets, generator, interventions, random_like, removals
 
 
 @pytest.fixture
@@ -65,6 +65,20 @@ def test_any_neuron_of_a_layer_can_be_drawn():
         (index,) = random_like([np.arange(5)], 20, (draw,))
         hit[index] += 1
     assert hit.sum() == 10_000 and hit.min() > 400 and hit.max() < 600
+
+
+def test_a_seed_s_type_decides_nothing(types):
+    for number in (0, 7):
+        wanted = generator(number, "a").integers(10**6, size=4).tolist()
+        for same in (np.int64(number), np.int32(number), np.uint8(number), np.array(number)):
+            assert generator(same, np.str_("a")).integers(10**6, size=4).tolist() == wanted
+    assert generator(0).integers(10**6) != generator(1).integers(10**6) != generator("1").integers(10**6)
+    # The drawn neurons of every earlier run.
+    assert [index.tolist() for index in random_like([np.arange(3)], 50, (0, "specific", "de", 1))] == [[1, 32, 41]]
+    found = [removals(types, draws=2, seed=seed) for seed in (3, np.int64(3))]
+    assert [flat(r.neurons) for r in found[0]] == [flat(r.neurons) for r in found[1]]
+    with pytest.raises(TypeError):
+        generator(0.5)
 
 
 def test_doses_grow_by_score(types):

@@ -3,16 +3,16 @@
 import contextlib
 import functools
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from .activations import ActivationStats
 from .errors import NeuroglotError
-from .identification import KINDS, NeuronTypes, classify, keep_thresholds, overlap
+from .identification import KINDS, NeuronTypes, classify, keep_thresholds, overlap, replicated
 from .intervals import mean_interval, percentiles, ratios, sum_interval
 from .likelihood import Losses
 
@@ -20,6 +20,8 @@ from .likelihood import Losses
 THRESHOLDS = ("kept", "solved")
 
 _KEYS = ["what", "place", "kind"]
+
+D = TypeVar("D")
 
 
 def statistics(types: NeuronTypes) -> pd.Series:
@@ -216,7 +218,8 @@ def compare(
             ``after``: the same training with other seeds, whose mean is looked at.
         null: of a control trained the same way, or of several; none for no control.
         thresholds: ``"kept"``: lambda and tau of ``types`` throughout; ``"solved"``: those of every model, replicate
-            and half anew, as :func:`classified` has it (replicates for which no lambda fits are left out).
+            and half anew, as :func:`classified` has it. Which replicates are left out is
+            :func:`neuroglot.identification.replicated`'s rule; too few give no intervals.
         draws: bootstrap replicates: the shards drawn with replacement, the same for all models.
         splits: into two random halves of the shards, between which the unchanged model is compared.
         seed: of both.
@@ -236,24 +239,24 @@ def compare(
     def of(stats: ActivationStats) -> pd.Series:
         return statistics(classified(types, stats, thresholds))
 
-    def on(shards: Sequence[int], stats: Sequence[ActivationStats]) -> np.ndarray | None:
+    def on(shards: Sequence[int], stats: Sequence[ActivationStats]) -> np.ndarray:
         """``[models, statistics]`` on some shards (drawn with replacement, or a half)."""
-        try:
-            return np.array([of(each.merged(shards)).to_numpy() for each in stats])
-        except NeuroglotError:  # no lambda fits, or a language without text
-            return None
+        return np.array([of(each.merged(shards)).to_numpy() for each in stats])
+
+    def again(half: tuple[Sequence[int], Sequence[int]]) -> np.ndarray:
+        one, other = (on(shards, [before])[0] for shards in half)
+        return other - one
+
+    def change(shards: Sequence[int]) -> np.ndarray:
+        found = on(shards, [before, *others])
+        return found[1:] - found[:1]
 
     first = of(before)
     every = np.array([of(each).to_numpy() for each in others]).reshape(len(others), -1) - first.to_numpy()
     rng, count = np.random.default_rng(seed), len(before.shard_tokens)
-    drawn = [on(rng.integers(count, size=count), [before, *others]) for _ in range(draws if count > 1 else 0)]
-    changes = [each[1:] - each[:1] for each in drawn if each is not None]
-    again = []
-    for one, other in halves(count, splits, seed):
-        pair = on(one, [before]), on(other, [before])
-        again += [] if any(each is None for each in pair) else [pair[1][0] - pair[0][0]]
+    drawn = [rng.integers(count, size=count) for _ in range(draws if count > 1 else 0)]
     n = len(afters)
-    changes = _most(changes, draws, (len(others), len(first)))
+    changes = _sample(drawn, change, (len(others), len(first)))
     return Changes(
         names=first.index.to_frame(index=False),
         before=first.to_numpy(),
@@ -262,14 +265,17 @@ def compare(
         replicates=changes[:, :n].mean(axis=1),
         null=every[n:].mean(axis=0) if nulls else None,
         null_replicates=changes[:, n:].mean(axis=1) if nulls else None,
-        again=_most(again, splits, (len(first),)),
+        again=_sample(list(halves(count, splits, seed)), again, (len(first),)),
         level=level,
     )
 
 
-def _most(found: Sequence[np.ndarray], tried: int, shape: tuple[int, ...]) -> np.ndarray:
-    """``[found, *shape]``; no numbers where fewer than half had a fitting lambda: they are no sample of all."""
-    return np.array(found) if 2 * len(found) > tried else np.full((1, *shape), np.nan)
+def _sample(draws: Sequence[D], of: Callable[[D], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """``[replicates, *shape]``, as :func:`replicated` has them; no numbers where they are none or no sample."""
+    found: list[np.ndarray] = []
+    with contextlib.suppress(NeuroglotError):
+        found = list(replicated(draws, of))
+    return np.array(found) if found else np.full((1, *shape), np.nan)
 
 
 def classified(types: NeuronTypes, stats: ActivationStats, thresholds: str) -> NeuronTypes:
@@ -287,7 +293,7 @@ def classified(types: NeuronTypes, stats: ActivationStats, thresholds: str) -> N
     if thresholds == "kept":
         return keep_thresholds(types, stats)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that lambda has no largest value is no news in a replicate
+        warnings.simplefilter("ignore")  # that lambda has no largest value is no news here
         return classify(stats, **types.arguments())
 
 
@@ -348,12 +354,10 @@ def language_sizes(
         own = found.counts_per_language().pivot(index="language", columns="kind", values="neurons")
         return np.array([own.loc[codes, kind].mean() for codes in members.values() for kind in ("specific", "related")])
 
-    drawn = []
-    for _ in range(draws if count > 1 else 0):
-        with contextlib.suppress(NeuroglotError):  # no lambda fits
-            drawn.append(of(classified(types, stats.merged(rng.integers(count, size=count)), thresholds)))
+    drawn = [rng.integers(count, size=count) for _ in range(draws if count > 1 else 0)]
     index = pd.MultiIndex.from_product([list(members), ["specific", "related"]], names=["place", "kind"])
-    low, high = percentiles(_most(drawn, draws, (len(index),)), level)
+    replicates = _sample(drawn, lambda shards: of(classified(types, stats.merged(shards), thresholds)), (len(index),))
+    low, high = percentiles(replicates, level)
     return pd.DataFrame({"neurons": of(types), "low": low, "high": high}, index=index).reset_index()
 
 
@@ -361,7 +365,7 @@ def require_same_text(one: ActivationStats, other: ActivationStats) -> None:
     """Two models are compared on the same text, in the same shards.
 
     Raises:
-        NeuroglotError: other neurons, languages, text or number of shards.
+        NeuroglotError: other neurons, languages, text, tokens (of another tokenizer, or split elsewhere) or shards.
     """
     if one.shape != other.shape or one.languages != other.languages:
         raise NeuroglotError(
@@ -369,11 +373,21 @@ def require_same_text(one: ActivationStats, other: ActivationStats) -> None:
             f"{' '.join(other.languages)}, cannot be compared neuron by neuron; compare models of one architecture."
         )
     said = [each.provenance | each.provenance.get("settings", {}) for each in (one, other)]
-    keys = ("corpus_sha256", "quantity", "above")
-    differing = [key for key in keys if key in said[0] and said[0][key] != said[1].get(key)]
+    differing = [what for key, what in _SAME.items() if said[0].get(key) != said[1].get(key)]
     if differing or len(one.shard_tokens) != len(other.shard_tokens):
         what = ", ".join(differing) or "number of shards"
         raise NeuroglotError(f"the two models were not counted on the same text in the same way ({what} differ).")
+
+
+# What of a provenance says on what was counted, and what that is.
+_SAME = {
+    "corpus_sha256": "corpus_sha256",
+    "input_sha256": "tokens, by their input_sha256",
+    "quantity": "quantity",
+    "above": "above",
+    "selected_shards": "selected_shards",
+    "merged_shards": "merged_shards",
+}
 
 
 def halves(shards: int, splits: int, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -424,6 +438,9 @@ def stability(
             different ones.
         types: whose settings are used.
 
+    Raises:
+        NeuroglotError: a pair to be taken on the same half that is not of the same text.
+
     Returns:
         One row per pair and type: ``comparison``, ``kind``, ``whole`` (Jaccard of the sets of all the text;
         none for the two halves of one), ``jaccard``, ``low``, ``high`` (mean and spread over the splits),
@@ -443,6 +460,9 @@ def stability(
         table = overlap(one, other).set_index("kind")
         return table.assign(of_first=table["both"] / table["one"])
 
+    for one, other, same in pairs.values():
+        if same:
+            require_same_text(one.select(types.languages), other.select(types.languages))
     counts = {len(stats.shard_tokens) for one, other, _ in pairs.values() for stats in (one, other)}
     parts = {count: list(halves(count, splits, seed)) for count in counts}
     drawn: dict[str, list[pd.DataFrame | None]] = {name: [] for name in pairs}
@@ -459,7 +479,7 @@ def stability(
     for name, (one, other, same) in pairs.items():
         whole = overlapping(found(one), found(other)) if same or one is not other else None
         kept = [table for table in drawn[name] if table is not None]
-        kept = kept if 2 * len(kept) > splits else []
+        kept = kept if 2 * len(kept) >= splits else []  # as in replicated; here pairs share their halves
         below = [
             r["jaccard"] - t["jaccard"]
             for r, t in zip(reference, drawn[name], strict=False)

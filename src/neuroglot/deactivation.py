@@ -1,6 +1,7 @@
 """Which neurons to remove: the paper's three sets of each language, whole or by dose, and random ones beside them."""
 
 import hashlib
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -132,7 +133,7 @@ def empty_sets(of: Iterable[Removal]) -> dict[str, list[str]]:
     return found
 
 
-def random_like(neurons: Sequence[np.ndarray], width: int, seed: Iterable[object]) -> list[np.ndarray]:
+def random_like(neurons: Sequence[np.ndarray], width: int, seed: Iterable[str | int | np.integer]) -> list[np.ndarray]:
     """Random neurons, in each layer as many as ``neurons`` has there."""
     rng = generator("random", *seed)
     return [np.sort(rng.permutation(width)[: len(index)]) for index in neurons]
@@ -143,6 +144,7 @@ def _by_layer(flat: np.ndarray, layers: int, width: int) -> list[np.ndarray]:
     return [index[layer == number] for number in range(layers)]
 
 
-def generator(*seed: object) -> np.random.Generator:
-    """A random generator that depends on just these words and numbers, in any run."""
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(seed).encode()).digest()[:8]))
+def generator(*seed: str | int | np.integer) -> np.random.Generator:
+    """A random generator that depends on just these words and whole numbers, in any run, and not on their types."""
+    plain = tuple(str(part) if isinstance(part, str) else operator.index(part) for part in seed)
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(plain).encode()).digest()[:8]))

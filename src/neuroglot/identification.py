@@ -3,10 +3,10 @@
 import functools
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,9 @@ _LAM_STEP = 1e-6
 # Scores are compared in whole numbers of this part: what differs only by how a machine rounds a
 # logarithm is a tie, here and in the page's explorer.
 _SCORE_PARTS = 2.0**40
+
+
+D, T = TypeVar("D"), TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -545,6 +548,40 @@ def overlap(one: NeuronTypes, other: NeuronTypes) -> pd.DataFrame:
             {"kind": kind, "one": sizes[0], "other": sizes[1], "both": both, "jaccard": jaccard, "chance": chance}
         )
     return pd.DataFrame(rows)
+
+
+def replicated(draws: Sequence[D], of: Callable[[D], T]) -> Iterator[T]:
+    """What each of some draws of the text gives, in order: the one rule for draws that give nothing.
+
+    A draw for which no lambda fits, or that lacks a language, is left out, with a warning in the end. It is not drawn
+    again: what is left are the first draws, whatever came of the others, and models that share draws stay paired.
+
+    Args:
+        draws: shards, or whatever ``of`` takes.
+        of: classifies one draw; raises NeuroglotError where that cannot be done.
+
+    Raises:
+        NeuroglotError: more than half of the draws give nothing; the others would be no sample of all.
+    """
+    failed = 0
+    for draw in draws:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that lambda has no largest value is no news in a replicate
+                found = of(draw)
+        except NeuroglotError as error:
+            failed += 1
+            if 2 * failed > len(draws):
+                raise NeuroglotError(
+                    f"of {len(draws)} replicates more than half cannot be classified: {error}"
+                ) from error
+            continue
+        yield found
+    if failed:
+        warnings.warn(
+            f"no lambda fits {failed} of {len(draws)} replicates (or they lack a language), which are left out.",
+            stacklevel=2,
+        )
 
 
 def overlap_of_halves(stats: ActivationStats, **settings: Any) -> pd.DataFrame:

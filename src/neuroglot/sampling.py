@@ -515,10 +515,15 @@ def _header(path: Path) -> dict[str, Any] | None:
 
 
 def _read_rows(path: Path, asked: list[_Asked]) -> list[dict[str, str]] | None:
-    """The rows of a file, or ``None`` if they are not one whole response to each of what was asked."""
-    with contextlib.suppress(ValueError, RecursionError, OSError):
+    """The rows of a file, in the order asked; ``None`` if they are not one whole response to each of what was asked.
+
+    Interventions may come in another order in the file.
+    """
+    with contextlib.suppress(ValueError, RecursionError, OSError, TypeError, AttributeError):
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[1:] if line]
         wanted = [one.row("") for one in asked]
+        place = {name: i for i, name in enumerate(dict.fromkeys(one.intervention for one in asked))}
+        rows.sort(key=lambda row: place.get(row.get("intervention", ""), len(place)))
         whole = len(rows) == len(wanted) and all(
             isinstance(row, dict) and isinstance(row.get("response"), str) and row | {"response": ""} == empty
             for row, empty in zip(rows, wanted, strict=True)
