@@ -147,3 +147,23 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared data (published counts) are not beside this clone")
     return SHARED
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub's cache without a network, in which ``some/model`` is at a commit; call it to move that."""
+    import huggingface_hub.constants as constants
+
+    cache = tmp_path / "hub"
+    folder = cache / "models--some--model"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+    def move(commit):
+        (folder / "refs").mkdir(parents=True, exist_ok=True)
+        (folder / "refs" / "main").write_text(commit)
+        tiny_model("llama").save_pretrained(folder / "snapshots" / commit)
+        byte_tokenizer().save_pretrained(folder / "snapshots" / commit)
+
+    move("a" * 40)
+    return move

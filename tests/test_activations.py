@@ -90,6 +90,27 @@ def test_select_take_and_resample(saved):
     assert twice.tokens.tolist() == (2 * stats.shard_tokens[1] + stats.shard_tokens[3]).tolist()
 
 
+def test_parts_say_what_they_are(saved, tmp_path):
+    stats = ActivationStats.load(saved)
+    whole = stats.provenance
+    assert not {"selected_languages", "selected_shards", "merged_shards"} & whole.keys()
+    half = stats.take(np.array([1, 3]))
+    assert half.provenance == whole | {"selected_shards": [1, 3]}
+    assert half.take([1]).provenance == whole | {"selected_shards": [3]}
+    twice = half.merged(np.array([1, 1, 0]))
+    assert twice.provenance == whole | {"merged_shards": [3, 3, 1]}
+    assert twice.take([0]).provenance == twice.provenance
+    assert twice.merged([0, 0]).provenance["merged_shards"] == [3, 3, 1] * 2
+    drawn = np.random.default_rng(5).integers(4, size=4)
+    two = stats.select("ru en").resampled(np.random.default_rng(5))
+    assert two.provenance == whole | {"selected_languages": ["ru", "en"], "merged_shards": drawn.tolist()}
+    # What is made of them inherits it, and they can be saved.
+    types = neuroglot.classify(two, top_rate=0.5, quantile=0.5, lam=0.1)
+    assert types.provenance == two.provenance
+    two.save(tmp_path / "two.safetensors")
+    assert ActivationStats.load(tmp_path / "two.safetensors").provenance == two.provenance
+
+
 def test_a_language_without_tokens_has_no_probabilities():
     stats = ActivationStats(np.zeros((1, 1, 2, 2), int), np.array([[5, 0]]), ("en", "fr"))
     with pytest.raises(NeuroglotError, match="no token of fr"):

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 import urllib.request
 from pathlib import Path
 
@@ -157,6 +159,37 @@ def test_a_changed_model_is_counted_again(project, ran, tmp_path):
     changed = book._key(*arguments)
     os.utime(config, ns=times)
     assert changed != key == book._key(*arguments)
+
+
+def test_a_hub_s_model_that_moved_has_another_key(project, hub):
+    arguments = project, book.CHAPTERS[0], project / "notebooks/01-activations.ipynb"
+    key = book._key(*arguments, {"model": "some/model"})
+    assert key == book._key(*arguments, {"model": "some/model"})
+    pinned = {"model": "some/model", "revision": "a" * 40}
+    of_commit = book._key(*arguments, pinned)
+    hub("b" * 40)
+    assert book._key(*arguments, {"model": "some/model"}) != key and book._key(*arguments, pinned) == of_commit
+    hub("a" * 40)
+    assert book._key(*arguments, {"model": "some/model"}) == key
+    judged = [book._key(*arguments, {"judge": "translation:some/model"})]
+    hub("b" * 40)
+    assert book._key(*arguments, {"judge": "translation:some/model"}) not in judged
+
+
+def test_every_library_that_decides_is_in_the_key(project, monkeypatch):
+    """What the package needs to be installed, but for what only draws bars and boxes."""
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    names = {re.match(r"[\w-]+", one)[0] for one in needed}
+    assert names - {"tqdm", "ipywidgets", "filelock"} <= set(book._DECIDING)
+    assert {"tokenizers", "scipy", "ruptures", "lingua-language-detector"} <= set(book._DECIDING)
+    arguments = project, book.CHAPTERS[0], project / "notebooks/01-activations.ipynb"
+    parameters = {"model": "model"}
+    key, real = book._key(*arguments, parameters), book.version
+    for name in ("scipy", "tokenizers", "lingua-language-detector", "safetensors"):
+        monkeypatch.setattr(book, "version", lambda one, name=name: "0" if one == name else real(one))
+        assert book._key(*arguments, parameters) != key
+    monkeypatch.setattr(book, "version", real)
+    assert book._key(*arguments, parameters) == key
 
 
 def test_every_file_of_the_package_decides_whether_a_chapter_is_up_to_date():

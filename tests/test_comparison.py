@@ -1,5 +1,8 @@
 """Changes against plain counting, and noise that is called noise."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 
 from neuroglot import ActivationStats, NeuroglotError, classify
 from neuroglot import comparison as cmp
+from neuroglot.likelihood import Losses
 
 RNG = np.random.default_rng(0)
 SETTINGS = {"top_rate": 0.3, "quantile": 0.79}
@@ -279,6 +283,104 @@ def test_measures_are_ratios_of_sums():
     nothing = measured([[np.nan, np.nan], [1, 0]])
     table = cmp.measure_changes(nothing, nothing).set_index("language")
     assert np.isnan(table.loc["en", "change"]) and table.loc["mean of all", "before"] == 0.5
+
+
+def test_counts_of_other_tokens_are_of_other_text(before, types):
+    """One text under two tokenizers, or parts of it that differ."""
+    tokens = counts(before.probabilities(), input_sha256="a"), counts(before.probabilities(), input_sha256="b")
+    cmp.require_same_text(tokens[0], tokens[0])
+    for one, other in [tokens, tokens[::-1], (before, tokens[0]), (tokens[0], before)]:
+        with pytest.raises(NeuroglotError, match="tokens, by their input_sha256 differ"):
+            cmp.require_same_text(one, other)
+    with pytest.raises(NeuroglotError, match="input_sha256"):
+        cmp.compare(types, *tokens, draws=2, splits=2)
+    with pytest.raises(NeuroglotError, match="input_sha256"):
+        cmp.stability({"same half": (*tokens, True)}, types, splits=1)
+    for part in (before.take([0, 1]), before.merged([0, 1]).take([0])):
+        cmp.require_same_text(part, part)
+        with pytest.raises(NeuroglotError, match="shards"):
+            cmp.require_same_text(part, before)
+    with pytest.raises(NeuroglotError, match="selected_shards differ"):
+        cmp.require_same_text(before.take([0, 1]), before.take([0, 2]))
+    with pytest.raises(NeuroglotError, match="merged_shards differ"):
+        cmp.require_same_text(before.merged([0, 1]), before.merged([0, 2]))
+
+
+def test_too_few_replicates_give_no_interval(before, types, monkeypatch):
+    good, tried = cmp.classify, iter(range(10**6))
+
+    def failing(share):
+        def sometimes(*arguments, **settings):
+            if next(tried) % 10 < share:
+                raise NeuroglotError("no lambda")
+            return good(*arguments, **settings)
+
+        return sometimes
+
+    for share, known in ((3, True), (5, True), (6, False)):
+        tried = iter(range(10**6))
+        monkeypatch.setattr(cmp, "classify", failing(share))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            table = cmp.language_sizes(types, before, {}, draws=20)
+        assert table["low"].notna().all() == known and (known or table["low"].isna().all())
+
+
+def test_a_unit_that_one_model_lacks_is_left_out_of_all():
+    """Models that score alike: one leaves the hardest text unanswered, which is no gain."""
+    scores = pd.DataFrame({"language": "de", "document": list("abcd"), "score": [-1.0, -2.0, -3.0, -10.0]})
+    models = [scores, scores[scores["document"] != "d"], scores[scores["document"] != "a"]]
+    before, after, null = (cmp.by_question(table, "score", languages=["de", "zh"]) for table in models)
+    assert before.units == tuple("abcd") and after.units == tuple("abc")
+    row = cmp.measure_changes(before, after, groups={}).set_index("language").loc["de"]
+    assert (row["before"], row["after"], row["change"]) == (-2, -2, 0)
+    assert (row["units"], row["left_out"], row["size"]) == (3, 1, 3)
+    row = cmp.measure_changes(before, after, null, groups={}).set_index("language").loc["de"]
+    assert (row["before"], row["after"], row["null"], row["units"], row["left_out"]) == (-2.5, -2.5, 0, 2, 2)
+    assert (row["null_low"], row["null_high"]) == (0, 0)
+    # Units are paired by their names, in whatever order and number the models have them.
+    moved = replace(after, sums=after.sums[:, ::-1], sizes=after.sizes[:, ::-1], units=after.units[::-1])
+    assert cmp.measure_changes(before, moved, groups={}).equals(cmp.measure_changes(before, after, groups={}))
+    apart = cmp.measure_changes(
+        before, cmp.by_question(scores.assign(document=list("efgh")), "score", languages=["de", "zh"])
+    )
+    assert np.isnan(apart["change"]).all() and apart["left_out"].tolist() == [8, 0, 8]
+    table = cmp.measure_changes(before, after).assign(measure="change in score", model="m")
+    assert (
+        cmp.left_out(table)
+        == "*Left out, since one of the models compared has no value there: m, score: 1 of 4 in de.*"
+    )
+    assert cmp.left_out(table[table["left_out"] == 0]) == ""
+
+
+def test_losses_are_of_the_same_tokens():
+    tokens = np.array([[3, 4]])
+    one = Losses(("as it is",), ("en",), ("a", "b"), tokens[None] * 1.0, tokens, {"input_sha256": "x"})
+    assert cmp.same_tokens(one, replace(one, nll=one.nll * 2))
+    for other in (
+        replace(one, provenance={"input_sha256": "y"}),
+        replace(one, tokens=tokens + 1),
+        replace(one, units=("a", "c")),
+        Losses(("as it is",), ("en",), ("a",), np.ones((1, 1, 1)), np.array([[3]]), {"input_sha256": "x"}),
+    ):
+        assert not cmp.same_tokens(one, other)
+
+
+def test_a_given_lambda_is_not_solved_anew(before, changed):
+    types = classify(before, **(SETTINGS | {"lam": 0.05}))
+    for stats in (before, changed):
+        anew = cmp.classified(types, stats, "solved")
+        assert anew.lam == 0.05 and not anew.solved and (anew.codes == classify(stats, **types.arguments()).codes).all()
+    assert (cmp.classified(types, before, "solved").codes == types.codes).all()
+    overlaps = cmp.stability({"same": (before, before, True)}, types, splits=2)
+    assert (overlaps["whole"] == 1).all()
+    half = next(cmp.halves(len(before.shard_tokens), 1, 0))
+    one, other = cmp.other_half(types, before, "solved")
+    assert [each.lam for each in (one, other)] == [0.05, 0.05]
+    assert (one.codes == classify(before.merged(half[0]), **types.arguments()).codes).all()
+    sizes = cmp.language_sizes(types, before, {}, draws=20)
+    kept = cmp.language_sizes(types, before, {}, draws=20, thresholds="kept")
+    assert sizes["neurons"].tolist() == kept["neurons"].tolist() and not sizes.equals(kept)
 
 
 def test_intervals_of_few_units_cover_as_often_as_they_say():

@@ -1,10 +1,12 @@
 """Which neurons are removed: the paper's sets, parts of them in order, and random ones of the same numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from neuroglot import NeuroglotError, NeuronTypes
-from neuroglot.deactivation import AS_IT_IS, SETS, doses, interventions, random_like, removals
+from neuroglot.deactivation import AS_IT_IS, SETS, doses, empty_sets, generator, interventions, random_like, removals
 
 
 @pytest.fixture
@@ -65,6 +67,20 @@ def test_any_neuron_of_a_layer_can_be_drawn():
     assert hit.sum() == 10_000 and hit.min() > 400 and hit.max() < 600
 
 
+def test_a_seed_s_type_decides_nothing(types):
+    for number in (0, 7):
+        wanted = generator(number, "a").integers(10**6, size=4).tolist()
+        for same in (np.int64(number), np.int32(number), np.uint8(number), np.array(number)):
+            assert generator(same, np.str_("a")).integers(10**6, size=4).tolist() == wanted
+    assert generator(0).integers(10**6) != generator(1).integers(10**6) != generator("1").integers(10**6)
+    # The drawn neurons of every earlier run.
+    assert [index.tolist() for index in random_like([np.arange(3)], 50, (0, "specific", "de", 1))] == [[1, 32, 41]]
+    found = [removals(types, draws=2, seed=seed) for seed in (3, np.int64(3))]
+    assert [flat(r.neurons) for r in found[0]] == [flat(r.neurons) for r in found[1]]
+    with pytest.raises(TypeError):
+        generator(0.5)
+
+
 def test_doses_grow_by_score(types):
     found = doses(types, steps=3, draws=2)
     for code in types.languages:
@@ -92,6 +108,17 @@ def test_interventions_set_to_zero_by_name(types):
     made = interventions(found)
     assert list(made) == [AS_IT_IS, *(r.name for r in found)] and made[AS_IT_IS] is None
     assert all(made[r.name].values == 0 and made[r.name].neurons is r.neurons for r in found)
+
+
+def test_removals_of_nothing_are_named_and_not_made(types):
+    assert empty_sets(removals(types, draws=2)) == {}
+    of_de = types.selected & (types.n_languages == 1) & types.active[..., 1]
+    found = removals(replace(types, selected=types.selected & ~of_de), draws=2)
+    assert empty_sets(found) == {"specific": ["de"]}
+    made = interventions(found)
+    assert set(made) == {AS_IT_IS} | {r.name for r in found if (r.set, r.language) != ("specific", "de")}
+    steps = doses(replace(types, selected=types.selected & False), steps=2)
+    assert {r.size for r in steps} == {0} and list(interventions(steps)) == [AS_IT_IS]
 
 
 def test_bad_requests_are_named(types):

@@ -1,5 +1,7 @@
 """Effects, intervals and summaries against arithmetic by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -117,6 +119,41 @@ def test_a_summary_takes_the_pivot_apart():
     assert (log.loc["own language", "rows"], log.loc["own language", "own_largest"]) == (3, 2)
 
 
+def test_a_removal_of_nothing_is_not_measured():
+    """German has no neuron: its row is missing, not 0, and no mean has it."""
+    nothing = [np.array([], dtype=int)] * 2
+    own = [replace(r, neurons=nothing) if r.language == "de" else r for r in OWN]
+    drawn = [replace(r, neurons=nothing) if r.language == "de" else r for r in DRAWN]
+    draws = [np.full((3, 3), x) + np.eye(3) * y for x, y in ((0.0, 0.3), (0.1, 0.0), (0.2, 0.3))]
+    found = cells(MATRIX, draws)
+    measured = [name for name in found.rows if not name.startswith("de, ")]
+    found = replace(found, rows=tuple(measured), nll=found.nll[[found.rows.index(name) for name in measured]])
+    made = of_losses(found, own + drawn, resamples=20)
+    table = made.table().set_index(["measure", "removed", "language"])
+    for measure in list(MEASURES)[:2]:
+        row = table.loc[(measure, "de")]
+        assert (row["neurons"] == 0).all() and row["verdict"].isna().all() and (row["before"] == 1).all()
+        missing = ["after", "effect", "low", "high", "harm", "random", "random_low", "random_high", "beside"]
+        assert row[missing].isna().all(axis=None)
+    log = made.summary(None)
+    log = log[log["measure"] == "change in log-perplexity"].set_index("cells")
+    own_row = log.loc["own language"]
+    assert own_row["effect"] == pytest.approx((0.5 + 1.0) / 2) and own_row["random"] == pytest.approx(0.3)
+    assert (own_row["rows"], own_row["own_largest"], own_row["own_worst"]) == (2, 1, 1)
+    assert log.loc["other languages", "effect"] == pytest.approx((0.1 + 0.2 + 0.6 + 3.0) / 4)
+    step = replace(own[1], dose=0.5)
+    assert np.isnan(of_doses(found, [step])["effect"]).all()
+
+
+def test_without_any_neuron_there_is_no_effect():
+    own = [replace(r, neurons=[]) for r in OWN]
+    tokens = np.full((3, 2), 10)
+    made = of_losses(Losses((AS_IT_IS,), LANGUAGES, ("a", "b"), tokens[None] * 1.5, tokens), own, resamples=5)
+    assert made.table()["effect"].isna().all() and made.table()["verdict"].isna().all()
+    summary = made.summary("en")
+    assert summary["effect"].isna().all() and summary["verdict"].isna().all() and (summary["rows"].dropna() == 0).all()
+
+
 def test_what_was_not_measured_is_named(found):
     with pytest.raises(NeuroglotError, match="nothing was measured for 'en, specific, random 1'"):
         of_losses(found, [*OWN, *(removal(code, 1) for code in reversed(LANGUAGES))], resamples=5)
@@ -199,6 +236,29 @@ def test_answers_by_hand():
     assert summary.loc[("change in accuracy", "own language"), "own_largest"] == 1
     with pytest.raises(NeuroglotError, match="nothing was measured for 'zh, specific'"):
         of_answers(rows, questions, [*own, removal("zh")])
+
+
+def test_fidelity_is_compared_on_answers_with_letters_on_both_sides():
+    """Before, one of two German answers is in English; the removal silences just that one and changes nothing else."""
+    own = [removal(code) for code in ("en", "de")]
+    empty = removal("de", 1)
+    empty = replace(empty, neurons=[np.array([], dtype=int)])
+    questions = Corpus(
+        "q", ("en", "de"), tuple(Example(i, code, "?", RIGHT[code], "12") for code in ("en", "de") for i in ("a", "b"))
+    )
+    said = {name: {("en", d): RIGHT["en"] for d in "ab"} for name in (AS_IT_IS, own[0].name, own[1].name)}
+    for name in said:
+        said[name] |= {("de", "a"): RIGHT["de"], ("de", "b"): WRONG["de"]}
+    said[own[1].name]["de", "b"] = "12"
+    rows = [answer(name, *place, text) for name, texts in said.items() for place, text in texts.items()]
+    table = (
+        of_answers(rows, questions, [*own, empty], resamples=20).table().set_index(["measure", "removed", "language"])
+    )
+    row = table.loc[("change in language fidelity", "de", "de")]
+    assert (row["before"], row["after"], row["effect"], row["left_out"]) == (1, 1, 0, 1)
+    other = table.loc[("change in language fidelity", "en", "de")]
+    assert 0 < other["before"] < 1 and (other["effect"], other["left_out"]) == (0, 0)
+    assert (table.loc["change in accuracy", "left_out"] == 0).all() and table["random"].isna().all()
 
 
 def test_doses_are_read_in_their_own_language():

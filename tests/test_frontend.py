@@ -131,6 +131,40 @@ def test_every_neuron_has_python_s_type(page_of, limit, scaled):
     assert page.wrong == []
 
 
+def mixture(layers=3, experts=8, width=40, tokens=(900, 700, 800, 1000, 300, 600)):
+    rng = np.random.default_rng(4)
+    routed = np.stack([rng.multinomial(n, rng.dirichlet(np.full(experts, 0.5)), size=layers) for n in tokens], axis=-1)
+    p = rng.beta(0.5, 2, size=(layers, experts * width, 1)) * rng.beta(2, 1, size=(layers, experts * width, 6))
+    p[:, ::40] = 0.97
+    found = rng.binomial(np.repeat(routed, width, axis=1), p)
+    return ActivationStats(found[None], np.array([tokens]), LANGUAGES, {}, routed[None])
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_neurons_of_a_mixture_have_python_s_type(page_of, scaled):
+    stats = mixture()
+    explorer = ThresholdExplorer(stats, top_rate=0.05, scaled=scaled)
+    page = page_of(explorer)
+    p = pack(stats)[0].probabilities()
+    assert 0 < np.isnan(p).any(axis=-1).sum() < p[..., 0].size
+    agrees_with_python(page, p, LANGUAGES, scaled, 8)
+    page.evaluate(SET, {"languages": ["en", "ru"], "topRate": 0.05, "lam": None, "quantile": 0.9})
+    starved = classify(stats.select("en ru"), top_rate=0.05, quantile=0.9).n_starved
+    said = f"{starved:,} neurons saw fewer than 20 tokens of a language and are unclassified."
+    assert starved and said in page.inner_text(".neuroglot-status")
+    assert page.wrong == []
+
+
+def test_a_neuron_that_saw_too_little_says_so(page_of):
+    stats = mixture()
+    types = classify(stats, top_rate=0.05)
+    layer, neuron = np.argwhere(types.starved)[0].tolist()
+    page = page_of(NeuronBrowser(stats, types, layer=layer, neuron=neuron))
+    said = page.inner_text(".neuroglot-status")
+    assert "is unclassified" in said and "fewer than 20 tokens of a language, so it takes no part" in said
+    assert page.locator(".neuroglot-near li").count() == 0 and page.wrong == []
+
+
 def bars(page, name):
     """Neurons by place and type, from what the drawn bars say of themselves."""
     labels = page.locator(f".neuroglot-{name} .mark-rect path[aria-label]").evaluate_all(

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis.extra import numpy as arrays
 
 import neuroglot
 from neuroglot import KINDS, ActivationStats, NeuroglotError, NeuronTypes, classify
-from neuroglot.identification import Identifier
+from neuroglot.artifacts import save_artifact
+from neuroglot.identification import Identifier, keep_thresholds
 
 from .test_activations import rewrite
 
@@ -188,6 +190,78 @@ def test_thresholds_out_of_range(wrong, message):
         classify(stats_of([[[5, 0], [0, 5]]], 10), **wrong)
 
 
+# --- mixtures of experts ------------------------------------------------------------------------
+
+
+def mixture(seed=0, layers=3, experts=12, width=20, k=4, tokens=400):
+    """Uneven experts, each of which sees the languages alike, and neurons that do not tell them apart."""
+    rng = np.random.default_rng(seed)
+    load = rng.dirichlet(np.full(experts, 0.3), size=layers)
+    routed = np.stack([rng.multinomial(tokens, load) for _ in range(k)], axis=-1)
+    p = rng.beta(0.6, 3, size=(layers, experts, width, 1))
+    counts = rng.binomial(routed[:, :, None], p).reshape(1, layers, experts * width, k)
+    return ActivationStats(counts, np.full((1, k), tokens), tuple("abcd"[:k]), {}, routed[None])
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("lam", [None, 0.2])
+def test_neurons_that_saw_too_few_tokens_take_no_part(lam, scaled):
+    stats, settings = mixture(), {"top_rate": 0.1, "quantile": 0.8, "lam": lam, "scaled": scaled}
+    types = classify(stats, **settings, min_tokens=15)
+    few = (stats.seen < 15).any(axis=-1)
+    assert (types.starved == few).all() and types.n_starved == few.sum() > 100
+    assert types.min_tokens == types.settings()["min_tokens"] == types.arguments()["min_tokens"] == 15
+    assert set(types.kind[few]) == {"unclassified"} and not types.active[few].any() and not types.selected[few].any()
+    # The others have the types that they have where there are no such neurons.
+    rest = Identifier(stats.probabilities()[~few][None], scaled=scaled).types(stats.languages, 0.1, lam, 0.8)
+    assert (types.codes[~few] == rest.codes[0]).all() and (types.lam, types.tau) == (rest.lam, rest.tau)
+    assert (types.selected[~few] == rest.selected[0]).all() and (types.score[~few] == rest.score[0]).all()
+    kept = keep_thresholds(types, stats)
+    assert (kept.codes == types.codes).all() and kept.n_starved == types.n_starved
+    assert classify(stats, **settings, min_tokens=1).n_starved < types.n_starved
+
+
+def test_the_usual_least_number_leaves_no_chance_finds():
+    stats = mixture(layers=4, experts=64, width=32, k=4, tokens=3000)
+    types, without = classify(stats), classify(stats, min_tokens=1)
+    seen = stats.seen.min(axis=-1)
+    assert types.min_tokens == 20 and (seen[types.kind == "specific"] >= 20).all()
+    assert (seen[without.kind == "specific"] < 20).sum() > 10  # which there would be
+
+
+def test_a_dense_model_s_neurons_all_take_part():
+    stats = stats_of([[[5, 0, 1], [0, 5, 2], [3, 1, 1], [9, 9, 9]]], 10)
+    types = classify(stats, top_rate=0.5, lam=0.1, quantile=0.4, min_tokens=1000)
+    assert types.starved is None and types.n_starved == 0 and (types.kind != "unclassified").any()
+    with pytest.raises(NeuroglotError, match="min_tokens=0: give a whole number from 1"):
+        classify(stats, min_tokens=0)
+    # So do those of a mixture that saw all there was.
+    routed = np.full((1, 1, 1, 3), 10)
+    same = ActivationStats(stats.shard_counts, stats.shard_tokens, stats.languages, {}, routed)
+    assert (classify(same, top_rate=0.5, lam=0.1, quantile=0.4).codes == types.codes).all()
+
+
+def test_no_expert_with_enough_tokens_is_refused():
+    routed = np.array([[[[9, 1], [1, 9]]]])
+    stats = ActivationStats(np.zeros((1, 1, 4, 2), int), np.full((1, 2), 10), ("a", "b"), {}, routed)
+    with pytest.raises(NeuroglotError, match="min_tokens"):
+        classify(stats)
+
+
+def test_types_of_a_mixture_are_saved_and_older_files_read(tmp_path):
+    types = classify(mixture(), top_rate=0.1, lam=0.2)
+    types.save(tmp_path / "t.safetensors")
+    again = NeuronTypes.load(tmp_path / "t.safetensors")
+    assert (again.starved == types.starved).all() and again.settings() == types.settings()
+    dense = classify(stats_of([[[5, 0], [0, 5], [3, 1]]], 10), top_rate=0.4, lam=0.1)
+    older = {name: value for name, value in dense.settings().items() if name != "min_tokens"}
+    arrays = {"score": dense.score, "selected": dense.selected, "active": dense.active}
+    save_artifact(tmp_path / "o.safetensors", "types", arrays, {"languages": ["en", "fr"], "settings": older})
+    assert NeuronTypes.load(tmp_path / "o.safetensors").min_tokens == 1
+    with pytest.raises(NeuroglotError, match="took no part"):
+        replace(dense, starved=np.ones(dense.score.shape, dtype=bool))
+
+
 def test_not_a_number_and_one_language_are_refused():
     with pytest.raises(NeuroglotError, match="not a number"):
         Identifier(np.array([[[0.1, np.nan]]]))
@@ -304,7 +378,7 @@ def test_types_are_made_again_from_what_they_were_asked_for():
     stats = ActivationStats(counts, np.full((4, 4), 40), ("a", "b", "c", "d"))
     for asked in ({"top_rate": 0.2, "quantile": 0.6}, {"top_rate": 0.1, "lam": 0.3, "quantile": 0.7, "scaled": False}):
         types = classify(stats, **asked)
-        assert types.arguments() == {"lam": None, "scaled": True} | asked
+        assert types.arguments() == {"lam": None, "scaled": True, "min_tokens": 20} | asked
         again = classify(stats, **types.arguments())
         assert (again.codes == types.codes).all() and again.settings() == types.settings()
     halves = [classify(stats.take(shards), **asked) for shards in ([0, 2], [1, 3])]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroglot import ActivationStats, NeuroglotError, classify, four_parts, layer_profile, layers
+from neuroglot import ActivationStats, NeuroglotError, classify, comparison, four_parts, layer_profile, layers
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_replicates_without_a_lambda_are_left_out(stats, monkeypatch):
         return classify(*arguments, **settings)
 
     monkeypatch.setattr(layers, "classify", sometimes)
-    with pytest.warns(UserWarning, match="no lambda fits 2 of 6 replicates"):
+    with pytest.warns(UserWarning, match=r"no lambda fits 2 of 6 replicates \(or they lack a language\)"):
         kept = list(layers.replicate_types(stats, 6, 3, top_rate=0.3, quantile=0.7))
     assert [(a.codes == whole[i].codes).all() for a, i in zip(kept, (0, 2, 3, 5), strict=True)] == [True] * 4
 
@@ -116,3 +116,26 @@ def test_replicates_without_a_lambda_are_left_out(stats, monkeypatch):
     monkeypatch.setattr(layers, "classify", never)
     with pytest.raises(NeuroglotError, match="of 6 replicates more than half cannot be classified: no lambda"):
         list(layers.replicate_types(stats, 6, 3, top_rate=0.3, quantile=0.7))
+
+
+def test_a_draw_without_a_language_is_left_out_and_not_drawn_again(stats):
+    """Of two shards, one has no Chinese: draws of that one alone give nothing, here as in every comparison."""
+    tokens = stats.shard_tokens[:4].copy()
+    counts = stats.shard_counts[:4].copy()
+    tokens[2:, -1] = counts[2:, ..., -1] = 0
+    part = ActivationStats(counts, tokens, stats.languages)
+    rng = np.random.default_rng(0)
+    drawn = [rng.integers(4, size=4) for _ in range(40)]
+    whole = [shards for shards in drawn if (shards < 2).any()]
+    assert 20 < len(whole) < 40
+    settings = {"top_rate": 0.3, "quantile": 0.7, "lam": 0.1}
+    with pytest.warns(UserWarning, match=f"fits {40 - len(whole)} of 40 replicates"):
+        kept = list(layers.replicate_types(part, 40, 0, **settings))
+    assert [types.provenance["merged_shards"] for types in kept] == [shards.tolist() for shards in whole]
+    types = classify(part, **settings)
+    with pytest.warns(UserWarning, match=f"fits {40 - len(whole)} of 40 replicates"):
+        sizes = comparison.language_sizes(types, part, {}, draws=40, seed=0)
+    each = pd.concat([own.counts_per_language() for own in kept]).groupby(["language", "kind"])["neurons"]
+    low = each.quantile(0.025)
+    for row in sizes.itertuples():
+        assert row.low == pytest.approx(low[row.place, row.kind])

@@ -221,6 +221,21 @@ def test_another_order_of_interventions_is_another_run(llama, tokenizer, corpus,
     assert set(map(tuple, with_sets.provenance["only"].values())) == {("en", "de")}
 
 
+def test_a_finished_file_answers_in_any_order(llama, tokenizer, corpus, tmp_path, monkeypatch):
+    path, turned = tmp_path / "losses", dict(reversed(INTERVENTIONS.items()))
+    only = {name: ["de", "en"] for name in list(turned)[:1]}
+    made = losses(llama, tokenizer, corpus, INTERVENTIONS, path, only=only, **QUIET)
+    before = path.read_bytes()
+    monkeypatch.setattr(module._Run, "_score", None)  # nothing is run
+    found = losses(llama, tokenizer, corpus, turned, path, only=only, **QUIET)
+    assert found.rows == tuple(turned) == made.rows[::-1] and path.read_bytes() == before
+    assert np.array_equal(found.nll, made.nll[::-1], equal_nan=True)
+    assert found.provenance["interventions"] == made.provenance["interventions"][::-1]
+    for other in (dict(list(turned.items())[1:]), turned | {"another": None}):
+        with pytest.raises(NeuroglotError, match="holds other losses"):
+            losses(llama, tokenizer, corpus, other, path, **QUIET)
+
+
 @pytest.mark.parametrize("positions", ["all", "response"])
 def test_a_text_that_is_all_response_has_no_prompt_to_spare(llama, positions):
     bare = byte_tokenizer()

@@ -311,3 +311,20 @@ def test_adapters_over_quantized_weights_stay_beside_them(adapted, monkeypatch):
     monkeypatch.setattr(peft.PeftModel, "from_pretrained", fail)
     with pytest.raises(NeuroglotError, match=r"cannot be put on the quantized weights .* Packed"):
         load_model(base, adapter=adapter)
+
+
+def test_a_hub_s_model_is_known_by_its_commit(hub, cache):
+    assert module.hub_commit("some/model") == module.hub_commit("some/model", "main") == "a" * 40
+    for revision in (None, "main", "a" * 40):
+        model, _ = load_model("some/model", revision=revision)
+        assert model_source(model) | {"dtype": ""} == {
+            "model": "some/model", "revision": "a" * 40, "architecture": "llama", "dtype": ""
+        }  # fmt: skip
+    hub("b" * 40)
+    assert module.hub_commit("some/model") == "b" * 40 and module.hub_commit("some/model", "a" * 40) == "a" * 40
+    assert module.hub_revision(load_model("some/model")[0]) == "b" * 40
+
+
+def test_what_is_no_hub_s_has_no_commit(hub, model_folder):
+    for name in ("gemma3-270m", str(model_folder), "./here", "/no/such/folder", "a/b/c", "nobody/nothing"):
+        assert module.hub_commit(name) is None

@@ -49,6 +49,18 @@ def test_every_term_is_in_the_glossary():
     assert len(used) > 10 and {term: name for term, name in used.items() if term not in terms} == {}
 
 
+# MyST takes a line that begins with % for a comment and one with +++ for a break; IPython takes %, ! and ? for its own.
+SWALLOWED = {"markdown": re.compile(r"^\s*(?:%|\+\+\+)", re.M), "code": re.compile(r"^\s*[%!?]", re.M)}
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *PAGES], ids=lambda path: path.stem)
+def test_no_line_is_swallowed(path):
+    parts = [("markdown", path.read_text(encoding="utf-8"))]
+    if path.suffix == ".ipynb":
+        parts = [(cell.cell_type, cell.source) for cell in cells_of(path)]
+    assert parts and [text for kind, text in parts if SWALLOWED[kind].search(text)] == []
+
+
 def said(path):
     """Everything that an executed notebook says in words."""
     data = [out.get("data", {}) for cell in cells_of(path) if cell.cell_type == "code" for out in cell.outputs]

@@ -1,5 +1,6 @@
 """What a page carries: the exact counts, or roots whose error is known."""
 
+import base64
 import zlib
 
 import numpy as np
@@ -74,5 +75,22 @@ def test_many_tokens_and_experts_are_roots():
     counts = np.array([[[[1, 2], [0, 4], [3, 1], [2, 2]]]])
     routed = np.array([[[[3, 4], [6, 5]]]])
     experts = ActivationStats(counts, np.array([[8, 8]]), ("en", "de"), shard_routed=routed)
-    packed, _ = pack(experts)
+    packed, _ = pack(experts, min_tokens=1)
     assert packed.roots and np.allclose(packed.probabilities()[0, 2], [3 / 6, 1 / 5], atol=1e-4)
+
+
+def test_what_an_expert_hardly_saw_is_marked():
+    rng = np.random.default_rng(1)
+    routed = rng.integers(0, 40, size=(1, 2, 5, 3))
+    counts = rng.binomial(np.repeat(routed, 4, axis=2), 0.4)
+    stats = ActivationStats(counts, np.full((1, 3), 40), ("en", "de", "zh"), {}, routed)
+    packed, _ = pack(stats, min_tokens=10)
+    assert (packed.few == (routed[0] < 10)).all() and 0 < packed.few.sum() < packed.few.size
+    assert (np.isnan(packed.probabilities()) == np.isnan(stats.probabilities(10))).all() and packed.error(stats) < 1e-4
+    head = packed.head()
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(head["few"]), np.uint8), count=packed.few.size)
+    assert (bits.reshape(3, 2, 5) == np.moveaxis(packed.few, -1, 0)).all()
+    assert (head["experts"], head["minTokens"]) == (5, 10)
+    types = classify(stats, top_rate=0.3, quantile=0.6, lam=0.2, min_tokens=10)
+    assert (classify_packed(packed, top_rate=0.3, lam=0.2, quantile=0.6, scaled=True) == types.codes).all()
+    assert "few" not in pack(stats_of())[0].head()

@@ -326,6 +326,22 @@ def test_answers_under_interventions_go_on(model, tokenizer, questions, tmp_path
         module.sample_rows(model, tokenizer, questions, **options | {"interventions": {}})
 
 
+def test_a_finished_file_answers_in_any_order(model, tokenizer, questions, tmp_path, monkeypatch):
+    path, turned = tmp_path / "r.jsonl", dict(reversed(CHANGES.items()))
+    rows, _ = module.sample_rows(model, tokenizer, questions, path, interventions=CHANGES, shots=0, **SHORT)
+    before = path.read_bytes()
+    monkeypatch.setattr(module, "_generate", None)  # nothing is run
+    found, provenance = module.sample_rows(model, tokenizer, questions, path, interventions=turned, shots=0, **SHORT)
+    assert [row["intervention"] for row in found] == [name for name in turned for _ in range(10)]
+    assert found == [row for name in turned for row in rows if row["intervention"] == name]
+    assert path.read_bytes() == before and list(provenance["interventions"]) == list(turned)
+    # A row of an intervention that nobody asked for, or none where one is missing, is damage.
+    lines = before.decode().splitlines()
+    path.write_text("\n".join([*lines[:-1], lines[1]]) + "\n", encoding="utf-8")
+    with pytest.raises(NeuroglotError, match="is damaged"):
+        module.sample_rows(model, tokenizer, questions, path, interventions=turned, shots=0, **SHORT)
+
+
 # --- grading -----------------------------------------------------------------------------------
 
 

@@ -26,7 +26,9 @@ class ActivationStats:
             for which the neuron was active (``act_fn(x W) > 0``).
         shard_tokens: ``[shards, languages]`` int64: counted (response) tokens.
         languages: codes, in the order of the last axis.
-        provenance: what was counted on what, with which settings and versions.
+        provenance: what was counted on what, with which settings and versions. Of a part of some counts it says which:
+            ``selected_languages``, ``selected_shards``, or, where shards were added up, ``merged_shards``, each shard
+            as often as it went in, by its number in what was counted.
         shard_routed: in a mixture of experts, ``[shards, layers, experts, languages]`` int64: counted
             tokens that each expert saw. The neurons of a layer are those of its experts, one
             expert after the other. ``None`` in a dense model.
@@ -127,23 +129,40 @@ class ActivationStats:
         _, layers, neurons, languages = self.shard_counts.shape
         return layers, neurons, languages
 
-    def probabilities(self) -> np.ndarray:
+    def probabilities(self, min_tokens: int = 1) -> np.ndarray:
         """Activation probabilities ``p[i, j, k]``, float64 ``[layers, neurons, languages]``.
 
         The share of language k's response tokens for which neuron j of layer i is active; in a
-        mixture of experts, of those routed to its expert, and 0 where there are none.
+        mixture of experts, of those routed to its expert.
+
+        Args:
+            min_tokens: in a mixture, no number stands (NaN) where the neuron saw fewer tokens of the
+                language than this and than there were. A share of no tokens is never a number.
 
         Raises:
             NeuroglotError: a language without tokens has no probabilities.
         """
+        tokens = self._tokens_of_all()
+        if self.shard_routed is None:
+            return self.counts / tokens
+        return np.where(self.few(min_tokens), np.nan, self._shares(self.counts))
+
+    def _tokens_of_all(self) -> np.ndarray:
         tokens = self.tokens
         if not tokens.all():
             code = self.languages[int(np.argmin(tokens))]
             raise NeuroglotError(f"no token of {code} was counted, so it has no probabilities; give it text.")
-        return self.counts / tokens if self.shard_routed is None else self._shares(self.counts)
+        return tokens
+
+    def few(self, min_tokens: int) -> np.ndarray:
+        """Where a neuron saw fewer tokens of a language than ``min_tokens`` and than there were; as :attr:`seen`.
+
+        In a dense model nowhere: there every neuron sees all tokens.
+        """
+        return self.seen < np.minimum(min_tokens, self.tokens)
 
     def means(self) -> np.ndarray:
-        """Mean value of each neuron over the tokens it saw, float64 ``[layers, neurons, languages]``.
+        """Mean value of each neuron over the tokens it saw, float64 ``[layers, neurons, languages]``; 0 over none.
 
         The value is ``act_fn(x W)``, or what enters the down projection where that was counted.
 
@@ -196,35 +215,48 @@ class ActivationStats:
 
         Moments are kept for the whole only, so a part has none.
         """
-        index = list(shards)
+        index = [int(shard) for shard in shards]
         if not index or not all(0 <= i < len(self.shard_tokens) for i in index):
             raise NeuroglotError(f"shards {index}: give some of the {len(self.shard_tokens)}, counted from 0.")
-        provenance = self.provenance | {"selected_shards": index}
+        provenance = self.provenance
+        if "merged_shards" not in provenance:  # what was merged is whole in every part
+            provenance = provenance | {"selected_shards": self._numbers(index)}
         routed = None if self.shard_routed is None else self.shard_routed[index]
         return ActivationStats(self.shard_counts[index], self.shard_tokens[index], self.languages, provenance, routed)
 
     def resampled(self, rng: np.random.Generator) -> "ActivationStats":
         """A bootstrap replicate: as many shards, drawn with replacement, merged into one.
 
-        A draw in which a language has no token is drawn again.
+        It may lack a language; :func:`neuroglot.identification.replicated` says what becomes of such a draw.
+
+        Raises:
+            NeuroglotError: a language without tokens.
         """
+        self._tokens_of_all()  # without which no draw would do
         shards = len(self.shard_tokens)
-        self.probabilities()  # refuses a language without tokens, for which no draw would do
-        while True:
-            drawn = rng.integers(shards, size=shards)
-            if (np.bincount(drawn, minlength=shards) @ self.shard_tokens).all():
-                return self.merged(drawn)
+        return self.merged(rng.integers(shards, size=shards))
 
     def merged(self, shards: Iterable[int]) -> "ActivationStats":
         """Some of the shards, counted from 0 and as often as they are named, as one; without moments."""
-        times = np.bincount(np.asarray(list(shards), dtype=np.int64), minlength=len(self.shard_tokens))
+        index = [int(shard) for shard in shards]
+        times = np.bincount(index, minlength=len(self.shard_tokens))
         some = np.flatnonzero(times)
 
         def total(arrays: np.ndarray | None) -> np.ndarray | None:
             return None if arrays is None else sum(times[s] * arrays[s].astype(np.int64) for s in some)[None]
 
         parts = map(total, (self.shard_counts, self.shard_tokens))
-        return ActivationStats(*parts, self.languages, self.provenance, total(self.shard_routed))
+        own = {name: value for name, value in self.provenance.items() if name != "selected_shards"}
+        own["merged_shards"] = self._numbers(index)
+        return ActivationStats(*parts, self.languages, own, total(self.shard_routed))
+
+    def _numbers(self, index: list[int]) -> list[int]:
+        """Which shards of what was counted some of these are."""
+        merged = self.provenance.get("merged_shards")
+        if merged is not None:
+            return merged * len(index)
+        known = self.provenance.get("selected_shards")
+        return index if known is None else [known[i] for i in index]
 
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, whole or not at all; the same counts give the same bytes."""

@@ -378,14 +378,28 @@ def _parameters(root: Path, chapter: Chapter) -> tuple[str, ...]:
     return tuple(papermill.inspect_notebook(str(path)))
 
 
+# Libraries that decide what a chapter computes or shows.
+_DECIDING = (
+    *("torch", "transformers", "tokenizers", "safetensors", "accelerate", "gguf"),
+    *("numpy", "scipy", "pandas", "ruptures", "pyarrow"),
+    *("lingua-language-detector", "langcodes", "language_data"),
+    *("altair", "vl-convert-python", "anywidget"),
+)
+
+
 def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, Any]) -> str:
-    """Hash of everything a chapter's output depends on."""
+    """Hash of everything a chapter's output depends on.
+
+    Of a hub's models that is the commit, as :func:`neuroglot.models.hub_commit` knows it.
+    """
+    from .models import hub_commit
+
     package = Path(str(package_files(__package__)))
     code = _file_hashes(package, ("*.py", "*.toml", "*.js", "*.css"))
     inputs = {name: _input_hashes(root, parameters[name]) for name in chapter.reads}
-    versions = _versions("torch", "transformers", "altair", "pandas", "numpy")
-    if "recipe" in _parameters(root, chapter):
-        versions |= _versions("trl", "peft", "accelerate", "datasets")
+    versions = _versions(*_DECIDING)
+    if {"recipe", "variants"} & set(_parameters(root, chapter)):
+        versions |= _versions("trl", "peft", "datasets")
     # Text that is files may change under its name, and so may a scorer.
     domains = parameters.get("domains") or {}
     sources = [parameters.get(name) for name in ("corpus", "practice", "candidates", "scorer", "judge")]
@@ -396,7 +410,11 @@ def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, An
         parameters.get("checkpoints") or ()
     )
     weights = {name: _file_stamps(root / name) for name in map(str, filter(None, models))}
-    everything = [sha256_file(source), dict(parameters), code, text, weights, inputs, versions]
+    # A hub's may move under its name.
+    scorers = [source.partition(":")[2] for source in named if source.startswith("translation:")]
+    revisions = dict.fromkeys([*weights, *scorers]) | {parameters.get("model"): parameters.get("revision")}
+    commits = {name: hub_commit(name, at) for name, at in revisions.items() if name and not (root / name).exists()}
+    everything = [sha256_file(source), dict(parameters), code, text, weights, commits, inputs, versions]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
 

@@ -133,6 +133,12 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument(
         "--unscaled", action="store_true", help="score as printed in the paper, without its code's scaling"
     )
+    classify.add_argument(
+        "--min-tokens",
+        type=int,
+        default=20,
+        help="tokens of each language that a mixture's neuron must have seen; default: %(default)s",
+    )
     classify.add_argument("--overwrite", action="store_true", help="replace a file that holds something else")
 
     align = commands.add_parser(
@@ -309,9 +315,12 @@ def _classify(arguments: argparse.Namespace) -> None:
         lam=arguments.lam,
         quantile=arguments.quantile,
         scaled=not arguments.unscaled,
+        min_tokens=arguments.min_tokens,
     )
     solved = "given" if arguments.lam is not None else "solved"
     print(f"lambda {types.lam:.6g} ({solved}), tau {types.tau:.6g}, {int(types.selected.sum()):,} neurons selected")
+    if types.n_starved:
+        print(f"{types.n_starved:,} neurons saw fewer than {types.min_tokens} tokens of a language: unclassified")
     print(types.table()["kind"].value_counts(sort=False).to_string())
     print(
         types.counts_per_language()

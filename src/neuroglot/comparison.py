@@ -3,21 +3,25 @@
 import contextlib
 import functools
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from .activations import ActivationStats
 from .errors import NeuroglotError
-from .identification import KINDS, NeuronTypes, classify, keep_thresholds, overlap
+from .identification import KINDS, NeuronTypes, classify, keep_thresholds, overlap, replicated
 from .intervals import mean_interval, percentiles, ratios, sum_interval
+from .likelihood import Losses
 
 #: How the second model's neurons are classified: with tau and lambda of the first, or with its own.
 THRESHOLDS = ("kept", "solved")
 
 _KEYS = ["what", "place", "kind"]
+
+D = TypeVar("D")
 
 
 def statistics(types: NeuronTypes) -> pd.Series:
@@ -214,7 +218,8 @@ def compare(
             ``after``: the same training with other seeds, whose mean is looked at.
         null: of a control trained the same way, or of several; none for no control.
         thresholds: ``"kept"``: lambda and tau of ``types`` throughout; ``"solved"``: those of every model, replicate
-            and half anew (replicates for which no lambda fits are left out).
+            and half anew, as :func:`classified` has it. Which replicates are left out is
+            :func:`neuroglot.identification.replicated`'s rule; too few give no intervals.
         draws: bootstrap replicates: the shards drawn with replacement, the same for all models.
         splits: into two random halves of the shards, between which the unchanged model is compared.
         seed: of both.
@@ -234,24 +239,24 @@ def compare(
     def of(stats: ActivationStats) -> pd.Series:
         return statistics(classified(types, stats, thresholds))
 
-    def on(shards: Sequence[int], stats: Sequence[ActivationStats]) -> np.ndarray | None:
+    def on(shards: Sequence[int], stats: Sequence[ActivationStats]) -> np.ndarray:
         """``[models, statistics]`` on some shards (drawn with replacement, or a half)."""
-        try:
-            return np.array([of(each.merged(shards)).to_numpy() for each in stats])
-        except NeuroglotError:  # no lambda fits, or a language without text
-            return None
+        return np.array([of(each.merged(shards)).to_numpy() for each in stats])
+
+    def again(half: tuple[Sequence[int], Sequence[int]]) -> np.ndarray:
+        one, other = (on(shards, [before])[0] for shards in half)
+        return other - one
+
+    def change(shards: Sequence[int]) -> np.ndarray:
+        found = on(shards, [before, *others])
+        return found[1:] - found[:1]
 
     first = of(before)
     every = np.array([of(each).to_numpy() for each in others]).reshape(len(others), -1) - first.to_numpy()
     rng, count = np.random.default_rng(seed), len(before.shard_tokens)
-    drawn = [on(rng.integers(count, size=count), [before, *others]) for _ in range(draws if count > 1 else 0)]
-    changes = [each[1:] - each[:1] for each in drawn if each is not None]
-    again = []
-    for one, other in halves(count, splits, seed):
-        pair = on(one, [before]), on(other, [before])
-        again += [] if any(each is None for each in pair) else [pair[1][0] - pair[0][0]]
+    drawn = [rng.integers(count, size=count) for _ in range(draws if count > 1 else 0)]
     n = len(afters)
-    changes = _most(changes, draws, (len(others), len(first)))
+    changes = _sample(drawn, change, (len(others), len(first)))
     return Changes(
         names=first.index.to_frame(index=False),
         before=first.to_numpy(),
@@ -260,21 +265,25 @@ def compare(
         replicates=changes[:, :n].mean(axis=1),
         null=every[n:].mean(axis=0) if nulls else None,
         null_replicates=changes[:, n:].mean(axis=1) if nulls else None,
-        again=_most(again, splits, (len(first),)),
+        again=_sample(list(halves(count, splits, seed)), again, (len(first),)),
         level=level,
     )
 
 
-def _most(found: Sequence[np.ndarray], tried: int, shape: tuple[int, ...]) -> np.ndarray:
-    """``[found, *shape]``; no numbers where fewer than half had a fitting lambda: they are no sample of all."""
-    return np.array(found) if 2 * len(found) > tried else np.full((1, *shape), np.nan)
+def _sample(draws: Sequence[D], of: Callable[[D], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """``[replicates, *shape]``, as :func:`replicated` has them; no numbers where they are none or no sample."""
+    found: list[np.ndarray] = []
+    with contextlib.suppress(NeuroglotError):
+        found = list(replicated(draws, of))
+    return np.array(found) if found else np.full((1, *shape), np.nan)
 
 
 def classified(types: NeuronTypes, stats: ActivationStats, thresholds: str) -> NeuronTypes:
     """Other counts of the same neurons, classified with the thresholds of these types or anew with their settings.
 
     Args:
-        types: whose lambda and tau are kept, or whose top rate and quantile lambda and tau are solved at.
+        types: whose lambda and tau are kept, or whose settings lambda and tau are found with anew; a lambda that
+            was given stays.
         stats: in the same languages.
         thresholds: one of :data:`THRESHOLDS`.
 
@@ -284,8 +293,8 @@ def classified(types: NeuronTypes, stats: ActivationStats, thresholds: str) -> N
     if thresholds == "kept":
         return keep_thresholds(types, stats)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that lambda has no largest value is no news in a replicate
-        return classify(stats, **(types.arguments() | {"lam": None}))
+        warnings.simplefilter("ignore")  # that lambda has no largest value is no news here
+        return classify(stats, **types.arguments())
 
 
 def fitting(types: NeuronTypes, *stats: ActivationStats) -> list[str]:
@@ -319,6 +328,7 @@ def language_sizes(
     stats: ActivationStats,
     groups: Mapping[str, Sequence[str]],
     *,
+    thresholds: str = "solved",
     draws: int = 50,
     seed: int = 0,
     level: float = 0.95,
@@ -326,9 +336,10 @@ def language_sizes(
     """Specific and related neurons of each language and on average over groups of them, with intervals.
 
     Args:
-        types: whose settings are used; lambda and tau are solved in every replicate.
+        types: of these counts.
         stats: the counts; shards are drawn anew.
         groups: languages to average over, by name.
+        thresholds: how every replicate is classified, as for :func:`classified`.
 
     Returns:
         One row per language or group, and kind: ``place``, ``kind``, ``neurons``, ``low``, ``high``.
@@ -343,12 +354,10 @@ def language_sizes(
         own = found.counts_per_language().pivot(index="language", columns="kind", values="neurons")
         return np.array([own.loc[codes, kind].mean() for codes in members.values() for kind in ("specific", "related")])
 
-    drawn = []
-    for _ in range(draws if count > 1 else 0):
-        with contextlib.suppress(NeuroglotError):  # no lambda fits
-            drawn.append(of(classified(types, stats.merged(rng.integers(count, size=count)), "solved")))
+    drawn = [rng.integers(count, size=count) for _ in range(draws if count > 1 else 0)]
     index = pd.MultiIndex.from_product([list(members), ["specific", "related"]], names=["place", "kind"])
-    low, high = percentiles(_most(drawn, draws, (len(index),)), level)
+    replicates = _sample(drawn, lambda shards: of(classified(types, stats.merged(shards), thresholds)), (len(index),))
+    low, high = percentiles(replicates, level)
     return pd.DataFrame({"neurons": of(types), "low": low, "high": high}, index=index).reset_index()
 
 
@@ -356,7 +365,7 @@ def require_same_text(one: ActivationStats, other: ActivationStats) -> None:
     """Two models are compared on the same text, in the same shards.
 
     Raises:
-        NeuroglotError: other neurons, languages, text or number of shards.
+        NeuroglotError: other neurons, languages, text, tokens (of another tokenizer, or split elsewhere) or shards.
     """
     if one.shape != other.shape or one.languages != other.languages:
         raise NeuroglotError(
@@ -364,11 +373,21 @@ def require_same_text(one: ActivationStats, other: ActivationStats) -> None:
             f"{' '.join(other.languages)}, cannot be compared neuron by neuron; compare models of one architecture."
         )
     said = [each.provenance | each.provenance.get("settings", {}) for each in (one, other)]
-    keys = ("corpus_sha256", "quantity", "above")
-    differing = [key for key in keys if key in said[0] and said[0][key] != said[1].get(key)]
+    differing = [what for key, what in _SAME.items() if said[0].get(key) != said[1].get(key)]
     if differing or len(one.shard_tokens) != len(other.shard_tokens):
         what = ", ".join(differing) or "number of shards"
         raise NeuroglotError(f"the two models were not counted on the same text in the same way ({what} differ).")
+
+
+# What of a provenance says on what was counted, and what that is.
+_SAME = {
+    "corpus_sha256": "corpus_sha256",
+    "input_sha256": "tokens, by their input_sha256",
+    "quantity": "quantity",
+    "above": "above",
+    "selected_shards": "selected_shards",
+    "merged_shards": "merged_shards",
+}
 
 
 def halves(shards: int, splits: int, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -411,13 +430,16 @@ def stability(
     """How far the same types are found again: in other text, in another model, in the other half.
 
     All overlaps but ``whole`` are between sets identified on random halves of the shards, so that they rest on like
-    amounts of text and can be compared. Every set is identified with thresholds of its own, solved at the
-    top rate and quantile of ``types``.
+    amounts of text and can be compared. Every set is identified with thresholds of its own, with the settings of
+    ``types`` (a lambda that was given stays).
 
     Args:
         pairs: by name, two counts, and whether they are taken on the same half (of the same text) or on the two
             different ones.
         types: whose settings are used.
+
+    Raises:
+        NeuroglotError: a pair to be taken on the same half that is not of the same text.
 
     Returns:
         One row per pair and type: ``comparison``, ``kind``, ``whole`` (Jaccard of the sets of all the text;
@@ -438,6 +460,9 @@ def stability(
         table = overlap(one, other).set_index("kind")
         return table.assign(of_first=table["both"] / table["one"])
 
+    for one, other, same in pairs.values():
+        if same:
+            require_same_text(one.select(types.languages), other.select(types.languages))
     counts = {len(stats.shard_tokens) for one, other, _ in pairs.values() for stats in (one, other)}
     parts = {count: list(halves(count, splits, seed)) for count in counts}
     drawn: dict[str, list[pd.DataFrame | None]] = {name: [] for name in pairs}
@@ -454,7 +479,7 @@ def stability(
     for name, (one, other, same) in pairs.items():
         whole = overlapping(found(one), found(other)) if same or one is not other else None
         kept = [table for table in drawn[name] if table is not None]
-        kept = kept if 2 * len(kept) > splits else []
+        kept = kept if 2 * len(kept) >= splits else []  # as in replicated; here pairs share their halves
         below = [
             r["jaccard"] - t["jaccard"]
             for r, t in zip(reference, drawn[name], strict=False)
@@ -489,12 +514,25 @@ class Measured:
 
     Attributes:
         languages: in order.
-        sums, sizes: float64 ``[languages, units]``; the same units in every model.
+        sums, sizes: float64 ``[languages, units]``; a unit of size 0 was not measured.
+        units: their names; where there are none, units at the same place are the same.
     """
 
     languages: tuple[str, ...]
     sums: np.ndarray
     sizes: np.ndarray
+    units: tuple[str, ...] = ()
+
+    def of(self, units: Sequence[str]) -> "Measured":
+        """On these units, in this order; one that it lacks has the size 0."""
+        if self.units == tuple(units):
+            return self
+        at = {unit: i for i, unit in enumerate(self.units)}
+        sums, sizes = np.zeros((2, len(self.languages), len(units)))
+        for i, unit in enumerate(units):
+            if unit in at:
+                sums[:, i], sizes[:, i] = self.sums[:, at[unit]], self.sizes[:, at[unit]]
+        return replace(self, sums=sums, sizes=sizes, units=tuple(units))
 
 
 def by_question(
@@ -517,10 +555,10 @@ def by_question(
     # What has no value (a language that cannot be detected) stays without one; what has no row counts nothing.
     sums = table.groupby(["language", "document"])[["_value", "_size"]].sum(min_count=1).unstack()
     order = list(languages or dict.fromkeys(table["language"]))
-    documents = list(documents or sorted(set(table["document"])))
-    value, size_ = (sums[name].reindex(index=order, columns=documents).to_numpy(float) for name in ("_value", "_size"))
+    units = list(documents or sorted(set(table["document"])))
+    value, size_ = (sums[name].reindex(index=order, columns=units).to_numpy(float) for name in ("_value", "_size"))
     missing = np.isnan(size_)
-    return Measured(tuple(order), np.where(missing, 0, value), np.where(missing, 0, size_))
+    return Measured(tuple(order), np.where(missing, 0, value), np.where(missing, 0, size_), tuple(units))
 
 
 def measure_changes(
@@ -535,24 +573,32 @@ def measure_changes(
 
     Intervals are t intervals over units of the linearized change of the ratio, since units are few: with ``n`` of them
     the bootstrap would leave out zero far too often. Units in which all changes are equal tell nothing of others,
-    so a change that they agree on has no interval.
+    so a change that they agree on has no interval. A unit that was not measured in one of the models (an answer it
+    did not give) is left out of all.
 
     Args:
-        before, after, null: of the two models and of the control, on the same units.
+        before, after, null: of the two models and of the control, on units of the same text.
         groups: languages averaged, by name; default: all.
         level: coverage.
 
     Returns:
         ``language`` (or the group's name), ``before``, ``after``, ``change``, ``low``, ``high``, ``null``,
-        ``null_low``, ``null_high``, ``size`` (of ``after``), ``units``, ``verdict`` from :func:`verdicts`; a language
-        with one unit has no interval.
+        ``null_low``, ``null_high``, ``size`` (of ``after``), ``units``, ``left_out`` (measured in some of the models
+        only; a unit of several languages counts for each), ``verdict`` from :func:`verdicts`; a language with one unit
+        has no interval.
 
     Raises:
         NeuroglotError: measures of different languages or units.
     """
     models = [before, after] + ([] if null is None else [null])
-    if any(m.languages != before.languages or m.sums.shape != before.sums.shape for m in models):
+    if all(m.units for m in models):
+        units = tuple(dict.fromkeys(unit for m in models for unit in m.units))
+        models = [m.of(units) for m in models]
+    if any(m.languages != before.languages or m.sums.shape != models[0].sums.shape for m in models):
         raise NeuroglotError("before, after and null were not measured in the same languages on the same text.")
+    there = np.array([m.sizes > 0 for m in models])
+    everywhere, left_out = there.all(axis=0), there.any(axis=0) & ~there.all(axis=0)
+    models = [replace(m, sums=np.where(everywhere, m.sums, 0), sizes=np.where(everywhere, m.sizes, 0)) for m in models]
     groups = {"mean of all": before.languages} if groups is None else groups
     rows = {code: [k] for k, code in enumerate(before.languages)}
     rows |= {name: [before.languages.index(c) for c in codes] for name, codes in groups.items() if codes}
@@ -564,7 +610,7 @@ def measure_changes(
     found = []
     for name, members in rows.items():
         known = [k for k in members if not np.isnan(point[:, k]).any()]
-        units = np.flatnonzero((before.sizes[known] > 0).any(axis=0))
+        units = np.flatnonzero(everywhere[known].any(axis=0))
         mean = point[:, known].mean(axis=1) if known else np.full(len(models), np.nan)
         own = parts[:, known][:, :, units].mean(axis=1) if known else np.zeros((len(models), 0))
         row = {"language": name, "before": mean[0], "after": mean[1], "change": mean[1] - mean[0]}
@@ -574,10 +620,37 @@ def measure_changes(
             row["null"] = mean[2] - mean[0]
             row["null_low"], row["null_high"] = sum_interval(row["null"], own[2] - own[0], level)
             row["apart_low"], row["apart_high"] = sum_interval(mean[1] - mean[2], own[1] - own[2], level)
-        size = float(np.nansum(after.sizes[members]))
-        found.append(row | {"size": int(size), "units": len(units)})
+        size = float(np.nansum(models[1].sizes[members]))
+        found.append(row | {"size": int(size), "units": len(units), "left_out": int(left_out[members].sum())})
     table = pd.DataFrame(found)
     ends = {name: table[name].to_numpy(float) for name in ("change", "low", "high", "apart_low", "apart_high")}
     apart = None if null is None else (ends["apart_low"], ends["apart_high"])
     said = verdicts(ends["change"], (ends["low"], ends["high"]), None, apart)
     return table.drop(columns=["apart_low", "apart_high"]).assign(verdict=said)
+
+
+def left_out(table: pd.DataFrame) -> str:
+    """What :func:`measure_changes` left out, in words for reading; nothing where it left out nothing.
+
+    Args:
+        table: its rows, with ``measure`` and ``model``.
+    """
+    lost = table[(table["left_out"] > 0) & ~table["language"].str.startswith("mean of ")]
+    if lost.empty:
+        return ""
+    each = [
+        f"{model}, {measure.removeprefix('change in ')}: {', '.join(map(_lost, part.itertuples()))}"
+        for (model, measure), part in lost.groupby(["model", "measure"], sort=False)
+    ]
+    return f"*Left out, since one of the models compared has no value there: {'; '.join(each)}.*"
+
+
+def _lost(row: Any) -> str:
+    return f"{row.left_out:,} of {row.left_out + row.units:,} in {row.language}"
+
+
+def same_tokens(one: Losses, other: Losses) -> bool:
+    """Whether two losses are of the same tokens: of one text, tokenized alike."""
+    said = [each.provenance.get("input_sha256") for each in (one, other)]
+    same = one.units == other.units and np.array_equal(one.tokens, other.tokens)
+    return same and said[0] == said[1]

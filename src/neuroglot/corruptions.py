@@ -1,6 +1,7 @@
 """Wrong answers made from right ones: a wrong number, a wrong step, the wrong language."""
 
 import hashlib
+import operator
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
@@ -56,7 +57,7 @@ def corrupted(corpus: Corpus, languages: Iterable[str] | None = None, *, seed: i
             replace(example, id=f"{example.id}#{KINDS.index(kind) + 1}", response=text, group=kind)
             for kind, text in made.items()
         ]
-    options = {**corpus.options, "seed_of_corruption": seed}
+    options = {**corpus.options, "seed_of_corruption": operator.index(seed)}
     return Corpus(f"corrupted:{corpus.name}", chosen, tuple(examples), corpus.source, options)
 
 

@@ -1,6 +1,7 @@
 """Which neurons to remove: the paper's three sets of each language, whole or by dose, and random ones beside them."""
 
 import hashlib
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -115,11 +116,24 @@ def doses(
 
 
 def interventions(of: Iterable[Removal]) -> dict[str, Intervention | None]:
-    """By name, for :func:`neuroglot.losses` and for answers; the first leaves the model as it is."""
-    return {AS_IT_IS: None} | {removal.name: Intervention(removal.neurons, values=0.0) for removal in of}
+    """By name, for :func:`neuroglot.losses` and for answers; the first leaves the model as it is.
+
+    A removal of no neurons is left out: there is nothing to measure.
+    """
+    some = (removal for removal in of if removal.size)
+    return {AS_IT_IS: None} | {removal.name: Intervention(removal.neurons, values=0.0) for removal in some}
 
 
-def random_like(neurons: Sequence[np.ndarray], width: int, seed: Iterable[object]) -> list[np.ndarray]:
+def empty_sets(of: Iterable[Removal]) -> dict[str, list[str]]:
+    """By set, the languages that have no neuron to remove, in order; only sets with such languages."""
+    found: dict[str, list[str]] = {}
+    for removal in of:
+        if removal.order == "score" and removal.dose == 1 and not removal.size:
+            found.setdefault(removal.set, []).append(removal.language)
+    return found
+
+
+def random_like(neurons: Sequence[np.ndarray], width: int, seed: Iterable[str | int | np.integer]) -> list[np.ndarray]:
     """Random neurons, in each layer as many as ``neurons`` has there."""
     rng = generator("random", *seed)
     return [np.sort(rng.permutation(width)[: len(index)]) for index in neurons]
@@ -130,6 +144,7 @@ def _by_layer(flat: np.ndarray, layers: int, width: int) -> list[np.ndarray]:
     return [index[layer == number] for number in range(layers)]
 
 
-def generator(*seed: object) -> np.random.Generator:
-    """A random generator that depends on just these words and numbers, in any run."""
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(seed).encode()).digest()[:8]))
+def generator(*seed: str | int | np.integer) -> np.random.Generator:
+    """A random generator that depends on just these words and whole numbers, in any run, and not on their types."""
+    plain = tuple(str(part) if isinstance(part, str) else operator.index(part) for part in seed)
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(plain).encode()).digest()[:8]))

@@ -42,10 +42,11 @@ _OF_LOSSES, _OF_ANSWERS = tuple(MEASURES)[:2], tuple(MEASURES)[2:]
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """One set and measure: values ``[languages removed, languages measured]``.
+    """One set and measure: values ``[languages removed, languages measured]``; no numbers where nothing is removed.
 
     ``draws`` is ``[draws, removed, measured]`` and ``replicates`` ``[replicates, removed, measured]``;
-    ``beside`` is the effect on the text that the draws were measured on.
+    ``beside`` is the effect on the text that the draws were measured on. ``before`` and ``sizes`` may be
+    ``[measured]``, the same for all removals; ``left_out`` units are measured in one of the two only.
     """
 
     measure: str
@@ -57,6 +58,14 @@ class _Block:
     replicates: np.ndarray
     draws: np.ndarray
     sizes: np.ndarray
+    left_out: np.ndarray | int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("before", "sizes", "left_out"):
+            object.__setattr__(self, name, np.broadcast_to(getattr(self, name), np.shape(self.after)))
+        removed = np.array([removal.size > 0 for removal in self.of])[:, None]
+        for name in ("after", "effect", "beside", "replicates", "draws"):
+            object.__setattr__(self, name, np.where(removed, getattr(self, name), np.nan))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +95,14 @@ class Effects:
 
         Returns:
             ``set``, ``measure``, ``removed``, ``language``, ``neurons`` (removed), ``size`` (tokens,
-            questions or letters measured), ``before``, ``after``, ``effect`` with its interval
+            questions or letters measured), ``left_out`` (answers without a letter before or after, which are
+            left out of both), ``before``, ``after``, ``effect`` with its interval
             ``low`` to ``high`` (bootstrap over documents), ``harm`` (the effect, positive where it is
             for the worse), ``random`` (mean of the random draws), ``random_low`` to
             ``random_high`` (where one more random draw would fall), ``draws`` (their number), ``beside``
             (the effect on the text that the draws were measured on) and ``verdict``: ``"more"`` harm
-            than that interval, ``"less"``, or ``"within"`` it; missing where it cannot be told. Measures that share
+            than that interval, ``"less"``, or ``"within"`` it; missing where it cannot be told. Where a set has no
+            neuron (``neurons`` is 0) nothing was measured, and all but ``before`` is missing. Measures that share
             a unit have ``before`` and ``after`` in it: log-perplexity, or a share.
         """
         rows = []
@@ -109,8 +120,9 @@ class Effects:
                             "removed": removal.language,
                             "language": language,
                             "neurons": removal.size,
-                            "size": int(block.sizes[c]),
-                            "before": block.before[c],
+                            "size": int(block.sizes[r, c]),
+                            "left_out": int(block.left_out[r, c]),
+                            "before": block.before[r, c],
                             "after": block.after[r, c],
                             "effect": block.effect[r, c],
                             "low": low[r, c],
@@ -219,7 +231,7 @@ def of_losses(
     Args:
         found: losses of :data:`neuroglot.deactivation.AS_IT_IS` and of the removals by name.
         removals: from :func:`neuroglot.deactivation.removals`; those drawn at random are looked up in
-            ``random`` and compared with the unchanged model there.
+            ``random`` and compared with the unchanged model there. Of no neurons, none needs to be measured.
         random: losses of the random draws, if they were measured apart (on less text, say).
         resamples, level, seed: of the bootstrap.
 
@@ -298,24 +310,38 @@ def of_answers(
     for set_ in dict.fromkeys(removal.set for removal in removals):
         mine = tuple(r for r in removals if r.set == set_ and r.order == "score")
         chosen = [at(removal) for removal in mine]
-        drawn = np.array([at(removal) for removal in removals if removal.set == set_ and removal.draw], dtype=int)
+        drawn = [at(removal) for removal in removals if removal.set == set_ and removal.draw and removal.size]
+        drawn = np.array(drawn, dtype=int)
         for measure, sums, sizes in zip(_OF_ANSWERS, (right, own), (asked, letters), strict=True):
-            point, replicates = ratios(sums, sizes), of_several(ratios(sums, sizes, weights), asked[at(None)])
-            before = point[at(None)]
+            one, other = _paired(sums, sizes, chosen, at(None)), _paired(sums, sizes, drawn, at(None))
+            after, before = (ratios(*each) for each in one)
+            replicates, base = (of_several(ratios(*each, weights), asked[at(None)]) for each in one)
+            of_draws = ratios(*other[0]) - ratios(*other[1])
             blocks.append(
                 _Block(
                     measure,
                     mine,
                     before,
-                    point[chosen],
-                    point[chosen] - before,
-                    point[chosen] - before,
-                    replicates[:, chosen] - replicates[:, [at(None)]],
-                    np.repeat((point[drawn] - before)[:, None], len(mine), axis=1),
-                    sizes[at(None)].sum(axis=-1),
+                    after,
+                    after - before,
+                    after - before,
+                    replicates - base,
+                    np.repeat(of_draws[:, None], len(mine), axis=1),
+                    one[1][1].sum(axis=-1),
+                    ((sizes[chosen] > 0) ^ (sizes[at(None)] > 0)).sum(axis=-1),
                 )
             )
     return Effects(languages, tuple(blocks), level, shared_draws=True)
+
+
+def _paired(
+    sums: np.ndarray, sizes: np.ndarray, rows: Sequence[int], base: int
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Sums and sizes of some rows, and of the base beside each, on the units that both have."""
+    rows = np.asarray(rows, dtype=int)
+    both = (sizes[rows] > 0) & (sizes[base] > 0)
+    after, before = ([np.where(both, each[at], 0) for each in (sums, sizes)] for at in (rows, base))
+    return (after[0], after[1]), (before[0], before[1])
 
 
 def _on_the_text_of(random: Losses, found: Losses) -> np.ndarray:
@@ -327,10 +353,10 @@ def _on_the_text_of(random: Losses, found: Losses) -> np.ndarray:
 
 
 def _places(names: Sequence[str]) -> Callable[[Removal | None], int]:
-    """The row of a removal, or of the model as it is."""
+    """The row of a removal, or of the model as it is; that is also what a removal of nothing leaves."""
 
     def place(removal: Removal | None) -> int:
-        name = AS_IT_IS if removal is None else removal.name
+        name = removal.name if removal is not None and removal.size else AS_IT_IS
         if name not in names:
             raise NeuroglotError(f"nothing was measured for {name!r}; measure all removals, and {AS_IT_IS!r}.")
         return names.index(name)
@@ -361,13 +387,13 @@ def of_doses(found: Losses, doses: Sequence[Removal]) -> pd.DataFrame:
 
     Returns:
         One row per dose: ``language``, ``order``, ``draw``, ``dose`` (share of the set), ``neurons``
-        (their number), ``effect``.
+        (their number), ``effect`` (missing where that is none).
     """
     point, at = found.log_perplexity(), _places(found.rows)
     rows = []
     for dose in doses:
         k = found.languages.index(dose.language)
-        effect = point[at(dose), k] - point[at(None), k]
+        effect = point[at(dose), k] - point[at(None), k] if dose.size else np.nan
         row = {"language": dose.language, "order": dose.order, "draw": dose.draw, "dose": dose.dose}
         rows.append(row | {"neurons": dose.size, "effect": effect})
     return pd.DataFrame(rows)

@@ -3,20 +3,24 @@
 import functools
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from .activations import ActivationStats
 from .artifacts import languages_of, load_artifact, save_artifact
-from .errors import NeuroglotError, is_number, quoted
+from .errors import NeuroglotError, is_number, quoted, require_whole
 
 #: Neuron types, in the order of their codes; "unclassified" is none of the paper's three.
 KINDS = ("unclassified", "specific", "related", "general")
+
+#: Tokens of each language that a neuron must have seen to be classified, where there were as many: one that fires at
+#: 15 % of a language's tokens is then hardly ever (1 in 25) seen to fire at none, and so taken for another language's.
+MIN_TOKENS = 20
 
 # Upper end of the released search for lambda, in the scaled score's units.
 _LAM_UNBOUNDED = 0.2
@@ -25,6 +29,9 @@ _LAM_STEP = 1e-6
 # Scores are compared in whole numbers of this part: what differs only by how a machine rounds a
 # logarithm is a tie, here and in the page's explorer.
 _SCORE_PARTS = 2.0**40
+
+
+D, T = TypeVar("D"), TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +47,9 @@ class NeuronTypes:
         selected: bool ``[layers, neurons]``.
         active: bool ``[layers, neurons, languages]``: ``p > tau``.
         provenance: of the counts, with the settings above.
+        min_tokens: neurons of a mixture that saw fewer tokens of a language took no part.
+        starved: bool ``[layers, neurons]``: which these are. They are unclassified, selected and active nowhere,
+            and their scores say nothing. ``None`` where there are none, as in every dense model.
     """
 
     languages: tuple[str, ...]
@@ -53,6 +63,8 @@ class NeuronTypes:
     selected: np.ndarray
     active: np.ndarray
     provenance: dict[str, Any] = field(default_factory=dict)
+    min_tokens: int = 1
+    starved: np.ndarray | None = None
 
     KIND = "types"
 
@@ -74,6 +86,18 @@ class NeuronTypes:
             raise NeuroglotError(
                 f"scaled={quoted(self.scaled)}, solved={quoted(self.solved)}: give True or False; classify again."
             )
+        require_whole("min_tokens", self.min_tokens, 1)
+        if (starved := self.starved) is not None and not (
+            starved.shape == shape
+            and starved.dtype == bool
+            and not (self.selected[starved].any() or self.active[starved].any())
+        ):
+            raise NeuroglotError("neurons that took no part are no mask, or selected or active; classify again.")
+
+    @property
+    def n_starved(self) -> int:
+        """How many neurons saw too few tokens of a language to be classified."""
+        return 0 if self.starved is None else int(self.starved.sum())
 
     @functools.cached_property
     def n_languages(self) -> np.ndarray:
@@ -171,22 +195,25 @@ class NeuronTypes:
             "scaled": self.scaled,
             "solved": self.solved,
             "tau": self.tau,
+            "min_tokens": self.min_tokens,
         }
 
     def arguments(self) -> dict[str, Any]:
         """What :func:`classify` was asked for: lambda only where it was given."""
         lam = None if self.solved else self.lam
-        return {"top_rate": self.top_rate, "lam": lam, "quantile": self.quantile, "scaled": self.scaled}
+        settings = {"top_rate": self.top_rate, "lam": lam, "quantile": self.quantile, "scaled": self.scaled}
+        return settings | {"min_tokens": self.min_tokens}
 
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, whole or not at all; the same types give the same bytes."""
         arrays = {"score": self.score, "selected": self.selected, "active": self.active}
+        arrays |= {} if self.starved is None else {"starved": self.starved}
         metadata = {"languages": list(self.languages), "settings": self.settings(), "provenance": self.provenance}
         save_artifact(path, self.KIND, arrays, metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> "NeuronTypes":
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote; a file without ``min_tokens`` left no neuron out, which is 1.
 
         Raises:
             NeuroglotError: the file is missing, truncated, of another kind, version or shape.
@@ -194,7 +221,7 @@ class NeuronTypes:
         names = ("score", "selected", "active")
         arrays, header = load_artifact(path, cls.KIND, names)
         settings, wanted = header.get("settings"), {"top_rate", "lam", "quantile", "scaled", "solved", "tau"}
-        if not isinstance(settings, dict) or set(settings) != wanted:
+        if not isinstance(settings, dict) or set(settings) - {"min_tokens"} != wanted:
             raise NeuroglotError(f"{path} lacks its settings; make it again.")
         try:
             return cls(
@@ -202,6 +229,7 @@ class NeuronTypes:
                 **settings,
                 **{name: arrays[name] for name in names},
                 provenance=header["provenance"],
+                starved=arrays.get("starved"),
             )
         except NeuroglotError as error:
             raise NeuroglotError(f"{path}: {error}") from error
@@ -236,7 +264,8 @@ class Identifier:
     Prepared once, it answers any thresholds quickly; :func:`classify` is one such answer.
 
     Args:
-        probabilities: float64 ``[layers, neurons, languages]``.
+        probabilities: float64 ``[layers, neurons, languages]``. A neuron without a number (NaN) in a language
+            takes no part: not in tau, not in the share selected, and it is active nowhere.
         scaled: see :func:`classify`.
     """
 
@@ -250,8 +279,17 @@ class Identifier:
         self.scaled, self.k, self.shape = scaled, k, p.shape[:2]
         # One plane per language: reductions over languages then run along whole planes.
         self.p = np.ascontiguousarray(np.moveaxis(p, -1, 0))
-        # A neuron that never fires counts as uniform: the highest entropy there is.
         total = self.p.sum(axis=0)
+        self.starved: np.ndarray | None = np.isnan(total)
+        if self.starved.all():
+            raise NeuroglotError(
+                "every neuron has a probability that is not a number; count more text, or lower min_tokens."
+            )
+        if self.starved.any():
+            self.p, total = np.where(self.starved, 0.0, self.p), np.where(self.starved, 0.0, total)
+        else:
+            self.starved = None
+        # A neuron that never fires counts as uniform: the highest entropy there is.
         share = np.divide(self.p, total, out=np.full_like(self.p, 1 / k), where=total > 0)
         np.maximum(share, 1e-12, out=share)
         self.entropy = -np.einsum("kij,kij->ij", share, np.log(share))
@@ -270,17 +308,19 @@ class Identifier:
         return self.entropy / self.unit_entropy - lam * (self.peak / self.unit_peak)
 
     def tau(self, quantile: float) -> float:
-        """The ``round(quantile * n)``-th smallest of all n probabilities."""
+        """The ``round(quantile * n)``-th smallest of all n probabilities (of neurons that take part)."""
         require_thresholds(quantile=quantile)
         if quantile not in self._tau:
-            rank = min(max(round(quantile * self.p.size), 1), self.p.size)
-            self._tau[quantile] = float(np.partition(self.p, rank - 1, axis=None)[rank - 1])
+            p = self.p if self.starved is None else self.p[:, ~self.starved]
+            rank = min(max(round(quantile * p.size), 1), p.size)
+            self._tau[quantile] = float(np.partition(p, rank - 1, axis=None)[rank - 1])
         return self._tau[quantile]
 
     def n_selected(self, top_rate: float) -> int:
-        """``round(top_rate * neurons)``."""
+        """``round(top_rate * neurons)``, of those that take part."""
         require_thresholds(top_rate=top_rate)
-        return round(top_rate * self.entropy.size)
+        taking_part = self.entropy.size if self.starved is None else np.count_nonzero(~self.starved)
+        return round(top_rate * taking_part)
 
     def select(self, top_rate: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
         """Scores, and which neurons are the lowest ``top_rate``, both ``[layers, neurons]``.
@@ -291,6 +331,8 @@ class Identifier:
         if n == 0:
             return score, np.zeros(score.shape, dtype=bool)
         flat = np.floor(score.ravel() * _SCORE_PARTS + 0.5)
+        if self.starved is not None:
+            flat[self.starved.ravel()] = np.inf
         limit = np.partition(flat, n - 1)[n - 1]
         selected = flat < limit
         ties = np.flatnonzero(flat == limit)
@@ -316,7 +358,8 @@ class Identifier:
         """
         n, mask = self.n_selected(top_rate), general.ravel()
         e, m = self.entropy.ravel() / self.unit_entropy, self.peak.ravel() / self.unit_peak
-        lower, upper = _below(e[~mask], m[~mask], *_envelope(e[mask], m[mask]))
+        others = ~mask if self.starved is None else ~(mask | self.starved.ravel())
+        lower, upper = _below(e[others], m[others], *_envelope(e[mask], m[mask]))
         keep = upper > np.maximum(lower, 0)
         lower, upper = np.maximum(lower[keep], 0), upper[keep]
         endless = np.isinf(upper)
@@ -369,8 +412,9 @@ class Identifier:
         lam: float | None,
         quantile: float,
         provenance: dict[str, Any] | None = None,
+        min_tokens: int = 1,
     ) -> NeuronTypes:
-        """The types at the given thresholds, of these languages and with this provenance."""
+        """The types at the given thresholds, of these languages, with this provenance and least number of tokens."""
         found, tau, score, selected, active = self.classify(top_rate, lam, quantile)
         return NeuronTypes(
             languages=languages,
@@ -384,6 +428,8 @@ class Identifier:
             selected=selected,
             active=active,
             provenance={} if provenance is None else provenance,
+            min_tokens=min_tokens,
+            starved=self.starved,
         )
 
 
@@ -433,6 +479,7 @@ def classify(
     lam: float | None = None,
     quantile: float = 0.95,
     scaled: bool = True,
+    min_tokens: int = MIN_TOKENS,
 ) -> NeuronTypes:
     """Identify language-specific, language-related and general neurons.
 
@@ -448,16 +495,23 @@ def classify(
             selected neuron is active in all languages.
         quantile: of all ``layers * neurons * languages`` probabilities.
         scaled: scale both terms of the score.
+        min_tokens: a neuron of a mixture of experts that saw fewer tokens of a language than this, though there were
+            more, takes no part: it is unclassified, and the shares above are of the others. Such neurons are
+            :attr:`NeuronTypes.starved`. In a dense model every neuron sees all tokens.
 
     Raises:
-        NeuroglotError: a threshold out of range, a language without tokens, no fitting lambda.
+        NeuroglotError: a threshold out of range, a language without tokens, no fitting lambda, no
+            neuron that saw enough tokens.
     """
-    prepared = Identifier(stats.probabilities(), scaled=scaled)
-    return prepared.types(stats.languages, top_rate, lam, quantile, stats.provenance)
+    require_whole("min_tokens", min_tokens, 1)
+    prepared = Identifier(stats.probabilities(min_tokens), scaled=scaled)
+    return prepared.types(stats.languages, top_rate, lam, quantile, stats.provenance, min_tokens)
 
 
 def keep_thresholds(types: NeuronTypes, stats: ActivationStats) -> NeuronTypes:
     """Classify other counts of the same neurons with the lambda and tau of these types; the top rate is a share.
+
+    Which neurons of a mixture take part is decided anew: those that saw enough tokens in these counts.
 
     Args:
         types: whose thresholds are kept.
@@ -471,10 +525,11 @@ def keep_thresholds(types: NeuronTypes, stats: ActivationStats) -> NeuronTypes:
             f"counts of {stats.shape[:2]} neurons in {' '.join(stats.languages)} and types of {types.score.shape} in "
             f"{' '.join(types.languages)} are not of the same neurons and languages."
         )
-    prepared = Identifier(stats.probabilities(), scaled=types.scaled)
+    prepared = Identifier(stats.probabilities(types.min_tokens), scaled=types.scaled)
     score, selected = prepared.select(types.top_rate, types.lam)
     active = np.moveaxis(prepared.p > types.tau, 0, -1)
-    return replace(types, solved=False, score=score, selected=selected, active=active, provenance=stats.provenance)
+    own = {"score": score, "selected": selected, "active": active, "starved": prepared.starved}
+    return replace(types, solved=False, provenance=stats.provenance, **own)
 
 
 def overlap(one: NeuronTypes, other: NeuronTypes) -> pd.DataFrame:
@@ -503,6 +558,40 @@ def overlap(one: NeuronTypes, other: NeuronTypes) -> pd.DataFrame:
             {"kind": kind, "one": sizes[0], "other": sizes[1], "both": both, "jaccard": jaccard, "chance": chance}
         )
     return pd.DataFrame(rows)
+
+
+def replicated(draws: Sequence[D], of: Callable[[D], T]) -> Iterator[T]:
+    """What each of some draws of the text gives, in order: the one rule for draws that give nothing.
+
+    A draw for which no lambda fits, or that lacks a language, is left out, with a warning in the end. It is not drawn
+    again: what is left are the first draws, whatever came of the others, and models that share draws stay paired.
+
+    Args:
+        draws: shards, or whatever ``of`` takes.
+        of: classifies one draw; raises NeuroglotError where that cannot be done.
+
+    Raises:
+        NeuroglotError: more than half of the draws give nothing; the others would be no sample of all.
+    """
+    failed = 0
+    for draw in draws:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that lambda has no largest value is no news in a replicate
+                found = of(draw)
+        except NeuroglotError as error:
+            failed += 1
+            if 2 * failed > len(draws):
+                raise NeuroglotError(
+                    f"of {len(draws)} replicates more than half cannot be classified: {error}"
+                ) from error
+            continue
+        yield found
+    if failed:
+        warnings.warn(
+            f"no lambda fits {failed} of {len(draws)} replicates (or they lack a language), which are left out.",
+            stacklevel=2,
+        )
 
 
 def overlap_of_halves(stats: ActivationStats, **settings: Any) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """Where in the depth of the model each neuron type sits, and the four parts read off it."""
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ from tqdm import tqdm
 
 from .activations import ActivationStats
 from .errors import NeuroglotError
-from .identification import KINDS, NeuronTypes, classify
+from .identification import KINDS, NeuronTypes, classify, replicated
 
 #: The paper's names for the four parts, from the first layer to the last.
 PARTS = ("understanding", "reasoning", "output transformation", "vocabulary output")
@@ -108,7 +107,7 @@ def replicate_types(
 ) -> Iterator[NeuronTypes]:
     """Types of bootstrap replicates: shards of the corpus drawn with replacement, and classified.
 
-    A replicate that no lambda fits is left out, with a warning in the end.
+    Which replicates are left out is :func:`neuroglot.identification.replicated`'s rule.
 
     Args:
         stats: counts in several shards.
@@ -117,26 +116,13 @@ def replicate_types(
         **settings: of :func:`neuroglot.classify`; lambda is solved anew where it is ``None``.
 
     Raises:
-        NeuroglotError: one shard only, or no lambda for more than half of the replicates.
+        NeuroglotError: one shard only, or more than half of the replicates cannot be classified.
     """
     if len(stats.shard_tokens) < 2:
         raise NeuroglotError("the counts have one shard, so no interval can be computed; collect with more shards.")
-    rng, without = np.random.default_rng(seed), 0
-    for _ in tqdm(range(draws), desc="bootstrap", disable=not progress):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                types = classify(stats.resampled(rng), **settings)
-            except NeuroglotError as error:
-                without += 1
-                if 2 * without > draws:
-                    raise NeuroglotError(
-                        f"of {draws} replicates more than half cannot be classified: {error}"
-                    ) from error
-                continue
-        yield types
-    if without:
-        warnings.warn(f"no lambda fits {without} of {draws} replicates, which are left out.", stacklevel=2)
+    rng = np.random.default_rng(seed)
+    shown = tqdm(range(draws), desc="bootstrap", disable=not progress)
+    yield from replicated(shown, lambda _: classify(stats.resampled(rng), **settings))
 
 
 def bootstrap_profiles(

@@ -6,7 +6,7 @@ import math
 import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -275,7 +275,7 @@ class _Run:
         settings = {"positions": positions, "batch_tokens": batch_tokens, "max_tokens": longest}
         provenance = self._provenance(settings)
         path = Path(path) if path is not None else None
-        if path is not None and (done := finished(path, Losses.load, provenance, "losses", overwrite)) is not None:
+        if path is not None and (done := finished(path, self._load, provenance, "losses", overwrite)) is not None:
             return done
         passes = list(self._passes(positions, batch_tokens))
         parts = _Parts(path, provenance)
@@ -299,6 +299,17 @@ class _Run:
             result.save(path)
             shutil.rmtree(parts.folder, ignore_errors=True)
         return result
+
+    def _load(self, path: Path) -> Losses:
+        """What a file holds, its interventions in the order asked for if they are the same ones."""
+        found = Losses.load(path)
+        said = found.provenance.get("interventions")
+        if sorted(found.rows) != sorted(self.hashes) or not isinstance(said, list):
+            return found
+        at = [found.rows.index(name) for name in self.hashes]
+        said = [said[i] for i in at] if len(said) == len(at) else said
+        provenance = found.provenance | {"interventions": said}
+        return replace(found, rows=tuple(self.hashes), nll=found.nll[at], provenance=provenance)
 
     def _provenance(self, settings: dict[str, Any]) -> dict[str, Any]:
         inputs = hashlib.sha256(json.dumps([[t.ids, t.counted, t.language, t.shard] for t in self.texts]).encode())

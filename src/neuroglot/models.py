@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import torch
 import transformers
 from accelerate.utils import align_module_device
@@ -167,7 +168,7 @@ def model_source(model: PreTrainedModel) -> dict[str, Any]:
         name += " + an adapter"
     return {
         "model": name,
-        "revision": revision or getattr(model.config, "_commit_hash", None) or "",
+        "revision": revision or "",
         "architecture": model.config.model_type,
         "dtype": str(model.dtype).removeprefix("torch."),
     }
@@ -178,6 +179,29 @@ def hub_revision(model: PreTrainedModel) -> str | None:
     said = model_source(model)
     local = said["model"] in PACKAGED or Path(said["model"]).expanduser().exists()
     return None if local else said["revision"] or None
+
+
+def hub_commit(name: str, revision: str | None = None, cache_dir: str | Path | None = None) -> str | None:
+    """The commit that a hub id stands for on this machine, as far as it is known without loading the model.
+
+    That is what the hub's cache resolves it to: the commit that was loaded last, which is known without a network, and
+    is loaded again unless the hub has a newer one by then. Only of an id that the cache does not know is the hub asked.
+
+    Args:
+        name: of a model or of an adapter.
+        revision: commit, branch or tag.
+        cache_dir: the hub's cache, if it is not the usual one.
+
+    Returns:
+        ``None`` for a packaged model and for what is no hub id, and where the hub does not answer.
+    """
+    if name in PACKAGED or not _HUB_ID.fullmatch(name) or Path(name).expanduser().exists():
+        return None
+    for cached in (True, False):
+        with contextlib.suppress(Exception):  # no network, no such model, no access: loading it says so
+            resolve = huggingface_hub.resolve_revision
+            return resolve(name, revision=revision, cache_dir=cache_dir, local_files_only=cached).resolved
+    return None
 
 
 def context_length(model: PreTrainedModel) -> int | None:
@@ -255,6 +279,7 @@ def is_installed(name: str) -> bool:
     return importlib.util.find_spec(PACKAGED[name].module) is not None
 
 
+_HUB_ID = re.compile(r"(?!\.)[\w.-]+(/[\w.-]+)?")
 _OTHER_WAYS = "a hub id such as Qwen/Qwen3-0.6B-Base, a folder, or a .gguf file"
 
 
@@ -319,7 +344,9 @@ def load_model(
             f"the model {quoted(name)} could not be loaded; use a packaged model ({', '.join(PACKAGED)}), "
             f"{_OTHER_WAYS}. The loader said: {in_a_line(error)}"
         ) from error
-    model.neuroglot_source = (name, revision_found or revision)
+    # Of a hub's model the commit that was loaded, whatever it was called.
+    commit = hub_commit(name, revision, options.get("cache_dir")) if place == name else None
+    model.neuroglot_source = (name, revision_found or commit or revision)
     if getattr(model, "_hf_peft_config_loaded", False):
         raise NeuroglotError(f"{name} is an adapter; name its base as the model, and {name} as its adapter.")
     if adapter is not None:
@@ -468,7 +495,7 @@ def _locate(name: str, revision: str | None) -> tuple[str, str | None]:
         if not (path / "config.json").is_file():
             raise NeuroglotError(f"the folder {name} has no config.json; give a folder written by save_pretrained.")
         return str(path), None
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
+    if not _HUB_ID.fullmatch(name):
         raise NeuroglotError(
             f"there is no model {quoted(name)}; use a packaged model ({', '.join(PACKAGED)}), {_OTHER_WAYS}."
         )

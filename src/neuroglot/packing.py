@@ -1,5 +1,6 @@
 """Probabilities packed small enough for a page: exact counts, or roots in fewer digits, deflated."""
 
+import base64
 import math
 import zlib
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import numpy as np
 
 from .activations import ActivationStats
 from .errors import NeuroglotError
-from .identification import Identifier
+from .identification import MIN_TOKENS, Identifier
 
 #: Characters of base64 that a page may carry.
 PAGE_LIMIT = 4_000_000
@@ -27,21 +28,28 @@ class Packed:
         scales: of each language, the value of probability 1: its tokens, or the levels of a root.
         roots: whether ``p = (value / scale) ** 2``, rounded, rather than ``value / scale``, exact.
         languages: codes.
+        min_tokens: tokens of a language that a neuron of a mixture must have seen.
+        few: bool ``[layers, experts, languages]``, whether an expert saw fewer; ``None`` where none did.
     """
 
     values: np.ndarray
     scales: tuple[int, ...]
     roots: bool
     languages: tuple[str, ...]
+    min_tokens: int = 1
+    few: np.ndarray | None = None
 
     def probabilities(self) -> np.ndarray:
-        """What the values stand for, float64 ``[layers, neurons, languages]``."""
+        """What the values stand for, float64 ``[layers, neurons, languages]``; NaN where too few tokens were seen."""
         share = self.values / np.array(self.scales, dtype=np.float64)
-        return share * share if self.roots else share
+        share = share * share if self.roots else share
+        if self.few is None:
+            return share
+        return np.where(np.repeat(self.few, share.shape[1] // self.few.shape[1], axis=1), np.nan, share)
 
     def error(self, stats: ActivationStats) -> float:
         """The largest difference to the probabilities of the counts."""
-        return float(np.abs(self.probabilities() - stats.probabilities()).max())
+        return float(np.nanmax(np.abs(self.probabilities() - stats.probabilities(self.min_tokens))))
 
     def deflated(self) -> bytes:
         """The values, language by language, as differences to what the languages before lead one to expect.
@@ -61,12 +69,17 @@ class Packed:
 
     def head(self) -> dict[str, Any]:
         """What a reader of the deflated bytes needs to know, ready for JSON."""
-        return {
+        head = {
             "shape": list(self.values.shape),
             "scales": list(self.scales),
             "roots": self.roots,
             "languages": list(self.languages),
         }
+        if self.few is None:
+            return head
+        # A bit for each language, layer and expert, in this order, the highest of a byte first.
+        bits = base64.b64encode(np.packbits(np.moveaxis(self.few, -1, 0)).tobytes()).decode()
+        return head | {"experts": self.few.shape[1], "few": bits, "minTokens": self.min_tokens}
 
 
 def _smallest(data: bytes) -> bytes:
@@ -78,7 +91,7 @@ def _smallest(data: bytes) -> bytes:
     return min(ways, key=len)
 
 
-def pack(stats: ActivationStats, limit: int | None = None) -> tuple[Packed, bytes]:
+def pack(stats: ActivationStats, limit: int | None = None, min_tokens: int = MIN_TOKENS) -> tuple[Packed, bytes]:
     """Pack the probabilities of counts, as exactly as the limit allows.
 
     The counts themselves where they have at most 65,535 tokens a language, every neuron saw all
@@ -88,16 +101,23 @@ def pack(stats: ActivationStats, limit: int | None = None) -> tuple[Packed, byte
     Args:
         stats: counts in one or more shards.
         limit: most characters of base64; ``None`` for no limit.
+        min_tokens: as for :func:`neuroglot.classify`.
 
     Raises:
         NeuroglotError: too many neurons for the limit even in 63 levels, or a language without tokens.
     """
-    p, most = stats.probabilities(), math.inf if limit is None else limit
+    p, most = stats.probabilities(min_tokens), math.inf if limit is None else limit
     if stats.shard_routed is None and stats.tokens.max() <= 65535:
-        packed = Packed(stats.counts.astype(np.uint16), tuple(map(int, stats.tokens)), False, stats.languages)
+        packed = Packed(
+            stats.counts.astype(np.uint16), tuple(map(int, stats.tokens)), False, stats.languages, min_tokens
+        )
         data = packed.deflated()
         if base64_size(data) <= most:
             return packed, data
+    few = None
+    if np.isnan(p).any():
+        few = np.isnan(p)[:, :: stats.shape[1] // stats.shard_routed.shape[2]]
+        p = np.nan_to_num(p)
     low, high = (
         0,
         1 if limit is None else len(_LEVELS),
@@ -107,7 +127,7 @@ def pack(stats: ActivationStats, limit: int | None = None) -> tuple[Packed, byte
         middle = (low + high) // 2
         levels = _LEVELS[middle]
         values = np.floor(np.sqrt(p) * levels + 0.5).astype(np.uint16)
-        packed = Packed(values, (levels,) * len(stats.languages), True, stats.languages)
+        packed = Packed(values, (levels,) * len(stats.languages), True, stats.languages, min_tokens, few)
         data = packed.deflated()
         if base64_size(data) <= most:
             fitting, high = (packed, data), middle
@@ -125,7 +145,7 @@ def classify_packed(packed: Packed, *, top_rate: float, lam: float | None, quant
     """The types that the page's explorer finds, as codes, uint8 ``[layers, neurons]``.
 
     Args:
-        packed: from :func:`pack`.
+        packed: from :func:`pack`, with its least number of tokens.
         top_rate, lam, quantile, scaled: as for :func:`neuroglot.classify`.
     """
     return Identifier(packed.probabilities(), scaled=scaled).types(packed.languages, top_rate, lam, quantile).codes

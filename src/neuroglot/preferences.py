@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import operator
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -84,6 +85,7 @@ class Preferences:
 
     def shuffled(self, seed: int = 0) -> "Preferences":
         """The same pairs, each turned round or not by the toss of a coin: a control that prefers nothing."""
+        seed = operator.index(seed)  # as it is recorded
         coins = np.random.default_rng(seed).integers(2, size=len(self.pairs))
         pairs = tuple(_turned(pair) if coin else pair for pair, coin in zip(self.pairs, coins, strict=True))
         return replace(self, pairs=pairs, provenance={**self.provenance, "shuffled_by_seed": seed})

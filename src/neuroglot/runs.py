@@ -122,7 +122,9 @@ def _load(folder: Path) -> tuple[ActivationStats, NeuronTypes, dict[str, pd.Data
             f"{path} is not what chapter 03 writes ({in_a_line(error, 100)}); run it again."
         ) from error
     stats = stats.select(types.languages)
-    if stats.shape[:2] != types.score.shape or profile["layer"].max() + 1 != len(types.score) or claims.empty:
+    told = ("weights_sha256", "input_sha256")
+    apart = any(stats.provenance.get(name) != types.provenance.get(name) for name in told)
+    if apart or stats.shape[:2] != types.score.shape or profile["layer"].max() + 1 != len(types.score) or claims.empty:
         raise NeuroglotError(f"the files in {folder} are not of one run; run its chapters again.")
     return stats, types, layers
 

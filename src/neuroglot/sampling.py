@@ -530,8 +530,13 @@ def _read(path: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
 
 
 def _whole(rows: list[dict[str, str]], asked: list[_Asked]) -> list[dict[str, str]] | None:
-    """Rows of a file, or ``None`` if they are not one whole response to each of what was asked."""
+    """The rows of a file, in the order asked; ``None`` if they are not one whole response to each of what was asked.
+
+    Interventions may come in another order in the file.
+    """
     wanted = [one.row("") for one in asked]
+    place = {name: i for i, name in enumerate(dict.fromkeys(one.intervention for one in asked))}
+    rows = sorted(rows, key=lambda row: place.get(row.get("intervention", ""), len(place)))
     whole = len(rows) == len(wanted) and all(
         isinstance(row.get("response"), str) and row | {"response": ""} == empty
         for row, empty in zip(rows, wanted, strict=True)

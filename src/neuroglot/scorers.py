@@ -14,7 +14,7 @@ from .corpora import Corpus, Example
 from .errors import NeuroglotError, in_a_line
 from .languages import is_detectable, is_language
 from .likelihood import losses
-from .models import evaluating, model_source, quiet, weights_hash
+from .models import evaluating, hub_commit, model_source, quiet, weights_hash
 
 
 class Scorer(Protocol):
@@ -158,15 +158,14 @@ class Translation:
                 f"the scorer {name!r} has a tokenizer of {len(tokenizer):,} tokens and a model of {size:,}; "
                 "it is of another vocabulary: give the tokenizer that belongs to the model."
             )
-        self.name, self.revision, self.batch_size = name, revision, batch_size
+        self.name, self.revision, self.batch_size = name, hub_commit(name, revision) or revision, batch_size
         self.model, self.tokenizer = model.eval(), tokenizer
         self._tags = hasattr(tokenizer, "src_lang")
 
     @property
     def provenance(self) -> dict[str, Any]:
         """See :class:`Scorer`."""
-        revision = self.revision or getattr(self.model.config, "_commit_hash", None) or ""
-        source = {"model": self.name, "revision": revision, "weights_sha256": weights_hash(self.model)}
+        source = {"model": self.name, "revision": self.revision or "", "weights_sha256": weights_hash(self.model)}
         return {"scorer": "translation", **source}
 
     def __call__(self, responses: Sequence[Example], references: Sequence[Example]) -> np.ndarray:

@@ -22,7 +22,7 @@ from .contexts import TopContexts
 from .corpora import Corpus
 from .errors import NeuroglotError
 from .files import write_bytes
-from .identification import KINDS, Identifier, NeuronTypes, require_thresholds
+from .identification import KINDS, MIN_TOKENS, Identifier, NeuronTypes, require_thresholds
 from .packing import PAGE_LIMIT, base64_size, pack
 
 _SCRIPTS = ("identify.js", "page.js", "explorer.js", "browser.js")
@@ -44,9 +44,11 @@ class _Live(anywidget.AnyWidget):
     quantile = traitlets.Float().tag(sync=True)
     languages = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
-    def __init__(self, stats: ActivationStats, given: Mapping[str, Any], scaled: bool, **settings: Any) -> None:
+    def __init__(
+        self, stats: ActivationStats, given: Mapping[str, Any], scaled: bool, min_tokens: int, **settings: Any
+    ) -> None:
         self.stats, self.scaled, self._prepared = stats, scaled, {}
-        self._packed, data = pack(stats)
+        self._packed, data = pack(stats, min_tokens=min_tokens)
         made = {"head": self._packed.head(), "scaled": scaled, "run": _name(stats), **given}
         super().__init__(given=made, data=data, **settings)
         self.on_msg(self._answer)
@@ -86,7 +88,12 @@ class _Live(anywidget.AnyWidget):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the screen says so
             return self._prepared[languages].types(
-                languages, self.top_rate, self.lam, self.quantile, self.stats.select(languages).provenance
+                languages,
+                self.top_rate,
+                self.lam,
+                self.quantile,
+                self.stats.select(languages).provenance,
+                self._packed.min_tokens,
             )
 
     def _settings(self) -> dict[str, Any]:
@@ -110,7 +117,7 @@ class _Live(anywidget.AnyWidget):
         """
         packed, data = self._packed, self.data
         if base64_size(data) > limit:
-            packed, data = pack(self.stats, limit)
+            packed, data = pack(self.stats, limit, packed.min_tokens)
         own = {"head": packed.head(), "settings": self._settings(), "data": base64.b64encode(data).decode()}
         kind = self.given["kind"]
         return (
@@ -155,7 +162,7 @@ class ThresholdExplorer(_Live):
 
     Args:
         stats: activation counts.
-        top_rate, lam, quantile, scaled: where to start; as for :func:`neuroglot.classify`.
+        top_rate, lam, quantile, scaled, min_tokens: where to start; as for :func:`neuroglot.classify`.
         browser: address of the page with a :class:`NeuronBrowser`, which listed neurons are linked to.
     """
 
@@ -167,12 +174,13 @@ class ThresholdExplorer(_Live):
         lam: float | None = None,
         quantile: float = 0.95,
         scaled: bool = True,
+        min_tokens: int = MIN_TOKENS,
         browser: str | None = None,
     ) -> None:
         specs = explorer_panels(stats.shape[0], stats.languages)
         given = {"kind": "explorer", "specs": specs, "browser": browser}
         settings = {"top_rate": top_rate, "lam": lam, "quantile": quantile, "languages": list(stats.languages)}
-        super().__init__(stats, given, scaled, **settings)
+        super().__init__(stats, given, scaled, min_tokens, **settings)
 
     def _pictures(self) -> str:
         rows = panel_rows(self.types)
@@ -254,7 +262,7 @@ class NeuronBrowser(_Live):
         }
         settings = {"top_rate": types.top_rate, "quantile": types.quantile, "languages": list(types.languages)}
         settings |= {"lam": types.lam, "layer": place[0], "neuron": place[1]}
-        super().__init__(stats.select(types.languages), given, types.scaled, **settings)
+        super().__init__(stats.select(types.languages), given, types.scaled, types.min_tokens, **settings)
 
     @traitlets.validate("layer", "neuron")
     def _there(self, proposal: Any) -> int:
@@ -284,11 +292,11 @@ class NeuronBrowser(_Live):
     def _pictures(self) -> str:
         types, place = self.types, (self.layer, self.neuron)
         kind = types.kind[place]
-        p = self.stats.select(types.languages).probabilities()[place]
+        p = self.stats.select(types.languages).probabilities(types.min_tokens)[place]
         rows = [
             {
                 "language": code,
-                "probability": float(own),
+                "probability": None if np.isnan(own) else float(own),
                 "kind": kind if above else "unclassified",
                 "above": str(above),
             }

@@ -79,7 +79,8 @@ def solved(table: pd.DataFrame) -> alt.Chart:
 
 def active_share(stats: ActivationStats) -> alt.Chart:
     """Mean activation probability of each layer, one line per language."""
-    mean = stats.probabilities().mean(axis=1)
+    # A layer of a mixture of which no neuron saw a language has no mean there.
+    mean = np.ma.masked_invalid(stats.probabilities()).mean(axis=1).filled(np.nan)
     rows = pd.DataFrame(mean, columns=list(stats.languages)).rename_axis("layer").reset_index()
     tidy = rows.melt("layer", var_name="language", value_name="probability")
     pick = alt.selection_point(fields=["language"], bind="legend")

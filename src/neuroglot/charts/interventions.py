@@ -46,10 +46,14 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
         y=alt.Y("removed:N", title="neurons removed of", sort=removed),
     )  # fmt: skip
     ground = cells.mark_rect().encode(
-        color=alt.Color(
-            "level:Q",
-            scale=alt.Scale(domain=[-1, 0, 1], range=["#0072b2", "#f4f1ea", "#c24e00"]),
-            legend=None,
+        color=alt.condition(
+            "isValid(datum.effect)",  # what was not measured is no effect of 0
+            alt.Color(
+                "level:Q",
+                scale=alt.Scale(domain=[-1, 0, 1], range=["#0072b2", "#f4f1ea", "#c24e00"]),
+                legend=None,
+            ),
+            alt.value("#ffffff"),
         ),
         stroke=alt.condition("datum.verdict == 'more'", alt.value("#222222"), alt.value("#00000000")),
         strokeWidth=alt.value(1.5),
@@ -103,7 +107,8 @@ def doses(table: pd.DataFrame) -> alt.LayerChart:
     """
     names = {"score": "lowest score first", "shuffled": "the same set, shuffled", "random": "random neurons"}
     by_draw = ["language", "order", "dose", "neurons"]
-    mean = table.groupby(by_draw, sort=False, as_index=False)["effect"].mean()
+    measured = table.dropna(subset="effect")
+    mean = measured.groupby(by_draw, sort=False, as_index=False)["effect"].mean()
     every = mean.groupby(["order", "dose"], sort=False, as_index=False)[["neurons", "effect"]].mean()
     data = pd.concat([every.assign(language="mean of all"), mean], ignore_index=True).replace({"order": names}).round(4)
     options = list(dict.fromkeys(data["language"]))

@@ -186,11 +186,14 @@
       const type = KINDS[result.codes[i]];
       const active = result.languages.filter((_, j) => identifier.isActive(j, i));
       const rank = identifier.rank(i, result.lam);
+      const standing =
+        `Its score is ${identifier.score(i, result.lam).toFixed(4)}, rank ${count(rank)} of ${count(identifier.taking)}; ` +
+        `the first ${count(result.number)} are selected.`;
+      const apart = `It saw fewer than ${given.head.minTokens} tokens of a language, so it takes no part.`;
       facts.textContent =
         `Layer ${layer}, neuron ${neuron} is ${type}: above tau = ${result.tau.toFixed(4)} in N = ${result.n[i]} ` +
         `${result.n[i] === 1 ? "language" : "languages"}${active.length ? ` (${active.join(" ")})` : ""}. ` +
-        `Its score is ${identifier.score(i, result.lam).toFixed(4)}, rank ${count(rank)} of ${count(identifier.size)}; ` +
-        `the first ${count(result.number)} are selected.`;
+        (identifier.starved[i] ? apart : standing);
       const probabilities = result.languages.map((code, j) => {
         const above = identifier.isActive(j, i);
         const probability = identifier.probability(all.indexOf(code), i);

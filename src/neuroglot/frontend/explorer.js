@@ -248,6 +248,9 @@
       status.textContent =
         `lambda ${Number(result.lam.toFixed(6))} (${result.solved ? "solved" : "given"}), tau ${result.tau.toFixed(4)}: ` +
         `${totals.map(([kind, n]) => `${count(n)} ${kind}`).join(", ")}; ${count(result.number)} neurons selected.` +
+        (result.starved
+          ? ` ${count(result.starved)} neurons saw fewer than ${given.head.minTokens} tokens of a language and are unclassified.`
+          : "") +
         (result.bounded === false ? " Every larger lambda would do as well." : "");
       drawn ??= Object.fromEntries(
         await Promise.all(

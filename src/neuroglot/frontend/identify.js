@@ -53,17 +53,22 @@
         }
         return tables.get(scale);
       });
-      this.histograms = values.map((plane, language) => {
-        const counts = new Uint32Array(head.scales[language] + 1);
-        for (const value of plane) counts[value]++;
-        return counts;
-      });
+      const bits = head.few && Uint8Array.from(atob(head.few), (byte) => byte.charCodeAt(0));
+      this.few = head.few && ((bit) => (bits[bit >> 3] >> (7 - (bit & 7))) & 1);
       this.key = new Float64Array(this.size);
       this.prepare(head.languages);
     }
 
+    // null where the neuron saw too few tokens of the language.
     probability(language, neuron) {
-      return this.tables[language][this.values[language][neuron]];
+      return this.sawFew(language, neuron) ? null : this.tables[language][this.values[language][neuron]];
+    }
+
+    // In a mixture, whether a neuron's expert saw too few tokens of a language for a probability.
+    sawFew(language, neuron) {
+      if (!this.few) return 0;
+      const experts = this.head.experts;
+      return this.few(language * this.layers * experts + Math.floor(neuron / (this.width / experts)));
     }
 
     // Entropies and peaks over some of the languages.
@@ -80,9 +85,17 @@
         this.unitPeak /= k;
       }
       const [entropy, peak, p] = [new Float64Array(this.size), new Float64Array(this.size), new Float64Array(k)];
+      const starved = new Uint8Array(this.size); // what saw too few tokens of a chosen language takes no part
+      const histograms = this.head.scales.map((scale) => new Uint32Array(scale + 1));
+      let taking = this.size;
       for (let i = 0; i < this.size; i++) {
+        if (this.few && chosen.some((language) => this.sawFew(language, i))) {
+          starved[i] = 1;
+          taking--;
+        }
         let [total, most, sum] = [0, 0, 0];
-        for (let j = 0; j < k; j++) {
+        for (let j = 0; j < k && !starved[i]; j++) {
+          histograms[chosen[j]][this.values[chosen[j]][i]]++;
           p[j] = this.tables[chosen[j]][this.values[chosen[j]][i]];
           total += p[j];
           if (p[j] > most) most = p[j];
@@ -94,13 +107,14 @@
         entropy[i] = -sum / this.unitEntropy;
         peak[i] = most / this.unitPeak;
       }
-      Object.assign(this, { codes: [...codes], chosen, entropy, peak });
+      if (!taking) throw new Refusal("Every neuron saw too few tokens of one of these languages.");
+      Object.assign(this, { codes: [...codes], chosen, entropy, peak, histograms, starved, taking });
     }
 
-    // The round(quantile * n)-th smallest of all n probabilities.
+    // The round(quantile * n)-th smallest of all n probabilities (of neurons that take part).
     tau(quantile) {
       if (!(quantile > 0 && quantile < 1)) throw new Refusal("The quantile is a number between 0 and 1.");
-      const n = this.size * this.chosen.length;
+      const n = this.taking * this.chosen.length;
       const rank = Math.min(Math.max(round(quantile * n), 1), n);
       const parts = 4096;
       const sizes = new Float64Array(parts + 1);
@@ -128,22 +142,26 @@
       });
       this.chosen.forEach((language, j) => {
         const [plane, least] = [this.values[language], this.above[j]];
-        for (let i = 0; i < plane.length; i++) if (plane[i] >= least) n[i]++;
+        for (let i = 0; i < plane.length; i++) if (plane[i] >= least && !this.starved[i]) n[i]++;
       });
       return n;
     }
 
     isActive(j, neuron) {
-      return this.values[this.chosen[j]][neuron] >= this.above[j];
+      return !this.starved[neuron] && this.values[this.chosen[j]][neuron] >= this.above[j];
     }
 
-    // Which neurons have the lowest scores; of equal ones those that come first.
+    // Which neurons have the lowest scores; of equal ones those that come first. Those that take no part are last.
     select(number, lam) {
-      const { entropy, peak, key, size } = this;
+      const { entropy, peak, key, size, starved } = this;
       const selected = new Uint8Array(size);
       if (!number) return selected;
       let [low, high] = [Infinity, -Infinity];
       for (let i = 0; i < size; i++) {
+        if (starved[i]) {
+          key[i] = Infinity;
+          continue;
+        }
         const x = Math.floor((entropy[i] - lam * peak[i]) * SCORE_PARTS + 0.5);
         key[i] = x;
         if (x < low) low = x;
@@ -153,11 +171,12 @@
       const scale = high > low ? (parts - 1) / (high - low) : 0;
       const part = (i) => Math.floor((key[i] - low) * scale);
       const sizes = new Uint32Array(parts);
-      for (let i = 0; i < size; i++) sizes[part(i)]++;
+      for (let i = 0; i < size; i++) if (!starved[i]) sizes[part(i)]++;
       let [limit, below] = [0, 0];
       while (below + sizes[limit] < number) below += sizes[limit++];
       const inside = [];
       for (let i = 0; i < size; i++) {
+        if (starved[i]) continue;
         const own = part(i);
         if (own < limit) selected[i] = 1;
         else if (own === limit) inside.push(i);
@@ -174,7 +193,7 @@
       const [lineE, lineM] = envelope(e, m, n, k);
       let [lowers, uppers, endless, found] = [new Float64Array(size), new Float64Array(size), [], 0];
       for (let i = 0; i < size; i++) {
-        if (n[i] === k) continue;
+        if (n[i] === k || this.starved[i]) continue;
         let [lower, upper] = [0, Infinity];
         for (let line = 0; line < lineE.length && upper > lower; line++) {
           const slope = m[i] - lineM[line];
@@ -227,7 +246,7 @@
     classify({ topRate, lam = null, quantile, languages = this.head.languages }) {
       this.prepare(languages);
       if (!(topRate > 0 && topRate <= 1)) throw new Refusal("The top rate is a share above 0 and up to 1.");
-      const [k, number, tau] = [languages.length, round(topRate * this.size), this.tau(quantile)];
+      const [k, number, tau] = [languages.length, round(topRate * this.taking), this.tau(quantile)];
       const n = this.active(tau);
       const solved = lam === null;
       let bounded = true;
@@ -239,7 +258,8 @@
         if (n[i] === k) codes[i] = GENERAL;
         else if (selected[i] && n[i]) codes[i] = n[i] === 1 ? SPECIFIC : RELATED;
       }
-      return { topRate, lam, solved, bounded, quantile, languages: [...languages], tau, number, n, selected, codes };
+      const starved = this.size - this.taking;
+      return { topRate, lam, solved, bounded, quantile, languages: [...languages], tau, number, n, selected, codes, starved };
     }
 
     score(neuron, lam) {
@@ -253,7 +273,7 @@
 
     // Place of a neuron's score among all, from 1, the lowest first.
     rank(neuron, lam) {
-      this.select(this.size, lam);
+      this.select(this.taking, lam);
       let place = 1;
       for (let i = 0; i < this.size; i++) {
         if (this.key[i] < this.key[neuron] || (this.key[i] === this.key[neuron] && i < neuron)) place++;
@@ -263,11 +283,12 @@
 
     // The neurons whose probabilities are nearest: Euclidean distance over the chosen languages.
     nearest(neuron, number) {
+      if (this.starved[neuron]) return [];
       const distances = new Float64Array(this.size);
       for (const language of this.chosen) {
         const [plane, table] = [this.values[language], this.tables[language]];
         const own = table[plane[neuron]];
-        for (let i = 0; i < this.size; i++) distances[i] += (table[plane[i]] - own) ** 2;
+        for (let i = 0; i < this.size; i++) distances[i] += this.starved[i] ? Infinity : (table[plane[i]] - own) ** 2;
       }
       distances[neuron] = Infinity;
       const near = [];
