@@ -32,6 +32,7 @@ class Example:
         cluster: what texts of much the same wording share; they are never told apart by resampling,
             so that intervals are honest. Default: every document for itself.
         origin: file and row, for messages.
+        cut_off: whether the response ends because it had reached the limit of tokens, where that is known.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Example:
     group: str = ""
     cluster: str = ""
     origin: str = dataclasses.field(default="", compare=False)
+    cut_off: bool | None = None
 
     @property
     def document(self) -> str:
@@ -61,6 +63,12 @@ class Example:
 
 
 _FIELDS = ("id", "language", "prompt", "response", "answer", "group", "cluster")
+
+
+def _row(example: Example) -> dict[str, Any]:
+    """What is kept of an example; only sampled responses say whether they were cut off."""
+    row = {name: getattr(example, name) for name in _FIELDS}
+    return row if example.cut_off is None else row | {"cut_off": example.cut_off}
 
 
 def _spread(name: str) -> bytes:
@@ -116,8 +124,7 @@ class Corpus:
         """SHA-256 of the languages and of every field of every example, in order."""
         digest = hashlib.sha256(json.dumps(self.languages).encode())
         for example in self.examples:
-            fields = [getattr(example, name) for name in _FIELDS]
-            digest.update(json.dumps(fields, ensure_ascii=False).encode())
+            digest.update(json.dumps(list(_row(example).values()), ensure_ascii=False).encode())
         return digest.hexdigest()
 
     def purity(self) -> pd.DataFrame:
@@ -265,8 +272,7 @@ class Corpus:
         """Write as JSON lines, whole or not at all: a header, then an example a line."""
         head = {"neuroglot": "corpus", "version": 1, "name": self.name, "languages": self.languages}
         head |= {"source": self.source, "options": dict(self.options), "sha256": self.hash}
-        rows = ({name: getattr(example, name) for name in _FIELDS} for example in self.examples)
-        write_lines(path, head, rows)
+        write_lines(path, head, map(_row, self.examples))
 
     @classmethod
     def load(cls, path: str | Path) -> "Corpus":

@@ -453,6 +453,7 @@ def _from_rows(
                 str(value["group"]) if has["group"] else "",
                 str(value["cluster"]) if has["cluster"] else "",
                 origin,
+                row["cut_off"] if sampled and isinstance(row.get("cut_off"), bool) else None,
             )
         )
     answers: dict[str, Example] = {}
