@@ -1,6 +1,8 @@
 """Every figure is a valid specification of the right numbers, in the one theme."""
 
 import json
+import re
+from dataclasses import replace
 
 import altair as alt
 import numpy as np
@@ -73,6 +75,29 @@ def figures(stats, types):
         "language_sizes": charts.language_sizes(sizes_table(), "en"),
         "overlaps": charts.overlaps(comparison.stability({"a": (stats, stats, False)}, types, splits=3)),
     }
+
+
+# Names that JavaScript's objects have of their own, or that would be read as a path into one.
+ODD = {"en": "constructor", "de": "__proto__", "ru": "a.b", "zh": "x[0]"}
+
+
+@pytest.mark.parametrize("others", [ODD, {"en": "toString", "de": "valueOf", "ru": "hasOwnProperty", "zh": "layer"}])
+def test_languages_of_any_name_are_drawn(others, stats, types):
+    """Every mark is there, and every name is written out, as for other names of languages."""
+    renamed = replace(stats, languages=tuple(others.values()))
+    assert values(charts.active_share(renamed)).groupby("language", sort=False)["probability"].sum().to_dict() == (
+        pytest.approx(dict(zip(others.values(), stats.probabilities().mean(axis=1).sum(axis=0), strict=True)))
+    )
+    for name, chart in figures(stats, types).items():
+        spec = json.dumps(chart.to_dict())
+        odd = spec
+        for code, other in others.items():
+            odd = odd.replace(f'"{code}"', f'"{other}"')
+        plain, drawn = (charts.embed(json.loads(text))["text/html"].partition("<script")[0] for text in (spec, odd))
+        marks = [len(re.findall("<path aria-label=", picture)) for picture in (plain, drawn)]
+        assert marks[0] == marks[1] > 0, name
+        for code, other in others.items():
+            assert drawn.count(f">{other}") == plain.count(f">{code}<"), name
 
 
 def effects_table():

@@ -1,11 +1,14 @@
 """In which language a response is: shares of letters, by sentence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from neuroglot import Corpus, Example, grade, language_fidelity
+from neuroglot import ActivationStats, Corpus, Example, NeuroglotError, classify, grade, language_fidelity
+from neuroglot.artifacts import languages_of
 from neuroglot.grading import caveats, summarize
-from neuroglot.languages import is_detectable, is_language, language_key, letters_by_language
+from neuroglot.languages import is_detectable, is_language, language_key, letters_by_language, require_codes
 
 ENGLISH = "The two children have seven apples together."
 GERMAN = "Die beiden Kinder haben zusammen sieben Äpfel."
@@ -93,3 +96,22 @@ def test_answers_that_were_cut_off_are_counted():
     assert caveats(graded) == "25% of the answers were cut off at the limit of tokens."
     assert caveats(grade(rows[1:])) == "No answer was cut off."
     assert "was not recorded" in caveats(grade([Example("a", "en", "?", ENGLISH, "7")]))
+
+
+@pytest.mark.parametrize("code", ["e\nn", "\x00", "\u202een", "\ud800", "x" * 65, " en", 3, "e\x7fn"])
+def test_what_cannot_name_a_language_is_refused_where_it_enters(code, tmp_path):
+    codes, counts = ("de", code), np.ones((1, 2, 3, 2), dtype=np.int64)
+    stats = ActivationStats(counts, np.full((1, 2), 4), ("de", "en"))
+    for call in (
+        lambda: require_codes(codes, "here"),
+        lambda: ActivationStats(counts, np.full((1, 2), 4), codes),
+        lambda: replace(classify(stats, top_rate=1, lam=0, quantile=0.5), languages=codes),
+        lambda: languages_of({"languages": list(codes)}, "a file"),
+        lambda: Corpus("c", codes, tuple(Example("1", c, "", "Text.") for c in codes)),
+    ):
+        with pytest.raises(
+            NeuroglotError, match="cannot name a language|no list of different|give codes|is no text"
+        ) as said:
+            call()
+        assert str(said.value).isprintable() and len(str(said.value)) < 250
+    require_codes(["en", "zh-Hant", "Old Norse", "constructor", "__proto__", "x[0]", "日本語"], "here")

@@ -265,7 +265,7 @@ def written(tokenizer, *texts):
     def generate(ids, stopping_criteria, generation_config, **_):
         done = torch.zeros(len(ids), dtype=torch.bool)
         for step in range(generation_config.max_new_tokens):
-            token = torch.tensor([0 if done[i] else row[step] for i, row in enumerate(rows[: len(ids)])])
+            token = torch.tensor([257 if done[i] else row[step] for i, row in enumerate(rows[: len(ids)])])
             ids = torch.cat([ids, token[:, None]], 1)
             done = done | (token == 257) | stopping_criteria(ids, None)
             if done.all():
@@ -281,6 +281,7 @@ def test_an_answer_ends_at_a_blank_line_after_worked_examples_only(
 ):
     said = ["\n\n7.\n\nSo 12.</s>", "As long as this is it goes on"]
     monkeypatch.setattr(model, "generate", written(tokenizer, *said))
+    model.generation_config.eos_token_id = 257
     asked = replace(questions, examples=(questions.examples[0], questions.examples[-1]))
     options = {"shots": shots, "progress": False, "max_new_tokens": 20}
     rows, provenance = module.sample_rows(model, tokenizer, asked, **options)

@@ -11,6 +11,7 @@ from safetensors.numpy import save
 
 from .errors import NeuroglotError
 from .files import write_bytes
+from .languages import require_codes
 
 FORMAT_VERSION = 1
 
@@ -102,11 +103,12 @@ def languages_of(header: Mapping[str, Any], path: str | Path) -> tuple[str, ...]
     """The language codes in a header, in order.
 
     Raises:
-        NeuroglotError: they are no list of different codes.
+        NeuroglotError: they are no list of different codes, or as in :func:`neuroglot.languages.require_codes`.
     """
     codes = header.get("languages")
     if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes) or len(set(codes)) < len(codes):
         raise NeuroglotError(f"{path} has no list of different languages; make it again.")
+    require_codes(codes, str(path))
     return tuple(codes)
 
 

@@ -1,6 +1,6 @@
 """What a model gets right, and in which language: accuracy and language fidelity, with intervals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,17 +69,19 @@ def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None
     return pd.DataFrame(rows, columns=_GRADED).astype(dict.fromkeys(("in_language", "cut_off", "correct"), "boolean"))
 
 
-def caveats(graded: pd.DataFrame) -> str:
+def caveats(responses: pd.DataFrame | Iterable[Mapping[str, Any]]) -> str:
     """What to know beside an accuracy, in sentences: answers cut off, and languages that the detector does not know.
 
     Args:
-        graded: from :func:`grade`, or rows of :func:`summarize`.
+        responses: one row each with ``language`` and, where it is known, ``cut_off``: from :func:`grade` or
+            :func:`neuroglot.sampling.sample_rows`.
     """
-    cut = graded["cut_off"].astype(float).mean()
+    rows = pd.DataFrame(responses).reindex(columns=["language", "cut_off"])
+    cut = rows["cut_off"].astype(float).mean()
     said = "How many answers were cut off at the limit of tokens was not recorded."
     if cut == cut:
         said = f"{cut:.0%} of the answers were cut off at the limit of tokens." if cut else "No answer was cut off."
-    if unknown := [code for code in dict.fromkeys(graded["language"]) if not is_detectable(code)]:
+    if unknown := [code for code in dict.fromkeys(rows["language"]) if not is_detectable(code)]:
         said += f" The detector does not know the language of {', '.join(unknown)}, so accuracy there is unknown."
     return said
 

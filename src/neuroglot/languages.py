@@ -4,6 +4,7 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import langcodes
 from lingua import Language, LanguageDetector, LanguageDetectorBuilder
@@ -69,11 +70,28 @@ _SCRIPT_TAGS = {
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？｡।॥])\s*|\n+")
 
 
+def require_codes(codes: Iterable[Any], place: str) -> None:
+    """Refuse what cannot name a language: names are BCP 47 tags, or a corpus' own.
+
+    Either is text of 1 to 64 printable characters (letters, digits, marks, punctuation, single spaces within), so
+    none that controls or breaks a line, turns its direction or stands for half a character.
+
+    Raises:
+        NeuroglotError: another one; the message begins with ``place``.
+    """
+    for code in codes:
+        if not isinstance(code, str) or not 0 < len(code) <= 64 or not code.isprintable() or code != code.strip():
+            raise NeuroglotError(
+                f"{place}: {code!r:.100} cannot name a language; give a code such as 'en', or a name of at most 64 "
+                "printable characters."
+            )
+
+
 def parse_languages(languages: str | Iterable[str] | None, least: int = 2) -> tuple[str, ...] | None:
     """Codes from ``"en,zh sw"`` or a list of codes; ``None`` stays ``None``.
 
     Raises:
-        NeuroglotError: fewer than ``least`` languages, or one named twice.
+        NeuroglotError: fewer than ``least`` languages, one named twice, or as in :func:`require_codes`.
     """
     if languages is None:
         return None
@@ -82,6 +100,7 @@ def parse_languages(languages: str | Iterable[str] | None, least: int = 2) -> tu
     if not all(isinstance(part, str) for part in parts):
         raise NeuroglotError(f"languages={languages!r}: give codes, 'en,zh' or a list of them.")
     codes = tuple(code.strip() for code in parts if code.strip())
+    require_codes(codes, "languages")
     if len(set(codes)) < len(codes):
         raise NeuroglotError(f"languages {' '.join(codes)}: a language is named twice; name each once.")
     if len(codes) < least:
