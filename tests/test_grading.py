@@ -99,7 +99,7 @@ def test_answers_that_were_cut_off_are_counted():
 
 
 @pytest.mark.parametrize("code", ["e\nn", "\x00", "\u202een", "\ud800", "x" * 65, " en", 3, "e\x7fn"])
-def test_what_cannot_name_a_language_is_refused_where_it_enters(code, tmp_path):
+def test_what_cannot_name_a_language_is_refused_where_it_enters(code):
     codes, counts = ("de", code), np.ones((1, 2, 3, 2), dtype=np.int64)
     stats = ActivationStats(counts, np.full((1, 2), 4), ("de", "en"))
     for call in (
@@ -109,9 +109,7 @@ def test_what_cannot_name_a_language_is_refused_where_it_enters(code, tmp_path):
         lambda: languages_of({"languages": list(codes)}, "a file"),
         lambda: Corpus("c", codes, tuple(Example("1", c, "", "Text.") for c in codes)),
     ):
-        with pytest.raises(
-            NeuroglotError, match="cannot name a language|no list of different|give codes|is no text"
-        ) as said:
+        with pytest.raises(NeuroglotError, match=r"cannot name a language|no list of different") as said:
             call()
         assert str(said.value).isprintable() and len(str(said.value)) < 250
     require_codes(["en", "zh-Hant", "Old Norse", "constructor", "__proto__", "x[0]", "日本語"], "here")

@@ -14,7 +14,7 @@ import pandas as pd
 
 from .errors import NeuroglotError
 from .files import read_lines, write_lines
-from .languages import detect_language, is_detectable, is_language, parse_languages, split_sentences
+from .languages import detect_language, is_detectable, is_language, parse_languages, require_codes, split_sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ class Corpus:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        require_codes(self.languages, f"corpus {self.name}")
         parse_languages(self.languages, least=1)
         texts = Counter(e.language for e in self.examples if (e.response or e.prompt).strip())
         if empty := [code for code in self.languages if not texts[code]]:
