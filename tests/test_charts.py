@@ -1,6 +1,8 @@
 """Every figure is a valid specification of the right numbers, in the one theme."""
 
 import json
+import re
+from dataclasses import replace
 
 import altair as alt
 import numpy as np
@@ -73,6 +75,33 @@ def figures(stats, types):
         "language_sizes": charts.language_sizes(sizes_table(), "en"),
         "overlaps": charts.overlaps(comparison.stability({"a": (stats, stats, False)}, types, splits=3)),
     }
+
+
+# Names that JavaScript's objects have of their own, or that would be read as a path into one.
+ODD = {"en": "constructor", "de": "__proto__", "ru": "a.b", "zh": "x[0]"}
+
+
+def test_languages_of_any_name_are_drawn(stats, types):
+    """Every mark is there, and every name is written out, as for other names of languages."""
+    for name, chart in figures(stats, types).items():
+        spec = odd = json.dumps(chart.to_dict())
+        for code, other in ODD.items():
+            odd = odd.replace(f'"{code}"', f'"{other}"')
+        if odd == spec:
+            continue
+        plain, drawn = (
+            charts.theme.embed(json.loads(text))["text/html"].partition("<script")[0] for text in (spec, odd)
+        )
+        marks = [len(re.findall("<path aria-label=", picture)) for picture in (plain, drawn)]
+        assert marks[0] == marks[1] > 0, name
+        for code, other in ODD.items():
+            assert drawn.count(f">{other}") == plain.count(f">{code}<"), name
+
+
+def test_languages_named_like_a_column_have_their_own_numbers(stats):
+    names = ("layer", "language", "probability", "toString")
+    means = values(charts.active_share(replace(stats, languages=names))).groupby("language")["probability"].mean()
+    assert means.to_dict() == pytest.approx(dict(zip(names, stats.probabilities().mean(axis=(0, 1)), strict=True)))
 
 
 def effects_table():

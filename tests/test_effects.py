@@ -297,6 +297,16 @@ def test_every_measure_says_which_way_is_worse():
     }
 
 
+def test_accuracy_is_unknown_where_the_language_is():
+    own = [removal("en"), removal("npi")]
+    questions = Corpus("q", ("en", "npi"), tuple(Example("a", code, "?", RIGHT["en"], "12") for code in ("en", "npi")))
+    rows = [answer(name, code, "a", RIGHT["en"]) for name in (AS_IT_IS, own[0].name) for code in ("en", "npi")]
+    table = of_answers(rows, questions, own[:1], resamples=20).table().set_index(["measure", "language"])
+    for measure in ("change in accuracy", "change in language fidelity"):
+        assert table.loc[(measure, "en"), "effect"] == 0
+        assert table.loc[(measure, "npi"), ["before", "effect"]].isna().all()
+
+
 def test_few_answers_promise_nothing():
     """One question has no interval, and draws that are all equal do not say where another would fall."""
     own, drawn = [removal("en"), removal("de")], [removal("de", 1), removal("de", 2)]

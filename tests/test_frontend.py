@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -163,6 +164,27 @@ def test_a_neuron_that_saw_too_little_says_so(page_of):
     said = page.inner_text(".neuroglot-status")
     assert "is unclassified" in said and "fewer than 20 tokens of a language, so it takes no part" in said
     assert page.locator(".neuroglot-near li").count() == 0 and page.wrong == []
+
+
+def test_languages_of_any_name_have_python_s_types(page_of):
+    odd = ("constructor", "__proto__", "a.b", "x[0]", "toString", "~1")
+    stats = replace(counts(layers=3, width=200), languages=odd)
+    page = page_of(ThresholdExplorer(stats, top_rate=0.05))
+    drawn = bars(page, "languages")
+    types = classify(stats, top_rate=0.05)
+    expected = types.counts_per_language()
+    assert {(place.replace("\u200b", ""), kind): n for (place, kind), n in drawn.items() if n} == {
+        (row.language, row.kind): row.neurons for row in expected.itertuples() if row.neurons
+    }
+    agrees_with_python(page, stats.probabilities(), odd, True, 3)
+    said = page.evaluate(
+        """([languages, all]) => {
+          const said = neuroglot.toAddress({ topRate: 0.1, lam: null, quantile: 0.9, languages }, all);
+          return neuroglot.fromAddress(Object.fromEntries(new URLSearchParams(said)), all).languages;
+        }""",
+        [odd[1:], odd],
+    )
+    assert said == list(odd[1:]) and page.wrong == []
 
 
 def bars(page, name):

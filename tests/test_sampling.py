@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 
+import hypothesis
 import pandas as pd
 import pytest
 import torch
+from hypothesis import strategies as st
 
 from neuroglot import (
     Corpus,
@@ -20,6 +22,7 @@ from neuroglot import (
     sample,
 )
 from neuroglot import sampling as module
+from neuroglot.batches import tokenize
 from neuroglot.grading import summarize
 
 from .conftest import byte_tokenizer, tiny_model, unsettled
@@ -240,6 +243,131 @@ def test_chat_template(model, questions):
     assert made[0].prompt.count("[user]") == 2 and made[0].prompt.count("[assistant]") == 2
     ((_, ids),) = module._ordered(tokenizer, made[:1])
     assert ids.count(256) == 1, "one beginning of sequence, not the template's and the tokenizer's"
+
+
+@pytest.mark.parametrize(
+    ("before", "beginning"),
+    [("", True), ("\n", True), ("You are kind.\n", True), ("[system]", True), ("", False), ("You are kind.\n", False)],
+)
+def test_a_chat_has_the_beginning_that_its_template_writes(before, beginning, model, questions):
+    tokenizer = byte_tokenizer()
+    tokenizer.chat_template = (
+        f"{before}{'{{ bos_token }}' * beginning}"
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}</s>{% endfor %}[assistant]"
+    )
+    made = module._questions(tokenizer, questions, 1, None, True, 1)
+    for question, ids in module._ordered(tokenizer, made):
+        assert ids.count(256) == 1, "the template's or the tokenizer's, never both"
+        assert ids.index(256) == (len(before) if beginning else 0)
+        # What was given is what is counted.
+        (counted, _), *_ = tokenize(tokenizer, Corpus("c", ("en",), (replace(question, language="en", response="x"),)))
+        assert counted[:-1] == ids
+    text = replace(made[0], prompt="as in <s>this</s>, why?")
+    ((_, ids),) = module._ordered(tokenizer, [text])
+    assert ids[0] == 256 and ids.count(256) == 2, "a question that mentions the token has the tokenizer's own too"
+
+
+def written(tokenizer, *texts):
+    """A stand-in for ``model.generate`` that writes these texts, row by row, and asks the criteria after each token."""
+    rows = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+
+    def generate(ids, stopping_criteria, generation_config, **_):
+        done = torch.zeros(len(ids), dtype=torch.bool)
+        for step in range(generation_config.max_new_tokens):
+            token = torch.tensor([257 if done[i] else row[step] for i, row in enumerate(rows[: len(ids)])])
+            ids = torch.cat([ids, token[:, None]], 1)
+            done = done | (token == 257) | stopping_criteria(ids, None)
+            if done.all():
+                break
+        return ids
+
+    return generate
+
+
+@pytest.mark.parametrize(("shots", "expected"), [(0, "7.\n\nSo 12."), (1, "7.")])
+def test_an_answer_ends_at_a_blank_line_after_worked_examples_only(
+    shots, expected, model, tokenizer, questions, monkeypatch
+):
+    said = ["\n\n7.\n\nSo 12.</s>", "As long as this is it goes on"]
+    monkeypatch.setattr(model, "generate", written(tokenizer, *said))
+    model.generation_config.eos_token_id = 257
+    asked = replace(questions, examples=(questions.examples[0], questions.examples[-1]))
+    options = {"shots": shots, "progress": False, "max_new_tokens": 20}
+    rows, provenance = module.sample_rows(model, tokenizer, asked, **options)
+    rows = sorted(rows, key=lambda row: row["response"])
+    assert [row["response"] for row in rows] == [expected, said[1][:20]]
+    assert [row["cut_off"] for row in rows] == [False, True]
+    assert provenance["ends_at"] == "\n\n" * bool(shots)
+    # Prompts of sampled text hold their worked examples already.
+    held = replace(asked, name="responses:problems", options={"shots": 4, "chat": False})
+    assert module.sample_rows(model, tokenizer, held, **options | {"shots": 0})[1]["ends_at"] == "\n\n"
+    table = accuracy(model, tokenizer, asked, resamples=5, **options)
+    assert sorted(table["cut_off"]) == [0, 1]
+
+
+def test_what_is_cut_off_is_kept(model, tokenizer, questions, tmp_path):
+    path = tmp_path / "r.jsonl"
+    made = sample(model, tokenizer, questions, path, shots=0, **SHORT)
+    cut = [example.cut_off for example in made.examples]
+    assert any(cut) and None not in cut
+    made.save(tmp_path / "corpus.jsonl")
+    for read in (load_corpus(f"jsonl:{path}", "en de"), Corpus.load(tmp_path / "corpus.jsonl")):
+        assert [example.cut_off for example in read.examples] == cut
+    unknown = replace(made, examples=tuple(replace(example, cut_off=None) for example in made.examples))
+    assert unknown.hash != made.hash
+
+
+def test_worked_examples_with_blank_lines_are_refused(model, tokenizer, questions):
+    worked = replace(
+        questions, examples=tuple(replace(e, response="One.\n\nTwo.", prompt="?") for e in questions.examples)
+    )
+    with pytest.raises(NeuroglotError, match=r"its response has a blank line, .* shots=0"):
+        sample(model, tokenizer, questions, worked=worked, shots=1, **SHORT)
+
+
+def test_the_bar_moves_with_every_token(model, tokenizer, questions, monkeypatch):
+    moves = []
+
+    class Bar(module.tqdm):
+        def update(self, n=1):
+            moves.append(n)
+            self.n += n
+
+    monkeypatch.setattr(module, "tqdm", Bar)
+    module.sample_rows(model, tokenizer, questions, shots=0, **SHORT | {"progress": True, "batch_size": 10})
+    assert moves[:6] == [10] * 6 and sum(moves) == 10 * 6
+    monkeypatch.setattr(model, "generate", written(tokenizer, *["No.</s>"] * 10))
+    moves.clear()
+    module.sample_rows(model, tokenizer, questions, shots=0, **SHORT | {"progress": True, "batch_size": 10})
+    assert moves == [10] * 4 + [20], "what was not needed is skipped"
+
+
+FAMILIES = ("llama", "opt", "gpt2", "mixtral", "qwen3_moe", "gemma3_text", "mistral", "olmo2", "gpt_neox")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@hypothesis.settings(deadline=None, max_examples=12)
+@hypothesis.given(data=st.data())
+def test_shared_beginnings_change_nothing(family, data):
+    """Whatever the lengths of the beginnings and of the questions after them, one of a kind included."""
+    sizes = {"gpt2": {"n_positions": 512}, "mistral": {"sliding_window": 16, "max_position_embeddings": 512}}
+    sizes = sizes.get(family, {"max_position_embeddings": 512})
+    model, tokenizer = tiny_model(family, **sizes), byte_tokenizer()
+    examples = []
+    for code, letter in (("en", "a"), ("de", "b"), ("sw", "c")):
+        beginning = letter * data.draw(st.integers(0, 150))
+        lengths = data.draw(st.lists(st.integers(1, 90), min_size=1, max_size=3))
+        examples += [
+            Example(str(n), code, f"{beginning}{n}{'xyz'[n] * length}", "") for n, length in enumerate(lengths)
+        ]
+    asked = Corpus("q", ("en", "de", "sw"), tuple(examples))
+    options = {"shots": 0, "max_new_tokens": 4, "progress": False}
+    options["batch_size"] = data.draw(st.sampled_from([2, 3, 16]))
+    shared, _ = module.sample_rows(model, tokenizer, asked, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module._Beginnings, "cache", lambda *_: None)
+        whole, _ = module.sample_rows(model, tokenizer, asked, **options)
+    assert shared == whole
 
 
 def test_bad_requests_are_named(model, tokenizer, questions):

@@ -151,10 +151,10 @@ def test_order_puts_those_that_share_beside_each_other():
 
 def test_every_language_that_is_detected_has_one_family_and_script():
     codes = {language.iso_code_639_1.name.lower() for language in Language.all()}
-    for table in (languages._BRANCHES, languages._SCRIPTS):
-        listed = " ".join(table.values()).split()
-        assert len(listed) == len(set(listed)) == 75 and set(listed) == codes
-    assert set(languages._SCRIPTS) == set(languages._SCRIPT_TAGS)
+    listed = " ".join(languages._BRANCHES.values()).split()
+    assert len(listed) == len(set(listed)) == 75 and set(listed) == codes
+    assert {languages.script(code) for code in codes} == set(languages._SCRIPT_TAGS)
+    assert all(map(languages.is_detectable, codes))
 
 
 @pytest.mark.parametrize(

@@ -73,12 +73,12 @@ def test_shares_are_of_letters_by_what_they_are():
     def letters(text):
         return sum(character.isalpha() for character in text)
 
-    german, english = map(letters, said[of[1].name])
     assert table.loc[(0, "language", "source"), "share"] == 1
-    assert table.loc[(2, "language", "target"), "share"] == pytest.approx(german / (german + english))
-    assert table.loc[(2, "language", "source"), "share"] == pytest.approx(english / (german + english))
+    assert table.loc[(2, "language", "target"), "share"] == 0.5, "responses count alike"
+    assert table.loc[(2, "language", "source"), "share"] == 0.5
     assert table.loc[(2, "random", "another language"), "share"] == 1
     assert table.loc[(2, "random", "source"), "letters"] == letters(said[of[2].name][0])
+    assert table.loc[(2, "random", "source"), "responses"] == 1, "one without letters is left out"
     row = table.loc[(2, "language", "target")]
     assert (row["low"], row["high"], row["prompts"]) == (0, 1, 2)
     assert table.groupby(level=[0, 1])["share"].sum().tolist() == pytest.approx([1, 1, 1])
@@ -89,6 +89,16 @@ def test_shares_are_of_letters_by_what_they_are():
         assert unknown["share"].isna().all() and (unknown["letters"] == 5).all()
     with pytest.raises(NeuroglotError, match="nothing was generated for 'en to zh, set 1'"):
         outputs(rows, [Steering("en", "zh", "set", 1)])
+
+
+def test_an_endless_loop_counts_as_one_response():
+    of = [Steering("en", "de", "set", 2)]
+    said = ["Sie kauft sieben rote Äpfel auf dem Markt. " * 200, "The two brothers have nine coins together."]
+    rows = [{"intervention": of[0].name, "language": "en", "id": "0", "response": text} for text in said]
+    rows += [row | {"id": "1", "response": said[1]} for row in rows[:1]]
+    table = outputs(rows, of, resamples=200).set_index("output")
+    assert table["share"].to_dict() == pytest.approx(dict(zip(OUTPUTS, (1 / 3, 2 / 3, 0, 0), strict=True)))
+    assert table.loc["target", ["low", "high", "responses"]].tolist() == [0, 0.5, 3], "prompts are drawn, not responses"
 
 
 def test_bad_requests_are_named(types):  # noqa: F811

@@ -12,7 +12,7 @@ import torch
 
 from .artifacts import flat, languages_of, load_artifact, require_tokens, save_artifact
 from .errors import NeuroglotError, in_a_line, quoted
-from .languages import parse_languages
+from .languages import parse_languages, require_codes
 
 # --- the counts --------------------------------------------------------------------------------
 
@@ -52,6 +52,7 @@ class ActivationStats:
     def __post_init__(self) -> None:
         counts, tokens, routed = self.shard_counts, self.shard_tokens, self.shard_routed
         k = len(self.languages)
+        require_codes(self.languages, "languages")
         if counts.ndim != 4 or counts.shape[::3] != tokens.shape:
             raise NeuroglotError(
                 f"counts of shape {counts.shape} and tokens of shape {tokens.shape} do not fit; they must "

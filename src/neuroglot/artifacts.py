@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from .errors import NeuroglotError, in_a_line, listed, quoted
 from .files import FORMAT_VERSION, UNREADABLE, require_file, write_bytes
-from .languages import parse_languages
+from .languages import require_codes
 
 T = TypeVar("T")
 
@@ -123,15 +123,13 @@ def languages_of(header: Mapping[str, Any], path: str | Path) -> tuple[str, ...]
     """The language codes in a header, in order.
 
     Raises:
-        NeuroglotError: they are no list of different codes.
+        NeuroglotError: they are no list of different codes, or as in :func:`neuroglot.languages.require_codes`.
     """
     codes = header.get("languages")
-    try:
-        if isinstance(codes, list) and parse_languages(codes, least=1) == tuple(codes):
-            return tuple(codes)
-    except NeuroglotError:
-        pass
-    raise NeuroglotError(f"{path} has no list of different languages; make it again.")
+    if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes) or len(set(codes)) < len(codes):
+        raise NeuroglotError(f"{path} has no list of different languages; make it again.")
+    require_codes(codes, str(path))
+    return tuple(codes)
 
 
 def require_tokens(tokens: np.ndarray, axis: int) -> None:

@@ -1,5 +1,6 @@
 """A corpus as batches of tokens: what is counted, what is padded, what texts begin alike."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -119,10 +120,29 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> list[tuple[l
             start = len(example.prompt)
             ends = (end for _, end in encoded["offset_mapping"][i])
             counted = [keep and end > start for keep, end in zip(counted, ends, strict=True)]
-        if tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2:
-            ids, counted = ids[1:], counted[1:]  # the text has its own beginning, as from a chat template
-        result.append((ids, counted))
+        start = begins_twice(tokenizer, example.prompt + example.response, ids)
+        result.append((ids[start:], counted[start:]))
     return result
+
+
+def begins_twice(tokenizer: PreTrainedTokenizerBase, text: str, ids: Sequence[int]) -> bool:
+    """Whether the first of a text's ids is to be left out: the text has a beginning token of its own.
+
+    It stands first, or after what the tokenizer's chat template writes before it, as in
+    ``"You are kind.<s>[user]..."``.
+    """
+    first = tokenizer.bos_token_id
+    if first is None or not ids or ids[0] != first:
+        return False
+    if first in ids[1:2]:
+        return True
+    if not tokenizer.chat_template or first not in ids[1:]:
+        return False
+    with contextlib.suppress(Exception):  # templates are programs of others
+        asked = tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False)
+        before, written, _ = asked.partition(tokenizer.bos_token)
+        return bool(before and written) and text.startswith(before + written)
+    return False
 
 
 def split_text(

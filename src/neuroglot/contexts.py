@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from . import __version__
 from .activations import ActivationStats
 from .artifacts import finished, flat, languages_of, load_artifact, save_artifact
-from .batches import Batch, Text, batches_of, split_text, tokenize
+from .batches import Batch, Text, batches_of, begins_twice, split_text, tokenize
 from .corpora import Corpus, Example
 from .errors import NeuroglotError, quoted, require_whole
 from .files import one_writer
@@ -600,13 +600,12 @@ class _Best:
         texts = [corpus.examples[number].prompt + corpus.examples[number].response for number in examples]
         found = tokenizer(texts, return_offsets_mapping=True, verbose=False) if texts else {"offset_mapping": []}
         cells = dict(zip(examples, map(_cells, found["offset_mapping"]), strict=True))
-        doubled = dict(zip(examples, found.get("input_ids", []), strict=True))
+        tokens = zip(examples, texts, found.get("input_ids", []), strict=True)
+        twice = {number: begins_twice(tokenizer, text, ids) for number, text, ids in tokens}
         spans = []
         for number in used.tolist():
             passage = self.passages[number]
-            ids = doubled[passage.example]
-            # A beginning that the text has of its own is not run twice.
-            start = passage.token + (ids[:2] == [tokenizer.bos_token_id] * 2)
+            start = passage.token + twice[passage.example]  # a beginning of the text's own is not run twice
             spans.append(cells[passage.example][start : start + self.lengths[number]])
         return spans
 

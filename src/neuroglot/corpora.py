@@ -15,7 +15,7 @@ import pandas as pd
 
 from .errors import NeuroglotError, in_a_line, quoted
 from .files import read_lines, require_file, write_lines
-from .languages import detect_language, is_detectable, is_language, parse_languages, split_sentences
+from .languages import detect_language, is_detectable, is_language, parse_languages, require_codes, split_sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Example:
         cluster: what texts of much the same wording share; they are never told apart by resampling,
             so that intervals are honest. Default: every document for itself.
         origin: file and row, for messages.
+        cut_off: whether the response ends because it had reached the limit of tokens, where that is known.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Example:
     group: str = ""
     cluster: str = ""
     origin: str = dataclasses.field(default="", compare=False)
+    cut_off: bool | None = None
 
     @property
     def document(self) -> str:
@@ -76,6 +78,12 @@ def _require_text(example: Example) -> None:
 _HALF = re.compile("[\ud800-\udfff]")
 
 
+def _row(example: Example) -> dict[str, Any]:
+    """What is kept of an example; only sampled responses say whether they were cut off."""
+    row = {name: getattr(example, name) for name in _FIELDS}
+    return row if example.cut_off is None else row | {"cut_off": example.cut_off}
+
+
 def _spread(name: str) -> bytes:
     """An order that has nothing to do with that of the source."""
     return hashlib.sha256(name.encode()).digest()
@@ -100,6 +108,7 @@ class Corpus:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        require_codes(self.languages, f"corpus {self.name}")
         parse_languages(self.languages, least=1)
         for example in self.examples:
             _require_text(example)
@@ -131,8 +140,7 @@ class Corpus:
         """SHA-256 of the languages and of every field of every example, in order."""
         digest = hashlib.sha256(json.dumps(self.languages).encode())
         for example in self.examples:
-            fields = [getattr(example, name) for name in _FIELDS]
-            digest.update(json.dumps(fields, ensure_ascii=False).encode())
+            digest.update(json.dumps(list(_row(example).values()), ensure_ascii=False).encode())
         return digest.hexdigest()
 
     def purity(self) -> pd.DataFrame:
@@ -280,8 +288,7 @@ class Corpus:
     def save(self, path: str | Path) -> None:
         """Write as JSON lines, whole or not at all: a header, then an example a line."""
         head = {"name": self.name, "languages": self.languages, "source": self.source, "options": dict(self.options)}
-        rows = ({name: getattr(example, name) for name in _FIELDS} for example in self.examples)
-        write_lines(path, "corpus", head, rows)
+        write_lines(path, "corpus", head, map(_row, self.examples))
 
     @classmethod
     def load(cls, path: str | Path) -> "Corpus":

@@ -300,7 +300,7 @@ def of_answers(
     right, asked, own, letters = np.zeros((4, *shape))
     for number, examples in enumerate(answers.values()):
         graded = grade(examples)
-        for example, correct in zip(examples, graded["correct"], strict=True):
+        for example, correct in zip(examples, graded["correct"].astype(float), strict=True):
             cell = number, languages.index(example.language), units.index(example.unit)
             right[cell], asked[cell] = right[cell] + correct, asked[cell] + 1
             in_language, in_all = own_letters(example.response, example.language)

@@ -1,6 +1,6 @@
 """What a model gets right, and in which language: accuracy and language fidelity, with intervals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from .errors import NeuroglotError
 from .languages import is_detectable, is_language, own_letters
 from .sampling import sample_rows
 
-_GRADED = ["language", "document", "id", "group", "answer", "found", "right_number", "in_language", "correct"]
+_SHARES = ["correct", "right_number", "in_language", "cut_off"]
+_GRADED = ["language", "document", "id", "group", "answer", "found", *_SHARES[1:], "correct"]
 
 
 def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None) -> pd.DataFrame:
@@ -28,8 +29,9 @@ def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None
     Returns:
         One row per response: ``language``, ``document``, ``id``, ``group``, ``answer``, ``found``
         (the last number of the response, as text, or ``""``), ``right_number``, ``in_language`` (the
-        detected language is the asked one; missing where the detector does not know it) and
-        ``correct``: both, as in the paper.
+        detected language is the asked one), ``cut_off`` (at the limit of tokens; missing where that
+        was not recorded) and ``correct``: right number and language, as in the paper. Both of the
+        latter are missing where the detector does not know the language.
 
     Raises:
         NeuroglotError: an example without an answer.
@@ -42,15 +44,14 @@ def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None
         for question in {(e.language, e.document): e for e in questions.examples}.values():
             ids = [question.document] if n == 1 else [f"{question.document}#{i}" for i in range(1, n + 1)]
             silent = (id_ for id_ in ids if (question.language, id_) not in answered)
-            examples += [replace(question, id=id_, response="") for id_ in silent]
+            examples += [replace(question, id=id_, response="", cut_off=None) for id_ in silent]
     rows = []
     for example in examples:
         answer = as_number(example.answer)
         if answer is None:
             raise NeuroglotError(f"{example.place}: there is no answer to compare with; use a corpus with answers.")
         found = last_number(example.response)
-        known = is_detectable(example.language)
-        in_language = bool(example.response) and is_language(example.response, example.language) if known else None
+        in_language = is_language(example.response, example.language)
         rows.append(
             {
                 "language": example.language,
@@ -61,10 +62,28 @@ def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None
                 "found": "" if found is None else str(found),
                 "right_number": found == answer,
                 "in_language": in_language,
-                "correct": found == answer and in_language is not False,
+                "cut_off": example.cut_off,
+                "correct": None if in_language is None else found == answer and in_language,
             }
         )
-    return pd.DataFrame(rows, columns=_GRADED).astype({"in_language": "boolean"})
+    return pd.DataFrame(rows, columns=_GRADED).astype(dict.fromkeys(("in_language", "cut_off", "correct"), "boolean"))
+
+
+def caveats(responses: pd.DataFrame | Iterable[Mapping[str, Any]]) -> str:
+    """What to know beside an accuracy, in sentences: answers cut off, and languages that the detector does not know.
+
+    Args:
+        responses: one row each with ``language`` and, where it is known, ``cut_off``: from :func:`grade` or
+            :func:`neuroglot.sampling.sample_rows`.
+    """
+    rows = pd.DataFrame(responses).reindex(columns=["language", "cut_off"])
+    cut = rows["cut_off"].astype(float).mean()
+    said = "How many answers were cut off at the limit of tokens was not recorded."
+    if cut == cut:
+        said = f"{cut:.0%} of the answers were cut off at the limit of tokens." if cut else "No answer was cut off."
+    if unknown := [code for code in dict.fromkeys(rows["language"]) if not is_detectable(code)]:
+        said += f" The detector does not know the language of {', '.join(unknown)}, so accuracy there is unknown."
+    return said
 
 
 def accuracy(
@@ -106,7 +125,8 @@ def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.9
     Returns:
         One row per language and group, and one per language for ``"all"`` where there are
         several groups: ``language``, ``group``, ``questions``, ``accuracy`` (share), ``low``, ``high``,
-        ``right_number`` and ``in_language`` (shares).
+        ``right_number``, ``in_language`` and ``cut_off`` (shares). A language that the detector does
+        not know has no ``accuracy`` and no ``in_language``.
     """
     if not 0 < level < 1 or not isinstance(resamples, int) or resamples < 1:
         raise NeuroglotError(f"level={level}, resamples={resamples}: give a share between 0 and 1 and a whole number.")
@@ -117,9 +137,8 @@ def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.9
         if len(groups) > 1:
             groups.append(("all", mine))
         for group, these in groups:
-            by_question = these.groupby("document", sort=False)[["correct", "right_number", "in_language"]]
-            means = by_question.agg(lambda column: column.astype(float).mean())
-            shares = means["correct"].to_numpy(dtype=float)
+            means = these.reindex(columns=_SHARES).astype(float).groupby(these["document"], sort=False).mean()
+            shares = means["correct"].to_numpy()
             drawn = shares[rng.integers(len(shares), size=(resamples, len(shares)))].mean(axis=1)
             low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
             rows.append(
@@ -130,8 +149,7 @@ def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.9
                     "accuracy": shares.mean(),
                     "low": low,
                     "high": high,
-                    "right_number": means["right_number"].mean(),
-                    "in_language": means["in_language"].mean(),
+                    **means[_SHARES[1:]].mean(),
                 }
             )
     return pd.DataFrame(rows)

@@ -14,6 +14,7 @@ import pandas as pd
 from .activations import ActivationStats
 from .artifacts import languages_of, load_artifact, save_artifact
 from .errors import NeuroglotError, is_number, quoted, require_whole
+from .languages import require_codes
 
 #: Neuron types, in the order of their codes; "unclassified" is none of the paper's three.
 KINDS = ("unclassified", "specific", "related", "general")
@@ -69,6 +70,7 @@ class NeuronTypes:
     KIND = "types"
 
     def __post_init__(self) -> None:
+        require_codes(self.languages, "languages")
         shape = self.score.shape
         if not (
             len(shape) == 2 and self.selected.shape == shape and self.active.shape == (*shape, len(self.languages))

@@ -4,7 +4,9 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
+import langcodes
 from lingua import Language, LanguageDetector, LanguageDetectorBuilder
 
 from .errors import NeuroglotError
@@ -44,29 +46,7 @@ _BRANCHES = {
     "constructed": "eo",
 }
 
-# The script a language is mostly written in; a subtag (sr-Latn, pa_Arab) says otherwise.
-_SCRIPTS = {
-    "Latin": "af az bs ca cs cy da de en eo es et eu fi fr ga hr hu id is it la lg lt lv mi ms nb nl nn pl pt ro sk sl "
-    "sn so sq st sv sw tl tn tr ts vi xh yo zu",
-    "Cyrillic": "be bg kk mk mn ru sr uk",
-    "Greek": "el",
-    "Armenian": "hy",
-    "Georgian": "ka",
-    "Hebrew": "he",
-    "Arabic": "ar fa ur",
-    "Devanagari": "hi mr",
-    "Bengali": "bn",
-    "Gujarati": "gu",
-    "Gurmukhi": "pa",
-    "Tamil": "ta",
-    "Telugu": "te",
-    "Thai": "th",
-    "Han": "zh",
-    "Japanese": "ja",
-    "Hangul": "ko",
-}
-
-# ISO 15924 codes of these scripts.
+# ISO 15924 codes of scripts.
 _SCRIPT_TAGS = {
     "Latin": "latn",
     "Cyrillic": "cyrl",
@@ -90,11 +70,28 @@ _SCRIPT_TAGS = {
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？｡।॥])\s*|\n+")
 
 
+def require_codes(codes: Iterable[Any], place: str) -> None:
+    """Refuse what cannot name a language: names are BCP 47 tags, or a corpus' own.
+
+    Either is text of 1 to 64 printable characters (letters, digits, marks, punctuation, single spaces within), so
+    none that controls or breaks a line, turns its direction or stands for half a character.
+
+    Raises:
+        NeuroglotError: another one; the message begins with ``place``.
+    """
+    for code in codes:
+        if not isinstance(code, str) or not 0 < len(code) <= 64 or not code.isprintable() or code != code.strip():
+            raise NeuroglotError(
+                f"{place}: {code!r:.100} cannot name a language; give a code such as 'en', or a name of at most 64 "
+                "printable characters."
+            )
+
+
 def parse_languages(languages: str | Iterable[str] | None, least: int = 2) -> tuple[str, ...] | None:
     """Codes from ``"en,zh sw"`` or a list of codes; ``None`` stays ``None``.
 
     Raises:
-        NeuroglotError: fewer than ``least`` languages, or one named twice.
+        NeuroglotError: fewer than ``least`` languages, one named twice, or as in :func:`require_codes`.
     """
     if languages is None:
         return None
@@ -103,6 +100,7 @@ def parse_languages(languages: str | Iterable[str] | None, least: int = 2) -> tu
     if not all(isinstance(part, str) for part in parts):
         raise NeuroglotError(f"languages={languages!r}: give codes, 'en,zh' or a list of them.")
     codes = tuple(code.strip() for code in parts if code.strip())
+    require_codes(codes, "languages")
     if len(set(codes)) < len(codes):
         raise NeuroglotError(f"languages {' '.join(codes)}: a language is named twice; name each once.")
     if len(codes) < least:
@@ -112,24 +110,34 @@ def parse_languages(languages: str | Iterable[str] | None, least: int = 2) -> tu
     return codes
 
 
-def _iso(code: str) -> str:
-    return re.split(r"[-_]", code)[0].lower()
+@functools.cache
+def _tag(code: str) -> langcodes.Language | None:
+    """A code as BCP 47 has it, of its macrolanguage (``arb_Arab`` is ``ar-Arab``); ``None`` where it is none."""
+    try:
+        return langcodes.Language.get(code).prefer_macrolanguage()
+    except ValueError:
+        return None
 
 
 @functools.cache
-def _detectable() -> dict[str, Language]:
-    table = {}
-    for language in Language.all():
-        table[language.iso_code_639_1.name.lower()] = language
-        table[language.iso_code_639_3.name.lower()] = language
-    # Lingua names Norwegian Bokmål and no macro-language; individual codes of macro-languages
-    # that corpora use stand for the language that Lingua knows.
-    return table | {"no": table["nb"], "cmn": table["zh"], "swh": table["sw"]}
+def _by_tag() -> dict[str | None, Language]:
+    tags = {_tag(language.iso_code_639_1.name.lower()).language: language for language in Language.all()}
+    return tags | {"no": tags["nb"]}  # Lingua names Bokmål and Nynorsk, and no Norwegian
+
+
+def _language(code: str) -> Language | None:
+    """The language of a code among Lingua's, in whatever script."""
+    tag = _tag(code)
+    return _by_tag().get(tag.language) if tag else None
+
+
+def _written(tag: langcodes.Language) -> str | None:
+    return _listed((tag.maximize().script or "").lower(), _SCRIPT_TAGS)
 
 
 def language_name(code: str) -> str:
-    """English name of a code, or the code itself where the detector does not know it."""
-    language = _detectable().get(_iso(code))
+    """English name of a code, or the code itself where it is none of Lingua's languages."""
+    language = _language(code)
     return language.name.capitalize() if language else code
 
 
@@ -140,9 +148,10 @@ def language_code(name: str) -> str:
     return named.get(name.strip().lower(), name.strip())
 
 
+@functools.cache
 def is_detectable(code: str) -> bool:
-    """Whether :func:`detect_language` can ever answer this code."""
-    return _iso(code) in _detectable()
+    """Whether :func:`detect_language` knows the language of this code, in the script that the code says or implies."""
+    return _language(code) is not None and _written(_tag(code)) == _written(_tag(language_key(code)))
 
 
 def _listed(key: str, table: dict[str, str]) -> str | None:
@@ -151,15 +160,13 @@ def _listed(key: str, table: dict[str, str]) -> str | None:
 
 def family(code: str) -> str | None:
     """Branch of the languages that a code belongs to (``"Germanic"``, ``"Bantu"``); ``None`` where it is not known."""
-    return _listed(language_key(code), _BRANCHES) if is_detectable(code) else None
+    return _listed(language_key(code), _BRANCHES) if _language(code) else None
 
 
 def script(code: str) -> str | None:
     """Script of a code: its own subtag's (``"sr-Latn"``), else the language's usual one; ``None`` if not known."""
-    tag = next((part.lower() for part in re.split(r"[-_]", code)[1:] if re.fullmatch("[A-Za-z]{4}", part)), None)
-    if tag:
-        return _listed(tag, _SCRIPT_TAGS)
-    return _listed(language_key(code), _SCRIPTS) if is_detectable(code) else None
+    tag = _tag(code)
+    return _written(tag) if tag and (tag.script or _language(code)) else None
 
 
 @functools.cache
@@ -168,14 +175,14 @@ def _detector() -> LanguageDetector:
     return LanguageDetectorBuilder.from_all_languages().build()
 
 
-def is_language(text: str, code: str) -> bool:
-    """Whether Lingua (75 languages) detects ``text`` as the language ``code``."""
-    return _detector().detect_language_of(text) == _detectable().get(_iso(code), "unknown")
+def is_language(text: str, code: str) -> bool | None:
+    """Whether Lingua (75 languages) detects ``text`` as the language ``code``; ``None`` where it does not know it."""
+    return _detector().detect_language_of(text) == _language(code) if is_detectable(code) else None
 
 
 def language_key(code: str) -> str:
     """The code that :func:`detect_language` answers for the language of ``code`` (``"nb"`` for ``"no"``)."""
-    return _detectable()[_iso(code)].iso_code_639_1.name.lower()
+    return _by_tag()[_tag(code).language].iso_code_639_1.name.lower()
 
 
 def detect_language(text: str) -> str | None:

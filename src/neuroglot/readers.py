@@ -473,6 +473,7 @@ def _from_rows(
                 _name(value["group"], "group", origin) if has["group"] else "",
                 _name(value["cluster"], "cluster", origin) if has["cluster"] else "",
                 origin,
+                row["cut_off"] if sampled and isinstance(row.get("cut_off"), bool) else None,
             )
         )
     answers: dict[str, Example] = {}

@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from . import __version__, problems
+from .batches import begins_twice
 from .corpora import Corpus, Example
 from .errors import NeuroglotError, quoted, require_whole
 from .files import kept_part, one_writer, read_lines, require_file, write_lines
@@ -133,9 +134,10 @@ def sample_rows(
     wait: bool = True,
     progress: bool = True,
     interventions: Mapping[str, Intervention | None] | None = None,
-) -> tuple[list[dict[str, str]], dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """As :func:`sample`, but every response, empty ones too, as rows of the file; and their provenance.
 
+    ``cut_off`` says of each whether it had reached ``max_new_tokens`` when it ended.
     With ``interventions``, by name, every question is answered under each of them (``None`` is the
     model as it is), and a row says which in ``intervention``.
     """
@@ -166,6 +168,9 @@ def sample_rows(
             f"{place}: its prompt has {longest} tokens, which leaves less than {max_new_tokens} of the context of "
             f"{context}; use fewer shots or fewer new tokens."
         )
+    # Sampled questions are asked as they were: their prompts may hold worked examples already.
+    given = corpus.options if corpus.name.startswith("responses:") else {}
+    end = _END if (shots and not chat) or (given.get("shots") and not given.get("chat")) else ""
     settings = {"n": n, "temperature": temperature, "seed": seed, "shots": shots, "chat": chat}
     provenance: dict[str, Any] = {
         **model_source(model),
@@ -176,6 +181,7 @@ def sample_rows(
         "corpus_options": dict(corpus.options),
         "questions_sha256": _hash([[q.id, q.language, q.answer, q.group, q.cluster, ids] for q, ids in ordered]),
         "settings": settings | {"max_new_tokens": max_new_tokens, "batch_size": batch_size},
+        "ends_at": end,
         "versions": {"neuroglot": __version__, "torch": version("torch"), "transformers": version("transformers")},
     }
     if interventions is not None:
@@ -200,11 +206,12 @@ def sample_rows(
                 raise NeuroglotError(
                     f"{path} holds other responses; give another file or ask for it to be overwritten."
                 )
-    rows: list[dict[str, str]] = []
+    rows: list[dict[str, Any]] = []
     changes = interventions or {"": None}
     beginnings = _Beginnings(model, batches, changes)
-    shown = {"unit": "resp", "desc": "sampling", "mininterval": 1, "file": sys.stderr, "disable": not progress}
-    with evaluating(model), tqdm(total=len(asked), **shown) as bar:
+    # In tokens, since a batch of responses takes minutes.
+    shown = {"unit": "tok", "desc": "sampling", "mininterval": 1, "file": sys.stderr, "disable": not progress}
+    with evaluating(model), tqdm(total=len(asked) * max_new_tokens, **shown) as bar:
         for number, batch in enumerate(batches):
             part = parts / f"{number:05d}.jsonl" if parts else None
             said, found = (kept_part(part, _read) if part else None) or (None, [])
@@ -213,13 +220,17 @@ def sample_rows(
                 prompts = [one.ids for one in batch]
                 cache = beginnings.cache(number)
                 label = f"{seed}/{number}"
+                moved = _Moved(bar, len(batch))
                 with _changed(model, [changes[one.intervention] for one in batch]):
-                    texts = _generate(model, tokenizer, prompts, cache, temperature, label, max_new_tokens, chat)
-                done = [one.row(text) for one, text in zip(batch, texts, strict=True)]
+                    responses = _generate(
+                        model, tokenizer, prompts, cache, temperature, label, max_new_tokens, end, moved
+                    )
+                done = [one.row(*response) for one, response in zip(batch, responses, strict=True)]
                 if part:
                     _write_rows(part, provenance, done)
             rows += done
-            bar.update(len(batch))
+            bar.set_postfix_str(f"{len(rows)} of {len(asked)} responses", refresh=False)
+            bar.update(len(rows) * max_new_tokens - bar.n)
     place = {one.key: i for i, one in enumerate(in_order)}
     rows.sort(key=lambda row: place[row.get("intervention", ""), row["language"], row["id"]])
     if path is not None:
@@ -240,11 +251,11 @@ class _Asked:
     def key(self) -> tuple[str, str, str]:
         return self.intervention, self.question.language, self.question.id
 
-    def row(self, text: str) -> dict[str, str]:
+    def row(self, text: str, cut_off: bool) -> dict[str, Any]:
         """As a file has it; only responses under an intervention name one."""
         names = ("id", "language", "prompt", "answer", "group", "cluster")
         own = {"intervention": self.intervention} if self.intervention else {}
-        return own | {name: getattr(self.question, name) for name in names} | {"response": text}
+        return own | {name: getattr(self.question, name) for name in names} | {"response": text, "cut_off": cut_off}
 
 
 def _in_order(asked: list[_Asked], questions: list[Example]) -> list[_Asked]:
@@ -312,6 +323,11 @@ def _worked(question: Example, worked: list[Example], shots: int) -> list[Exampl
 
 
 def _plain(question: Example, before: list[Example]) -> str:
+    if broken := next((example for example in before if _END in example.response.strip()), None):
+        raise NeuroglotError(
+            f"{broken.place}: its response has a blank line, which stands between worked examples and ends an answer; "
+            "give others as worked, chat=True or shots=0."
+        )
     return "".join(example.prompt + example.response + _END for example in before) + question.prompt
 
 
@@ -331,7 +347,9 @@ def _chat(tokenizer: PreTrainedTokenizerBase, question: Example, before: list[Ex
 
 def _ordered(tokenizer: PreTrainedTokenizerBase, questions: list[Example]) -> list[tuple[Example, list[int]]]:
     """The questions with their tokens, those of like length together."""
-    ids = tokenizer([question.prompt for question in questions], verbose=False)["input_ids"]
+    texts = [question.prompt for question in questions]
+    ids = tokenizer(texts, verbose=False)["input_ids"]
+    ids = [one[begins_twice(tokenizer, text, one) :] for text, one in zip(texts, ids, strict=True)]
     eos = tokenizer.eos_token_id
     ids = [one[:-1] if len(one) > 1 and one[-1] == eos else one for one in ids]  # an end would end the response
     return sorted(zip(questions, ids, strict=True), key=lambda pair: len(pair[1]))
@@ -373,7 +391,11 @@ class _Beginnings:
         if shared < width / 4:
             return None
         cache = DynamicCache()
-        rows = [self._states(beginning) for beginning, _ in batch]
+        # What is shared of the longest prompt has no padding; a short prompt may have nothing but padding there.
+        whole = self._states(batch[pads.index(0)][0])
+        rows = [
+            self._states(beginning) if pad < shared else whole for pad, (beginning, _) in zip(pads, batch, strict=True)
+        ]
         for layer, states in enumerate(zip(*rows, strict=True)):
             keys, values = (
                 torch.cat([_pad_left(state[kind], pad, shared) for state, pad in zip(states, pads, strict=True)])
@@ -395,7 +417,8 @@ class _Beginnings:
 
 
 def _pad_left(states: torch.Tensor, pad: int, width: int) -> torch.Tensor:
-    """The first ``width - pad`` tokens of ``[1, heads, tokens, size]`` after ``pad`` zeros."""
+    """The first ``width - pad`` tokens of ``[1, heads, tokens, size]`` after ``pad`` zeros; at most ``width`` zeros."""
+    pad = min(pad, width)
     return nn.functional.pad(states[:, :, : width - pad], (0, 0, pad, 0))
 
 
@@ -409,16 +432,27 @@ def _common(prompts: list[list[int]]) -> tuple[int, ...]:
     return tuple(first[: min(alike, shortest)])
 
 
-class _AtEnd(StoppingCriteria):
-    """Rows are done once their last few new tokens hold an empty line."""
+class _Moved(StoppingCriteria):
+    """Ends nothing: moves a bar by a token of every row."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, start: int) -> None:
-        self.tokenizer, self.start = tokenizer, start
+    def __init__(self, bar: tqdm, rows: int) -> None:
+        self.bar, self.rows = bar, rows
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        self.bar.update(self.rows)
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+
+class _AtEnd(StoppingCriteria):
+    """Rows are done once their last few new tokens hold what ends a response."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, start: int, end: str) -> None:
+        self.tokenizer, self.start, self.end = tokenizer, start, end
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
         tails = self.tokenizer.batch_decode(input_ids[:, max(self.start, input_ids.shape[1] - 3) :])
         # An empty line before any text ends nothing: it is stripped.
-        return torch.tensor([_END in tail.lstrip() for tail in tails], device=input_ids.device)
+        return torch.tensor([self.end in tail.lstrip() for tail in tails], device=input_ids.device)
 
 
 class _Finite(LogitsProcessor):
@@ -452,20 +486,22 @@ def _generate(
     temperature: float,
     label: str,
     max_new_tokens: int,
-    chat: bool,
-) -> list[str]:
-    """One response to each prompt, padded on the left."""
+    end: str,
+    moved: StoppingCriteria,
+) -> list[tuple[str, bool]]:
+    """One response to each prompt, padded on the left, and whether it was cut off; ``end`` ends it, where it is any."""
     width = max(map(len, prompts))
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
     ids = torch.tensor([[pad] * (width - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
     device = input_device(model)
     own = model.generation_config.eos_token_id
+    ends = own if own is not None else tokenizer.eos_token_id
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=temperature > 0,
         pad_token_id=pad,
-        eos_token_id=own if own is not None else tokenizer.eos_token_id,
+        eos_token_id=ends,
         **({"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {}),
     )
     with torch.inference_mode(), torch.random.fork_rng(), _plainly(model):
@@ -476,10 +512,16 @@ def _generate(
             past_key_values=cache,
             generation_config=config,
             logits_processor=LogitsProcessorList([_Finite(model)]),
-            stopping_criteria=None if chat else StoppingCriteriaList([_AtEnd(tokenizer, width)]),
+            stopping_criteria=StoppingCriteriaList([moved, *([_AtEnd(tokenizer, width, end)] if end else [])]),
         )
-    texts = tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
-    return [text.strip() if chat else text.strip().partition(_END)[0].rstrip() for text in texts]
+    new = output[:, width:]
+    ends = [ends] if isinstance(ends, int) else ends or []
+    ended = [not set(ends).isdisjoint(row) for row in new.tolist()]
+    texts = [text.lstrip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
+    return [
+        (text.partition(end)[0].rstrip() if end else text.rstrip(), not done and not (end and end in text))
+        for text, done in zip(texts, ended, strict=True)
+    ]
 
 
 # --- the file ----------------------------------------------------------------------------------
@@ -529,16 +571,18 @@ def _read(path: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
     return said, rows
 
 
-def _whole(rows: list[dict[str, str]], asked: list[_Asked]) -> list[dict[str, str]] | None:
+def _whole(rows: list[dict[str, Any]], asked: list[_Asked]) -> list[dict[str, Any]] | None:
     """The rows of a file, in the order asked; ``None`` if they are not one whole response to each of what was asked.
 
     Interventions may come in another order in the file.
     """
-    wanted = [one.row("") for one in asked]
+    wanted = [one.row("", False) for one in asked]
     place = {name: i for i, name in enumerate(dict.fromkeys(one.intervention for one in asked))}
     rows = sorted(rows, key=lambda row: place.get(row.get("intervention", ""), len(place)))
     whole = len(rows) == len(wanted) and all(
-        isinstance(row.get("response"), str) and row | {"response": ""} == empty
+        isinstance(row.get("response"), str)
+        and isinstance(row.get("cut_off"), bool)
+        and row | {"response": "", "cut_off": False} == empty
         for row, empty in zip(rows, wanted, strict=True)
     )
     return rows if whole else None

@@ -12,7 +12,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, 
 from .answers import as_number, equations, last_number
 from .corpora import Corpus, Example
 from .errors import NeuroglotError, in_a_line
-from .languages import is_detectable, is_language
+from .languages import is_language
 from .likelihood import losses
 from .models import evaluating, hub_commit, model_source, quiet, weights_hash
 
@@ -32,8 +32,8 @@ class Scorer(Protocol):
 class Exact:
     """How many of three things hold: the right last number, the language asked for, true equations.
 
-    The third is a share: of the equations written in the response, those that are true. A language
-    outside the detector is taken to be the one asked for.
+    The third is a share: of the equations written in the response, those that are true. A language that
+    the detector does not know holds for no response.
     """
 
     @property
@@ -49,10 +49,9 @@ class Exact:
             if answer is None:
                 raise NeuroglotError(f"{response.place}: there is no answer to score with; use another scorer.")
             steps = [each.true for each in equations(response.response)]
-            known = is_detectable(response.language)
             scores.append(
                 float(last_number(response.response) == answer)
-                + float(not known or is_language(response.response, response.language))
+                + float(bool(is_language(response.response, response.language)))
                 + (sum(steps) / len(steps) if steps else 1.0)
             )
         return np.array(scores)

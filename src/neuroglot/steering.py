@@ -148,7 +148,10 @@ def _random_pair(
 def outputs(
     rows: Iterable[Mapping[str, str]], of: Sequence[Steering], *, resamples: int = 1000, level: float = 0.95
 ) -> pd.DataFrame:
-    """What the generated text is, in shares of its letters, with bootstrap intervals over prompts.
+    """What the generated text is: shares of a response's letters, in the mean over responses, with bootstrap intervals.
+
+    Every response counts as one, however long it goes on; one without a letter has no shares and is left
+    out. The bootstrap draws prompts.
 
     Args:
         rows: responses under each steering, as :func:`neuroglot.sampling.sample_rows` gives them.
@@ -158,8 +161,9 @@ def outputs(
     Returns:
         One row per steering and output (:data:`OUTPUTS`): ``source``, ``target``, ``way``, ``strength``,
         ``neurons`` (``"language"`` or ``"random"``), ``output``, ``share``, ``low``, ``high``,
-        ``letters`` (in all), ``prompts``. Random draws of one steering are put together. A share is
-        missing where the detector does not know both languages apart, or there is no letter.
+        ``letters`` (in all), ``responses`` (with letters), ``prompts``. Random draws of one steering are
+        put together. A share is missing where the detector does not know both languages apart, or there
+        is no letter.
     """
     by_name: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
@@ -177,17 +181,18 @@ def outputs(
         if not mine:
             raise NeuroglotError(f"nothing was generated for {same[0].name!r}; generate under every steering.")
         prompts = list(dict.fromkeys(row["id"] for row in mine))
-        letters = np.zeros((len(OUTPUTS), 1, len(prompts)))
+        shares, letters, responses = np.zeros((len(OUTPUTS), 1, len(prompts))), 0, 0
         for row in mine:
-            for output, number in _outputs(row["response"], source, target).items():
-                letters[OUTPUTS.index(output), 0, prompts.index(row["id"])] += number
-        total = letters.sum()
+            found = _outputs(row["response"], source, target)
+            letters, responses = letters + found.total(), responses + bool(found.total())
+            for output, number in found.items():
+                shares[OUTPUTS.index(output), 0, prompts.index(row["id"])] += number / found.total()
         if not _told_apart(source, target):
-            letters[:] = np.nan
-        sizes = np.broadcast_to(letters.sum(axis=0), letters.shape)
+            shares[:] = np.nan
+        sizes = np.broadcast_to(shares.sum(axis=0), shares.shape)  # each response's add up to one
         weights = bootstrap_weights(len(prompts), resamples)
-        low, high = percentiles(ratios(letters, sizes, weights)[..., 0], level)
-        for output, share, lower, upper in zip(OUTPUTS, ratios(letters, sizes)[:, 0], low, high, strict=True):
+        low, high = percentiles(ratios(shares, sizes, weights)[..., 0], level)
+        for output, share, lower, upper in zip(OUTPUTS, ratios(shares, sizes)[:, 0], low, high, strict=True):
             row = {
                 "source": source,
                 "target": target,
@@ -197,7 +202,7 @@ def outputs(
                 "output": output,
             }
             row |= {"share": share, "low": lower, "high": upper}
-            table.append(row | {"letters": int(total), "prompts": len(prompts)})
+            table.append(row | {"letters": letters, "responses": responses, "prompts": len(prompts)})
     return pd.DataFrame(table)
 
 

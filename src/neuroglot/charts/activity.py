@@ -1,5 +1,7 @@
 """Charts of the text, of answers, and of how often neurons fire."""
 
+import itertools
+
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -57,6 +59,7 @@ def solved(table: pd.DataFrame) -> alt.Chart:
             alt.Tooltip("high:Q", title="to", format=".0%"),
             alt.Tooltip("right_number:Q", title="right number", format=".0%"),
             alt.Tooltip("in_language:Q", title="in the language asked", format=".0%"),
+            alt.Tooltip("cut_off:Q", title="cut off at the limit", format=".0%"),
         ],
     )
     spans = base.mark_rule(color=KIND_COLORS["general"]).encode(
@@ -81,8 +84,9 @@ def active_share(stats: ActivationStats) -> alt.Chart:
     """Mean activation probability of each layer, one line per language."""
     # A layer of a mixture of which no neuron saw a language has no mean there.
     mean = np.ma.masked_invalid(stats.probabilities()).mean(axis=1).filled(np.nan)
-    rows = pd.DataFrame(mean, columns=list(stats.languages)).rename_axis("layer").reset_index()
-    tidy = rows.melt("layer", var_name="language", value_name="probability")
+    places = itertools.product(enumerate(stats.languages), range(len(mean)))
+    rows = [(layer, code, mean[layer, k]) for (k, code), layer in places]
+    tidy = pd.DataFrame(rows, columns=["layer", "language", "probability"])
     pick = alt.selection_point(fields=["language"], bind="legend")
     chart = (
         alt.Chart(tidy)

@@ -163,7 +163,7 @@ def steering(table: pd.DataFrame) -> alt.FacetChart:
             x=alt.X("strength:O", title="strength (0: the model as it is)"),
             y=alt.Y(
                 "share:Q",
-                title="share of the letters",
+                title="share of a response's letters",
                 stack="zero",
                 axis=alt.Axis(format="%"),
                 scale=alt.Scale(domain=[0, 1]),
@@ -191,6 +191,6 @@ def steering(table: pd.DataFrame) -> alt.FacetChart:
     return finish(
         bars.facet(column=column).add_params(target, way),
         "In which language does the model go on?",
-        "Shares of the letters of all responses",
+        "Shares of a response's letters, in the mean over responses",
         "Stacked bars: share of generated letters per language as steering grows stronger.",
     )

@@ -1,6 +1,7 @@
 """One theme, one colour per neuron type, and what all charts share."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -62,11 +63,26 @@ def data_script(content: Any) -> str:
     return f'<script type="application/json">{text}</script>'
 
 
+# What every object of JavaScript has, also those that Vega keeps values in by name.
+_PROPERTIES = (
+    "constructor hasOwnProperty isPrototypeOf propertyIsEnumerable toLocaleString toString valueOf "
+    "__defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__ __proto__"
+)
+
+
+def nameable(spec: dict[str, Any]) -> dict[str, Any]:
+    """A specification without values that are names of JavaScript's own: a space without width sets them apart."""
+    text = json.dumps(spec, separators=(",", ":"))
+    changed = re.sub(rf'"({_PROPERTIES.replace(" ", "|")})"(?!:)', r'"\1\\u200b"', text)
+    return spec if changed == text else json.loads(changed)
+
+
 def embed(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Show a chart as HTML: a static picture, and the specification that the book's script draws.
 
     The picture serves wherever that script is not: a live notebook, a printed or a script-less page.
     """
+    spec = nameable(spec)
     fixed = spec | {"width": 620} if spec.get("width") == "container" else spec
     picture = vl_convert.vegalite_to_svg(fixed)
     html = f'<div class="neuroglot-chart">{picture}</div>{data_script(spec)}'

@@ -57,7 +57,7 @@
     top_rate: topRate,
     lambda: lam ?? "solve",
     quantile,
-    languages: languages.length === all.length ? "" : languages.join("."),
+    languages: languages.length === all.length ? "" : languages.map((code) => code.replaceAll("~", "~0").replaceAll(".", "~1")).join("."),
   });
 
   function fromAddress(said, all) {
@@ -66,7 +66,7 @@
     if (number("top_rate") !== undefined) found.topRate = number("top_rate");
     if (said.lambda !== undefined) found.lam = number("lambda") ?? null;
     if (number("quantile") !== undefined) found.quantile = number("quantile");
-    const named = said.languages?.split(".").filter((code) => all.includes(code));
+    const named = said.languages?.split(".").map((code) => code.replaceAll("~1", ".").replaceAll("~0", "~")).filter((code) => all.includes(code));
     if (named?.length > 1) found.languages = all.filter((code) => named.includes(code));
     else if (Object.keys(found).length) found.languages = all; // as they are left out of the address
     return found;
@@ -271,7 +271,7 @@
 
     // A click on a bar lists its neurons.
     function pick({ kind, layer, language, n }) {
-      Object.assign(which, { kind, layer: String(layer ?? ""), language: language ?? "", n: String(n ?? "") });
+      Object.assign(which, { kind, layer: String(layer ?? ""), language: language?.replace("\u200b", "") ?? "", n: String(n ?? "") });
       list.closest("details").open = true;
       listNeurons();
     }

@@ -55,17 +55,24 @@
     return rows.map((row) => row.map(quoted).join(",") + "\n").join("");
   };
 
+  // Names that every object has are no keys for Vega; a space without width sets them apart (see charts/theme.py).
+  const nameable = (rows) =>
+    rows.map((row) =>
+      Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value in Object.prototype ? `${value}\u200b` : value])),
+    );
+
   // A Vega-Lite chart whose named data can be replaced.
   async function chart(place, spec, rows, name) {
     const actions = { export: true, source: false, compiled: false, editor: false };
     const options = { renderer: "svg", actions, downloadFileName: name };
-    const { view } = await globalThis.vegaEmbed(place, { ...spec, datasets: rows }, options);
+    const datasets = Object.fromEntries(Object.entries(rows).map(([data, values]) => [data, nameable(values)]));
+    const { view } = await globalThis.vegaEmbed(place, { ...spec, datasets }, options);
     place.querySelector(":scope > details > summary")?.setAttribute("aria-label", "Save this chart");
     place.view = view;
     return {
       view,
       async show(fresh) {
-        for (const [data, values] of Object.entries(fresh)) view.data(data, values);
+        for (const [data, values] of Object.entries(fresh)) view.data(data, nameable(values));
         await view.resize().runAsync(); // the axes' labels may need more room
       },
     };
