@@ -18,7 +18,7 @@ NO_FORMULAS = "tex2jax_ignore mathjax_ignore"
 
 # A hyphen or space within a name stays, so that the source can be read; every other letter may begin a mark, such as
 # a dot that makes a link of an address without a scheme.
-_MARK = re.compile(r"(?!(?<=[0-9A-Za-z])[ -](?=[0-9A-Za-z]))[^0-9A-Za-z\x80-\U0010ffff]")
+_MARK = re.compile(r"(?!(?<=[0-9A-Za-z])[ -](?=[0-9A-Za-z]))(?:[^0-9A-Za-z\x80-\U0010ffff]|\s)")
 
 
 def html(text: object) -> str:

@@ -35,7 +35,8 @@ def lines(field: str) -> str:
     return (TEXT + LINES).format(field=field)
 
 
-LANGUAGES = ("en", "de", "zh")
+LANGUAGE = "<img src=x onerror=__owned=1>$x$**a**"  # a name of its own, as a corpus may have one
+LANGUAGES = ("en", "de", LANGUAGE)
 COLUMNS = {"prompt": name("prompt column"), "response": name("response column")}
 
 
@@ -72,8 +73,16 @@ def built(tmp_path_factory):
         path.write_text("".join(json.dumps(row) + "\n" for row in rows(count)), encoding="utf-8")
     options = {"columns": COLUMNS}
     parameters = {"model": name("model"), "corpus": f"jsonl:{name('corpus')}.jsonl", "corpus_options": options}
-    parameters |= {"held_out_share": 0.3, "sampling": {"max_new_tokens": 4, "shots": 1}, "accuracy_questions": 1}
-    parameters |= {"draws": 2, "resamples": 5, "top_rate": 0.2, "general": 2, "texts": 1, "random_draws": 1}
+    parameters |= {"held_out_share": 0.3, "sampling": {"max_new_tokens": 4, "shots": 0}, "accuracy_questions": 1}
+    parameters |= {
+        "draws": 2,
+        "resamples": 5,
+        "top_rate": 0.2,
+        "general": 2,
+        "texts": 1,
+        "window": 1500,
+        "random_draws": 1,
+    }
     parameters |= {"prompts": 1, "new_tokens": 4, "mean_documents": 1, "score_questions": 1}
     parameters |= {"strengths": {"amplify": [0, 8]}}
     parameters |= {"domains": {f"jsonl:{name('domain')}.jsonl": options, f"jsonl:{name('missing')}": {}}}
@@ -109,22 +118,28 @@ MADE = """() => [
 ].map(one => one.outerHTML).filter(made => !made.startsWith("<script") || made.includes("__owned"))"""
 #: Formulas that the book's own text has not.
 TYPESET = "() => document.querySelectorAll('mjx-container').length - document.querySelectorAll('.math').length"
+#: What the page says, but for code and data.
+SAID = """() => {
+  const body = document.body.cloneNode(true);
+  body.querySelectorAll("pre, script, style").forEach(one => one.remove());
+  return body.textContent;
+}"""
 
 MODEL, CORPUS = name("model"), f"jsonl:{name('corpus')}"
 #: What is shown, to the letter, on which page.
 SHOWN = {
-    "index": (MODEL, CORPUS, name("prompt column")),
-    "00-introduction": (MODEL, CORPUS),
-    "01-activations": (MODEL, CORPUS, text("id 0"), text("group"), lines("prompt 0"), text("response")),
-    "02-identification": (MODEL, CORPUS),
-    "03-layers": (MODEL, CORPUS),
-    "04-deactivation": (MODEL, CORPUS),
-    "05-steering": (MODEL, CORPUS),
-    "06-alignment": (MODEL, CORPUS, name("after")),
-    "07-spontaneous": (MODEL, CORPUS, name("after")),
-    "08-stability": (MODEL, CORPUS, name("after"), f"jsonl:{name('domain')}", f"jsonl:{name('missing')}"),
-    "09-models": (MODEL, CORPUS, name("beside")),
-    "10-neurons": (MODEL, CORPUS),
+    "index": (MODEL, LANGUAGE, CORPUS, name("prompt column")),
+    "00-introduction": (MODEL, LANGUAGE, CORPUS),
+    "01-activations": (MODEL, LANGUAGE, CORPUS, text("id 0"), text("group"), lines("prompt 0"), text("response")),
+    "02-identification": (MODEL, LANGUAGE, CORPUS),
+    "03-layers": (MODEL, LANGUAGE, CORPUS),
+    "04-deactivation": (MODEL, LANGUAGE, CORPUS),
+    "05-steering": (MODEL, LANGUAGE, CORPUS),
+    "06-alignment": (MODEL, LANGUAGE, CORPUS, name("after")),
+    "07-spontaneous": (MODEL, LANGUAGE, CORPUS, name("after")),
+    "08-stability": (MODEL, LANGUAGE, CORPUS, name("after"), f"jsonl:{name('domain')}", f"jsonl:{name('missing')}"),
+    "09-models": (MODEL, LANGUAGE, CORPUS, name("beside")),
+    "10-neurons": (MODEL, LANGUAGE, CORPUS, text("response")),
     "search": (f"neuroglot: {MODEL}",),
 }
 SHOWN["print"] = tuple(dict.fromkeys(one for words in SHOWN.values() for one in words))
@@ -137,5 +152,5 @@ def test_text_from_outside_is_shown_and_is_nothing_else(visit, page):
     assert seen.page.evaluate("window.__owned") is None
     assert seen.page.evaluate(MADE) == []
     assert seen.page.evaluate(TYPESET) == 0
-    said = " ".join(seen.page.evaluate("document.body.textContent").split())
+    said = " ".join(seen.page.evaluate(SAID).split())
     assert [one for one in SHOWN[page] if " ".join(one.split()) not in said] == []
