@@ -587,3 +587,48 @@ def test_live_browser_asks_python_for_text(browser, tmp_path, contexts):
     page.evaluate("message => model.hear('msg:custom', message)", sent[-1])
     page.wait_for_function("document.querySelector('.neuroglot-said').textContent.includes('out of memory')")
     assert page.wrong == []
+
+
+OTHER = """() => [...document.querySelectorAll("img, iframe, [onerror], script")].map(one => one.outerHTML)
+  .filter(made => !made.startsWith("<script") || !made.includes("neuroglot") && made.includes("__owned"))"""
+
+
+def test_names_and_text_are_shown_and_are_nothing_else(page_of):
+    language = "<img src=x onerror=__owned=1>"
+    text = "</script><script>window.__owned=1</script> if a <b and c> d &lt;"
+    languages = ("=1", language, "en")
+    stats, types = browsed()
+    stats = ActivationStats(
+        stats.shard_counts, stats.shard_tokens, languages, {"model": f"x{text.replace('/', '')}", "corpus": "y"}
+    )
+    types = classify(stats, **types.arguments())
+    page = page_of(ThresholdExplorer(stats, top_rate=0.3, lam=0.1, quantile=0.7))
+    assert page.wrong == [] and page.evaluate(OTHER) == [] and page.evaluate("window.__owned") is None
+    assert language[:20] in page.inner_text(".neuroglot-languages")
+    assert page.title().startswith("x<script><script>window")
+    with page.expect_download() as got:
+        page.get_by_role("button", name="Neurons (CSV)").click()
+    named = {row[4] for row in read_csv(got.value)[1:]}
+    assert "'=1" in named and not any(name.startswith("=") for name in named)
+
+    examples = tuple(Example("a", code, "p ", text) for code in languages)
+    corpus, size = Corpus("y", languages, examples), len("p " + text)
+    kept = TopContexts(
+        languages,
+        np.array([[0, 0]]),
+        np.ones((1, 3, 1), dtype=np.float32),
+        np.arange(3, dtype=np.int32).reshape(1, 3, 1),
+        np.full((1, 3, 1), 4, dtype=np.int32),
+        np.full((1, 3, 1, size), 255, dtype=np.uint8),
+        np.arange(3, dtype=np.int32),
+        np.arange(4, dtype=np.int64) * size,
+        np.array([(i, i + 1) for i in range(size)] * 3, dtype=np.int32),
+        {"corpus_sha256": corpus.hash},
+    )
+    page = page_of(NeuronBrowser(stats, types, kept, corpus, layer=0, neuron=0))
+    assert page.inner_text(".neuroglot-texts").count(text) == 3 and language in page.inner_text(".neuroglot-texts")
+    page.locator(".neuroglot-chart .mark-rect path[aria-label]").nth(1).hover()
+    page.wait_for_function(
+        "language => document.querySelector('#vg-tooltip-element').innerText.includes(language)", arg=language
+    )
+    assert page.wrong == [] and page.evaluate(OTHER) == [] and page.evaluate("window.__owned") is None

@@ -34,6 +34,15 @@ def test_a_chapter_opens_with_its_finding_and_a_figure(path):
             assert following is not None and following.cell_type == "code", cell.source
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_is_shown_goes_through_markup(path):
+    """Names and text may come from anywhere; ``neuroglot.markup`` has the ways to show them."""
+    code = "\n".join(cell.source for cell in cells_of(path) if cell.cell_type == "code")
+    assert not re.findall(r".*(?:\.style\b|to_html|\bHTML\(|languages\.language_name).*", code)
+    bare = r".*\{(?:error|corpus|model|run\.name|one\.name|row\.model|text\.name)\}.*"
+    assert not [line for line in re.findall(bare, code) if "Markdown(" in line or "notes" in line]
+
+
 def test_every_term_is_in_the_glossary():
     glossary = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
     entries = glossary.split("```{glossary}\n")[1].split("\n```")[0].split("\n\n")

@@ -14,6 +14,7 @@ import papermill
 import papermill.cli
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -165,6 +166,17 @@ def test_the_margin_lists_every_run_that_is_compared(project):
     assert margin.count("<dl") == 2 == margin.count("<dt>τ</dt>")
 
 
+def test_a_name_stays_in_the_margin(project):
+    name = "a\n:::\n::::\n\n<script>1</script>"
+    sources = []
+    for folder in ("b", name.replace("/", "")):
+        shutil.copytree(project / "runs/tiny", project / "runs" / folder)
+        made = pages.page(chapter(runs=[f"runs/{folder}"]), "09-models", run="tiny", root=project)
+        sources.append(made["cells"][1]["source"].splitlines())
+    plain, other = sources
+    assert len(plain) == len(other) and plain[:2] + plain[3:] == other[:2] + other[3:] and "<script" not in other[2]
+
+
 def test_tables_scroll_by_themselves_and_pictures_are_described(project):
     chart = {
         "application/vnd.vegalite.v6+json": {"description": 'Bars of "a" & b'},
@@ -253,6 +265,16 @@ def test_one_page_has_all_in_order_with_anchors_of_their_own(html):
     assert printing.one_page(html).read_bytes() == before
     with pytest.raises(NeuroglotError, match="run: make book"):
         printing.one_page(html / "book")
+
+
+def test_titles_are_text_on_the_one_page_too(html):
+    title = "x &lt;/title>&lt;script>1&lt;/script> &amp;amp; if a &lt;b and c> — d"
+    source = PAGE.replace("{title} — book", "One — {title}").format(title=title, next="", other="one.html")
+    (html / "book/one.html").write_text(source)
+    page = BeautifulSoup(printing.one_page(html).read_text(), "html.parser")
+    said = "x </title><script>1</script> &amp; if a <b and c> — d"
+    assert page.title.get_text() == said and page.select_one("nav li a").get_text() == said
+    assert page.find_all("script", src=None) == []
 
 
 def test_a_pdf_needs_a_page_and_a_browser(html, tmp_path, monkeypatch, capsys):

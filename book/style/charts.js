@@ -106,7 +106,7 @@
 
   // The chart again when its room changes (a phone is turned, a sidebar closed), with what was chosen.
   function keep(place, spec) {
-    const picture = place.innerHTML;
+    const picture = [...place.childNodes];
     let drawn = null;
     let room = 0;
     let last = Promise.resolve();
@@ -126,7 +126,7 @@
         place.view = drawn.view;
         place.dataset.drawn = "true";
       } catch (error) {
-        place.innerHTML = picture; // without its tooltips and sliders, but with its numbers
+        place.replaceChildren(...picture); // without its tooltips and sliders, but with its numbers
         console.error(error);
       }
     };

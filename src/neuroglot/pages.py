@@ -1,6 +1,5 @@
 """From an executed chapter to its page: the finding first, its run in the margin, and the command that made it."""
 
-import html
 import json
 import math
 import re
@@ -14,6 +13,7 @@ from urllib.parse import quote
 import yaml
 from safetensors import SafetensorError, safe_open
 
+from .markup import html
 from .runs import ARTIFACTS
 
 
@@ -88,7 +88,7 @@ def _prepared(output: Mapping[str, Any]) -> dict[str, Any]:
         return {**output, "data": {"text/html": text}}
     described = next((content.get("description") for kind, content in data.items() if "vegalite" in kind), None)
     if described and text.startswith('<div class="neuroglot-chart"><svg'):
-        text = text.replace("<svg", f'<svg role="img" aria-label="{html.escape(described)}"', 1)
+        text = text.replace("<svg", f'<svg role="img" aria-label="{html(described)}"', 1)
     elif re.search(r"<table\b", text) and "<script" not in text:
         text = f'<div class="neuroglot-table">{text}</div>'
     return {**output, "data": {**data, "text/html": text}} if text else dict(output)
@@ -177,11 +177,11 @@ def model_name(model: str) -> str:
 
 def _margin(facts: Sequence[tuple[str, str]], links: Sequence[tuple[str, str]]) -> str:
     """A list for each run, as HTML in the margin directive: values are names, in which Markdown would see marks."""
-    rows = [f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in facts]
+    rows = [f"<dt>{html(name)}</dt><dd>{html(value)}</dd>" for name, value in facts]
     starts = [place for place, (name, _) in enumerate(facts) if name == "run"]
     runs = ["".join(rows[start:end]) for start, end in zip(starts, [*starts[1:], None], strict=True)]
     lists = "".join(f'<dl class="neuroglot-run">{run}</dl>' for run in runs)
-    anchors = "".join(f'<a href="{html.escape(address)}">{html.escape(name)}</a>' for name, address in links)
+    anchors = "".join(f'<a href="{html(address)}">{html(name)}</a>' for name, address in links)
     launch = f'<p class="neuroglot-launch">{anchors}</p>' if anchors else ""
     return f"::::{{margin}}\n:::{{raw}} html\n{lists}{launch}\n:::\n::::"
 

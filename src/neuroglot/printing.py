@@ -14,6 +14,7 @@ from bs4 import BeautifulSoup, Tag
 
 from .errors import NeuroglotError
 from .files import atomic, write_bytes
+from .markup import html as escape
 
 PRINT = "print.html"
 
@@ -40,11 +41,11 @@ def one_page(html: Path) -> Path:
         scripts = with_math.find_all("script", string=re.compile(r"window\.MathJax"))
         head += map(str, [*scripts, *with_math.select("script[src*=mathjax]")])
     banner = "".join(map(str, first.select("aside.bd-header-announcement")))
-    title = first.title.get_text().split("—")[-1].strip()
+    title = escape(first.title.get_text().partition("—")[2].strip())
     places = {name: _place(name) for name in soups}
     parts = [_part(soup, name, places) for name, soup in soups.items()]
     contents = "".join(
-        f'<li><a href="#{places[name]}">{_text(soup.select_one("h1"))}</a></li>' for name, soup in soups.items()
+        f'<li><a href="#{places[name]}">{escape(_text(soup.select_one("h1")))}</a></li>' for name, soup in soups.items()
     )
     text = f"""<!DOCTYPE html>
 <html lang="en" data-theme="light" data-mode="light">

@@ -5,7 +5,6 @@ import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from .corpora import Corpus
 from .errors import NeuroglotError
 from .files import write_bytes
 from .identification import KINDS, MIN_TOKENS, Identifier, NeuronTypes, require_thresholds
+from .markup import html
 from .packing import PAGE_LIMIT, base64_size, pack
 
 _SCRIPTS = ("identify.js", "page.js", "explorer.js", "browser.js")
@@ -134,7 +134,7 @@ class _Live(anywidget.AnyWidget):
         scripts = [vl_convert.javascript_bundle(), *map(_front_end, (*_SCRIPTS, "start.js"))]
         # A script may hold the end tag in a string, where a backslash changes nothing.
         tags = "".join("<script>" + script.replace("</script", "<\\/script") + "</script>" for script in scripts)
-        title = f"<title>{escape(self.given['run'])}</title>"
+        title = f"<title>{html(self.given['run'])}</title>"
         head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width">{title}'
         style = f"<style>body{{font-family:system-ui,sans-serif;margin:1rem}}{self._css}</style>"
         page = (
@@ -148,7 +148,7 @@ class _Live(anywidget.AnyWidget):
         try:
             page = self.html()
         except NeuroglotError as error:
-            page = f'<div data-neuroglot="none"><p>{escape(str(error))}</p></div>'
+            page = f'<div data-neuroglot="none"><p>{html(str(error))}</p></div>'
         data = {**(data or {}), "text/html": page}
         return (data, *metadata) if metadata else data
 
@@ -190,7 +190,7 @@ class ThresholdExplorer(_Live):
 def _picture(spec: dict[str, Any], rows: dict[str, list[dict[str, Any]]]) -> str:
     """A chart as it is where no script runs, with what it shows in words."""
     drawn = vl_convert.vegalite_to_svg({**spec, "width": 620, "datasets": rows})
-    return drawn.replace("<svg", f'<svg role="img" aria-label="{escape(spec["description"])}"', 1)
+    return drawn.replace("<svg", f'<svg role="img" aria-label="{html(spec["description"])}"', 1)
 
 
 def panel_rows(types: NeuronTypes) -> dict[str, list[dict[str, Any]]]:
@@ -313,10 +313,10 @@ class NeuronBrowser(_Live):
         for own in self._contexts.of(layer, neuron, self._corpus):
             for context in own["contexts"]:
                 text = "".join(  # shaded as in browser.js
-                    f'<span style="background:{color}{round(150 * shade):02x}">{escape(piece)}</span>'
+                    f'<span style="background:{color}{round(150 * shade):02x}">{html(piece)}</span>'
                     for piece, shade, _ in context["pieces"]
                 )
-                parts.append(f'<p lang="{escape(own["language"])}"><b>{escape(own["language"])}</b> {text}</p>')
+                parts.append(f'<p lang="{html(own["language"])}"><b>{html(own["language"])}</b> {text}</p>')
         return "".join(parts)
 
 

@@ -4,6 +4,7 @@ import functools
 import http.server
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,19 +25,26 @@ def pages() -> list[str]:
     return sorted(str(path.relative_to(HTML)) for path in HTML.rglob("*.html") if "_static" not in path.parts)
 
 
-@pytest.fixture(scope="session")
-def site() -> Iterator[str]:
-    if not (HTML / "index.html").is_file():
-        pytest.skip("the book is not built; run: make book")
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address at which a folder is served on loopback."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(HTML)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[str]:
+    if not (HTML / "index.html").is_file():
+        pytest.skip("the book is not built; run: make book")
+    with serving(HTML) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

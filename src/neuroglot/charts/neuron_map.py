@@ -1,7 +1,6 @@
 """One picture of all neurons: a pixel each, layer under layer, coloured by type."""
 
 import base64
-import html
 import math
 import struct
 import zlib
@@ -10,6 +9,7 @@ import numpy as np
 from IPython.display import HTML
 
 from ..identification import KINDS, NeuronTypes
+from ..markup import html
 from .theme import KIND_COLORS
 
 # CSS pixels: the widest the picture gets, and as high as it may be where its neurons allow.
@@ -40,7 +40,7 @@ def neuron_map(types: NeuronTypes, browser: str | None = None) -> HTML:
     shares = {kind: f"{counts[KINDS.index(kind)]:,} {kind}" for kind in (*KINDS[1:], KINDS[0])}
     alt = f"All {layers * width:,} neurons, {layers} layers of {width:,}, one block each: {', '.join(shares.values())}."
     data = {"columns": columns, "rows": rows, "layers": layers, "width": width, "cell": cell, "gap": gap}
-    data |= {} if browser is None else {"browser": html.escape(browser)}
+    data |= {} if browser is None else {"browser": html(browser)}
     attributes = " ".join(f'data-{name}="{value}"' for name, value in data.items())
     picture = base64.b64encode(_png(pixels)).decode()
     legend = "".join(_legend(kind, text) for kind, text in shares.items())
@@ -49,7 +49,7 @@ def neuron_map(types: NeuronTypes, browser: str | None = None) -> HTML:
         f'<figcaption style="font-size:.8rem;margin:0 0 .5rem 30px">{legend}</figcaption>'
         '<div style="position:relative;padding-left:30px">'
         f'<div aria-hidden="true">{_labels(layers, rows, gap, cell, len(pixels))}</div>'
-        f'<img alt="{html.escape(alt)}" width="{columns * cell}" height="{len(pixels) * cell}" '
+        f'<img alt="{html(alt)}" width="{columns * cell}" height="{len(pixels) * cell}" '
         'style="display:block;width:100%;height:auto;image-rendering:pixelated" '
         f'src="data:image/png;base64,{picture}"></div></figure>'
     )

@@ -10,6 +10,7 @@ import pandas as pd
 import vl_convert
 
 from ..identification import KINDS
+from ..markup import NO_FORMULAS
 
 #: One colour per neuron type, told apart in colour-blind vision and on light and dark ground.
 KIND_COLORS = {"unclassified": "#8a8a8a", "specific": "#d55e00", "related": "#009e73", "general": "#6a5acd"}
@@ -84,7 +85,7 @@ def embed(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
     """
     spec = nameable(spec)
     fixed = spec | {"width": 620} if spec.get("width") == "container" else spec
-    picture = vl_convert.vegalite_to_svg(fixed)
+    picture = vl_convert.vegalite_to_svg(fixed).replace('class="', f'class="{NO_FORMULAS} ', 1)
     html = f'<div class="neuroglot-chart">{picture}</div>{data_script(spec)}'
     return {f"application/vnd.vegalite.v{alt.SCHEMA_VERSION[1]}+json": spec, "text/html": html}
 

@@ -50,9 +50,11 @@
     setTimeout(() => URL.revokeObjectURL(url), 1000);
   }
 
+  // Text that a spreadsheet would take for a formula begins with an apostrophe; negative numbers are numbers.
   const csv = (rows) => {
-    const quoted = (cell) => (/[",\n]/.test(cell) ? `"${String(cell).replaceAll('"', '""')}"` : cell);
-    return rows.map((row) => row.map(quoted).join(",") + "\n").join("");
+    const plain = (cell) => (typeof cell === "string" && /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell);
+    const quoted = (cell) => (/[",\n\r]/.test(cell) ? `"${String(cell).replaceAll('"', '""')}"` : cell);
+    return rows.map((row) => row.map(plain).map(quoted).join(",") + "\n").join("");
   };
 
   // Names that every object has are no keys for Vega; a space without width sets them apart (see charts/theme.py).
