@@ -67,6 +67,7 @@
       parts(part).forEach(wrap);
     };
     wrap(own);
+    if (own.width === "container" && own.height?.step) own.autosize ??= { type: "fit-x", contains: "padding" };
     if (room < PHONE) {
       const { axis, legend } = own.config ?? {};
       const narrow = { axis: { ...axis, labelLimit: Math.round(room * 0.3) }, legend: { ...legend, columns: 2 } };
