@@ -67,7 +67,6 @@
       parts(part).forEach(wrap);
     };
     wrap(own);
-    if (own.width === "container" && own.height?.step) own.autosize ??= { type: "fit-x", contains: "padding" };
     if (room < PHONE) {
       const { axis, legend } = own.config ?? {};
       const narrow = { axis: { ...axis, labelLimit: Math.round(room * 0.3) }, legend: { ...legend, columns: 2 } };
@@ -92,6 +91,11 @@
   async function show(place, spec, options = OPTIONS) {
     const room = place.clientWidth;
     const own = fitted(spec, room);
+    if (own.width === "container" && own.height?.step) {
+      // Vega-Lite warns that only the width can fit, which is what is asked for; so ask Vega itself.
+      own.width = room;
+      options = { ...options, patch: (vega) => ({ ...vega, autosize: { type: "fit-x", contains: "padding" } }) };
+    }
     const excess = () => Math.ceil(place.querySelector("svg.marks").getBoundingClientRect().width - room);
     let drawn = await vegaEmbed(place, own, options);
     for (const fit of [stacked, (wide) => limited(wide, Math.max(LEAST, widest(wide) - excess()))]) {
