@@ -251,12 +251,153 @@ def test_an_address_that_cannot_be_had_gives_the_page_s_own_view(page_of, asked)
 def test_languages_too_few_are_refused(page_of):
     page = page_of(ThresholdExplorer(counts(), top_rate=0.05))
     before = bars(page, "layers")
-    for code in LANGUAGES[1:]:
+    lam = page.get_by_label("lambda, as a number").input_value()
+    for left, code in enumerate(reversed(LANGUAGES)):
         page.get_by_label(code, exact=True).uncheck()
-    page.wait_for_function("document.querySelector('.neuroglot-status').textContent.includes('at least two')")
+        if left < len(LANGUAGES) - 2:
+            continue
+        page.wait_for_function("document.querySelector('.neuroglot-status').textContent.includes('at least two')")
+        page.evaluate(SETTLED)
+        # Nothing is left to see, to save or to hand on.
+        assert not any(bars(page, name) for name in ("layers", "shared", "languages"))
+        for name in ("Counts (CSV)", "Neurons (CSV)", "Copy the address of this view"):
+            assert page.get_by_role("button", name=name).is_disabled()
+    page.get_by_label("solve lambda").uncheck()
+    assert page.get_by_label("lambda, as a number").input_value() == lam
+    page.get_by_label("solve lambda").check()
+    page.get_by_label("en", exact=True).check()
     page.get_by_label("de", exact=True).check()
     page.wait_for_function("document.querySelector('.neuroglot-status').textContent.includes('tau')")
-    assert bars(page, "layers") != before
+    page.evaluate(SETTLED)
+    assert bars(page, "layers") not in ({}, before)
+    assert "languages=en.de" in page.url
+    assert page.get_by_role("button", name="Copy the address of this view").is_enabled()
+
+
+@pytest.mark.parametrize("asked", ["en", "", "en.xx.de"])
+def test_an_address_of_languages_that_are_not_there_is_refused(page_of, asked):
+    page = page_of(ThresholdExplorer(counts(), top_rate=0.05), address=f"#top_rate=0.1&languages={asked}")
+    said = page.inner_text(".neuroglot-status")
+    assert "These are the page's own settings" in said and ("at least two" in said or "all of the languages" in said)
+    assert bars(page, "layers") == rows_of(classify(counts(), top_rate=0.05))["layers"]
+    assert page.wrong == []
+
+
+def opened(page, kind):
+    """The place is in front of the reader, framed and in focus."""
+    return page.evaluate(
+        """kind => {
+          const place = document.querySelector(`.neuroglot-${kind}`);
+          const { top } = place.getBoundingClientRect();
+          const seen = top > -5 && top < 200 && scrollY > 1000;
+          const framed = getComputedStyle(place).outlineStyle === "solid";
+          return seen && framed && document.activeElement === place;
+        }""",
+        kind,
+    )
+
+
+@pytest.mark.parametrize("width", [1000, 390])
+def test_an_address_leads_to_what_it_opens(page_of, contexts, width, monkeypatch):
+    kept, corpus = contexts
+    stats, types = browsed()
+    widget = NeuronBrowser(stats, types, kept, corpus)
+    html = widget.html
+    text = "<div style='height:3000px'></div>"
+    monkeypatch.setattr(widget, "html", lambda limit: f"{text}{html(limit)}{text}")
+    plain = page_of(widget, width=width)
+    assert plain.evaluate("scrollY") == 0 and plain.evaluate("document.activeElement === document.body")
+    page = page_of(widget, width=width, address="#layer=1&neuron=7&top_rate=0.25&lambda=0.125&quantile=0.8")
+    assert opened(page, "browser")
+    said = page.inner_text(".neuroglot-status")
+    assert "Layer 1, neuron 7" in said and "top rate 25 %, lambda 0.125 (given), quantile 0.8" in said
+    # Another address of the same page: its own thresholds again, where it names none.
+    page.evaluate("scrollTo(0, 0)")
+    page.evaluate("location.hash = '#layer=2&neuron=3'")
+    page.wait_for_function("document.querySelector('.neuroglot-status').textContent.startsWith('Layer 2, neuron 3')")
+    page.wait_for_function("scrollY > 1000")
+    assert opened(page, "browser") and "top rate 30 %, lambda 0.1 (given), quantile 0.7" in page.inner_text("body")
+    # A reader's own step moves nothing, and a heading's address is none of a neuron.
+    page.keyboard.press("Tab")
+    page.evaluate("scrollTo(0, 0)")
+    page.evaluate("location.hash = '#a-heading'")
+    page.evaluate("async () => { await document.querySelector('[data-neuroglot]').browser.set({}); }")
+    assert page.evaluate("scrollY") == 0 and "Layer 2, neuron 3" in page.inner_text(".neuroglot-status")
+    assert page.evaluate("document.querySelector('[data-opened]')") is None
+    assert plain.wrong == page.wrong == []
+
+
+def test_keys_in_the_browser_s_boxes(page_of, contexts):
+    stats, types = browsed()
+    page = page_of(NeuronBrowser(stats, types, *contexts), address="#layer=1&neuron=0")
+    type_into(page, "layer", "2")
+    page.keyboard.press("Control+A")  # the next box
+    page.keyboard.type("31")
+    page.keyboard.press("Tab")
+    page.wait_for_function("location.hash === '#layer=2&neuron=31'")
+    assert page.evaluate("document.activeElement.tagName") == "SELECT"
+    for _ in range(2):  # back to the layer; an empty box asks for nothing
+        page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Tab")
+    assert page.get_by_label("layer", exact=True).input_value() == "2" and page.url.endswith("#layer=2&neuron=31")
+    assert page.wrong == []
+
+
+def type_into(page, label, text):
+    """With keys only: what was in the box is replaced, and Tab leaves it."""
+    box = page.get_by_label(label, exact=True)
+    box.focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type(text)
+    assert box.input_value() == text
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.matches('input, button, select, summary, [tabindex]')")
+    assert not box.evaluate("box => box === document.activeElement")
+    return box
+
+
+def test_numbers_are_typed_and_kept_whole(page_of):
+    stats = counts()
+    page = page_of(ThresholdExplorer(stats, top_rate=0.05))
+    page.get_by_label("solve lambda").uncheck()
+    page.wait_for_function("location.hash.includes('lambda=0')")
+    for label, text, said in (
+        ("top rate (%), as a number", "7.123456789", "top_rate=0.07123456789"),
+        ("lambda, as a number", "0.1094812345", "lambda=0.1094812345"),
+        ("quantile, as a number", "0.91234567", "quantile=0.91234567"),
+    ):
+        box = type_into(page, label, text)
+        page.wait_for_function("said => location.hash.includes(said)", arg=said)
+        page.evaluate(SETTLED)
+        assert box.input_value() == text
+        assert box.evaluate("box => box.scrollWidth <= box.clientWidth"), f"{label} is cut"
+    # Arrows, Backspace and Escape are the box's, and an empty box is no number.
+    box = page.get_by_label("lambda, as a number")
+    box.focus()
+    for key in ("End", "Backspace", "5"):
+        page.keyboard.press(key)
+    assert box.input_value() == "0.1094812345"
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Tab")
+    assert box.input_value() == "0.1094812345"
+    assert page.evaluate("document.querySelector('.neuroglot-explorer').explorer.result().lam") == 0.1094812345
+    assert page.wrong == []
+
+
+def test_what_is_being_typed_is_not_overwritten(page_of):
+    page = page_of(ThresholdExplorer(counts(), top_rate=0.05))
+    box = page.get_by_label("quantile, as a number")
+    box.focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("0.9")
+    page.evaluate(SET, {"topRate": 0.1})  # what was changed before is shown only now
+    assert box.input_value() == "0.9"
+    page.keyboard.type("1")
+    page.keyboard.press("Tab")
+    page.wait_for_function("location.hash.includes('quantile=0.91')")
 
 
 def read_csv(download):
@@ -472,6 +613,36 @@ class Model {
   hear(name, message) { for (const call of this.heard[name] ?? []) call(message); }
 }
 """
+
+
+# JupyterLab's shortcuts, as its documentation has them: a key is for them unless something around it says it is not.
+SHORTCUTS = """() => {
+  window.taken = [];
+  document.addEventListener("keydown", (event) => {
+    if (event.target.closest("[data-lm-suppress-shortcuts]")) return;
+    window.taken.push(event.key);
+    event.preventDefault();
+  });
+}"""
+
+
+def test_keys_of_live_boxes_are_theirs(browser, tmp_path):
+    explorer = ThresholdExplorer(counts(), top_rate=0.05)
+    page = live(browser, explorer, tmp_path)
+    page.evaluate(SHORTCUTS)
+    type_into(page, "top rate (%), as a number", "12.5")
+    page.wait_for_function("model.saved.at(-1)?.top_rate === 0.125")
+    slider = page.get_by_label("quantile", exact=True)
+    before = float(slider.input_value())
+    slider.press("ArrowLeft")
+    page.wait_for_function("before => model.saved.at(-1).quantile < before", arg=before)
+    page.get_by_label("en", exact=True).press("Space")
+    page.wait_for_function("!model.saved.at(-1).languages.includes('en')")
+    assert page.evaluate("window.taken") == []
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("a")
+    assert page.evaluate("window.taken") == ["a"]
+    assert page.wrong == []
 
 
 def live(browser, widget, tmp_path):

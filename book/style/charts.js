@@ -91,6 +91,11 @@
   async function show(place, spec, options = OPTIONS) {
     const room = place.clientWidth;
     const own = fitted(spec, room);
+    if (own.width === "container" && own.height?.step) {
+      // Vega-Lite warns that only the width can fit, which is what is asked for; so ask Vega itself.
+      own.width = room;
+      options = { ...options, patch: (vega) => ({ ...vega, autosize: { type: "fit-x", contains: "padding" } }) };
+    }
     const excess = () => Math.ceil(place.querySelector("svg.marks").getBoundingClientRect().width - room);
     let drawn = await vegaEmbed(place, own, options);
     for (const fit of [stacked, (wide) => limited(wide, Math.max(LEAST, widest(wide) - excess()))]) {

@@ -1,3 +1,9 @@
+// The theme tells the console what it does; nothing there is for a reader.
+{
+  const { log } = console;
+  console.log = (...said) => String(said[0]).startsWith("[PST]") || log(...said);
+}
+
 // Opened from disk, a page may not read others, so the search shows titles without summaries.
 if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined") {
   DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
@@ -14,10 +20,17 @@ addEventListener("DOMContentLoaded", () => {
   document.querySelector(".citation-list")?.removeAttribute("role"); // its children are no list items
 });
 
-// What scrolls sideways can be reached with the keyboard, and is announced by the heading above it.
+// What scrolls sideways can be reached with the keyboard, is announced by the heading above it, and shows where it goes on.
 (() => {
   const SCROLLING =
-    ".neuroglot-table, .pst-scrollable-table-container, .neuroglot-chart, .cell_output > .output, div.math, .bd-article pre";
+    ".neuroglot-table, .neuroglot-list, .pst-scrollable-table-container, .neuroglot-chart, .cell_output > .output, div.math, .bd-article pre";
+
+  function showMore(place) {
+    const right = place.scrollLeft + place.clientWidth < place.scrollWidth - 1;
+    const more = [place.scrollLeft > 1 && "left", right && "right"].filter(Boolean).join(" ");
+    if (more) place.dataset.more = more;
+    else delete place.dataset.more;
+  }
 
   function mark() {
     const places = document.querySelectorAll(`:is(h1, h2, h3), ${SCROLLING}`);
@@ -27,6 +40,8 @@ addEventListener("DOMContentLoaded", () => {
         heading = place.firstChild?.textContent.trim() ?? "";
         continue;
       }
+      showMore(place);
+      if (place.classList.contains("neuroglot-list")) continue; // has its own name, and scrolls downwards, too
       if (place.scrollWidth > place.clientWidth + 1) {
         const what = place.querySelector("table") ? "Table" : place.matches("pre") ? "Code" : "Figure";
         place.tabIndex = 0;
@@ -46,4 +61,5 @@ addEventListener("DOMContentLoaded", () => {
   addEventListener("load", mark);
   addEventListener("resize", again);
   document.addEventListener("toggle", again, true); // an unfolded cell
+  document.addEventListener("scroll", ({ target }) => target.matches?.(SCROLLING) && showMore(target), true);
 })();

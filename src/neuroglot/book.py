@@ -480,46 +480,28 @@ _NPM = {
         "3.2.2",
         "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",
     ),
-    "requirejs": (
-        "2.3.7",
-        "sha512-DouTG8T1WanGok6Qjg2SXuCMzszOo0eHeH9hDZ5Y4x8Je+9JB38HdTLT4/VA8OaUhBa0JPVHJ0pyBkM1z+pDsw==",
-    ),
-    "@jupyter-widgets/html-manager": (
-        "1.0.15",
-        "sha512-5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA==",
-    ),
 }
 
 
 def vendor(folder: Path) -> None:
     """Put every script the pages need into ``folder``, so that they ask no other host.
 
-    The explorer and the neuron browser are the package's own; Vega comes with the pinned vl-convert, the widgets'
-    script with anywidget, the rest from npm.
+    The explorer and the neuron browser are the package's own; Vega comes with the pinned vl-convert, MathJax from npm.
     """
-    import anywidget
     import vl_convert
 
     own = Path(str(package_files(__package__))) / "frontend"
-    pins = [_NPM, version("anywidget"), version("vl-convert-python"), sha256_file(__file__), _file_hashes(own, ("*",))]
+    pins = [_NPM, version("vl-convert-python"), sha256_file(__file__), _file_hashes(own, ("*",))]
     key = hashlib.sha256(json.dumps(pins).encode()).hexdigest()
     if (folder / "key").is_file() and (folder / "key").read_text() == key:
         return
     shutil.rmtree(folder, ignore_errors=True)
     package = {name: npm_package(name, *pin) for name, pin in _NPM.items()}
-    widgets = package["@jupyter-widgets/html-manager"] / "dist"
     with atomic(folder) as part:
         part.mkdir()
         shutil.copyfile(package["mathjax"] / "es5" / "tex-svg-full.js", part / "mathjax.js")
-        shutil.copyfile(package["requirejs"] / "require.js", part / "require.js")
         for script in sorted(own.iterdir()):
             shutil.copyfile(script, part / script.name)
-        shutil.copyfile(widgets / "embed-amd.js", part / "embed-amd.js")
-        fonts = part / "@jupyter-widgets" / "html-manager" / "dist"  # where embed-amd.js looks for them
-        fonts.mkdir(parents=True)
-        for font in widgets.glob("*.woff2"):
-            shutil.copyfile(font, fonts / font.name)
-        shutil.copyfile(Path(anywidget.__file__).parent / "nbextension" / "index.js", part / "anywidget.js")
         # The bundle must not see an AMD loader, or it would register itself instead of Vega.
         bundle = vl_convert.javascript_bundle()
         (part / "vega.js").write_text(f"(function(define,module,exports){{{bundle}\n}})();", encoding="utf-8")

@@ -30,7 +30,8 @@ def page(
     """The notebook that a chapter's page is made from.
 
     Cells tagged ``opening`` come right behind the title; the run stands in the margin, the command
-    at the end; what papermill injects is folded; tables can be scrolled, and pictures say what they show.
+    at the end; what papermill injects is folded; tables can be scrolled, and pictures say what they show. Widgets are
+    shown as the HTML that they bring along; those without any are left out.
 
     Args:
         notebook: the executed chapter, as JSON; it is left as it is.
@@ -52,7 +53,7 @@ def page(
     return {
         **notebook,
         "cells": [title, margin, *opening, *rest, again],
-        "metadata": _with_shown_widgets(notebook["metadata"], [title, *opening, *rest]),
+        "metadata": {name: value for name, value in notebook["metadata"].items() if name != "widgets"},
     }
 
 
@@ -76,8 +77,17 @@ def _readable(cell: Mapping[str, Any]) -> dict[str, Any]:
         tags = [*tags, "hide-input"]
     readable = {**cell, "metadata": {**cell["metadata"], "tags": tags}}
     if "outputs" in cell:
-        readable["outputs"] = [_prepared(output) for output in cell["outputs"]]
+        readable["outputs"] = [_prepared(output) for output in cell["outputs"] if not _needs_kernel(output)]
     return readable
+
+
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def _needs_kernel(output: Mapping[str, Any]) -> bool:
+    """Whether an output is a widget and nothing else, such as the bar of a model that was loaded."""
+    data = output.get("data", {})
+    return _WIDGET in data and "text/html" not in data
 
 
 def _prepared(output: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,16 +101,8 @@ def _prepared(output: Mapping[str, Any]) -> dict[str, Any]:
         text = text.replace("<svg", f'<svg role="img" aria-label="{html(described)}"', 1)
     elif re.search(r"<table\b", text) and "<script" not in text:
         text = f'<div class="neuroglot-table">{text}</div>'
-    return {**output, "data": {**data, "text/html": text}} if text else dict(output)
-
-
-_WIDGET = "application/vnd.jupyter.widget-view+json"
-
-
-def _with_shown_widgets(metadata: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The metadata without the widgets' state where no output shows a widget: it may be as large as the counts."""
-    shown = any(_WIDGET in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
-    return {name: value for name, value in metadata.items() if shown or name != "widgets"}
+    shown = {kind: content for kind, content in data.items() if kind != _WIDGET}
+    return {**output, "data": {**shown, "text/html": text}} if text else dict(output)
 
 
 # --- the run, in the margin ----------------------------------------------------------------------

@@ -20,8 +20,7 @@ PRINT = "print.html"
 
 #: What paper has no use for: code, scripts, links to a place on a screen, live widgets.
 _LEFT_OUT = (
-    "script, .cell_input, details.above-input, a.headerlink, .jupyter-widgets, .widget-subarea, .neuroglot-screen, "
-    ".prev-next-area, .neuroglot-launch"
+    "script, .cell_input, details.above-input, a.headerlink, .neuroglot-screen, .prev-next-area, .neuroglot-launch"
 )
 
 

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from .theme import DONE_COLORS, TYPED, choice, finish, kind_scale, on, told_apart
+from .theme import DONE_COLORS, ROOM, TYPED, choice, drawn, finish, kind_scale, measure_title, on, told_apart
 
 _CHANGE_TIPS = [
     alt.Tooltip("before:Q", format=",.4~g"),
@@ -39,14 +39,24 @@ def _change_layers(
         color: of points and intervals.
     """
     size = {"height": 13} if along == "x" else {"width": 13}
-    again = base.mark_bar(color=DONE_COLORS["random"], opacity=0.3, **size).encode(
-        **place, **{along: on(axis, "again_low:Q"), f"{along}2": "again_high:Q"}, tooltip=_CHANGE_TIPS
+    noise, known = drawn(base, "change", "again_low", "again_high")
+    # The stroke shows it where its ends are one.
+    again = noise.mark_bar(color=DONE_COLORS["random"], stroke=DONE_COLORS["random"], strokeWidth=4, **size).encode(
+        **place,
+        **{along: on(axis, "again_low_drawn:Q"), f"{along}2": "again_high_drawn:Q"},
+        opacity=alt.condition(known, alt.value(0.3), alt.value(0)),
+        tooltip=_CHANGE_TIPS,
     )
-    null = base.mark_tick(color=DONE_COLORS["random"], thickness=2.5, size=13).encode(
-        **place, **{along: on(axis, "null:Q")}, tooltip=_CHANGE_TIPS
+    beside, known = drawn(base, "change", "null")
+    null = beside.mark_tick(color=DONE_COLORS["random"], thickness=2.5, size=13).encode(
+        **place,
+        **{along: on(axis, "null_drawn:Q")},
+        opacity=alt.condition(known, alt.value(1), alt.value(0)),
+        tooltip=_CHANGE_TIPS,
     )
-    spans = base.mark_rule(strokeWidth=1.5).encode(
-        **place, **{along: on(axis, "low:Q"), f"{along}2": "high:Q"}, color=color
+    ends, _ = drawn(base, "change", "low", "high")  # without length it is not seen
+    spans = ends.mark_rule(strokeWidth=1.5).encode(
+        **place, **{along: on(axis, "low_drawn:Q"), f"{along}2": "high_drawn:Q"}, color=color
     )
     points = base.mark_point(size=60, opacity=1, strokeWidth=1.8).encode(
         **place,
@@ -242,10 +252,10 @@ def measure_changes(table: pd.DataFrame) -> alt.LayerChart:
     base = alt.Chart(data).transform_filter("datum.measure == measure_ && datum.model == model_")
     y = alt.Y("language:N", title=None, sort=list(dict.fromkeys(data["language"])))
     zero = base.mark_rule(strokeDash=[2, 2]).encode(x=alt.datum(0))
-    x = alt.X("change:Q", title="change: a share, or nats per token")
+    x = alt.X("change:Q", title=ROOM)
     marks = _change_layers(base, "x", {"y": y}, x, alt.value(DONE_COLORS["language"]))
     return finish(
-        (zero + marks).add_params(*picks),
+        (zero + marks + measure_title(data)).add_params(*picks),
         "Does the model do better afterwards?",
         "Point: change with its interval over questions or documents, filled if beyond noise. Tick: control",
         "Points: change of a measure in each language.",

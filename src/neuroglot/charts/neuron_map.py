@@ -27,7 +27,8 @@ def neuron_map(types: NeuronTypes, browser: str | None = None) -> HTML:
 
     The figure's data attributes say where a neuron is: neuron j of layer i is in column ``j % columns`` of row
     ``i * (rows + gap) + j // columns``, and the picture has ``columns`` columns and ``layers * (rows + gap) - gap``
-    rows, each ``cell`` CSS pixels wide and high at full width. ``width`` is the number of neurons in a layer.
+    rows, each ``cell`` CSS pixels wide and high at full width. ``width`` is the number of neurons in a layer;
+    ``languages`` and ``neurons`` say what each is (see :func:`_packed`).
 
     Args:
         types: neurons of any model; beyond about half a million the picture is higher than a screen.
@@ -40,7 +41,8 @@ def neuron_map(types: NeuronTypes, browser: str | None = None) -> HTML:
     shares = {kind: f"{counts[KINDS.index(kind)]:,} {kind}" for kind in (*KINDS[1:], KINDS[0])}
     alt = f"All {layers * width:,} neurons, {layers} layers of {width:,}, one block each: {', '.join(shares.values())}."
     data = {"columns": columns, "rows": rows, "layers": layers, "width": width, "cell": cell, "gap": gap}
-    data |= {} if browser is None else {"browser": html(browser)}
+    if browser is not None:
+        data |= {"browser": html(browser), "languages": html(" ".join(types.languages)), "neurons": _packed(types)}
     attributes = " ".join(f'data-{name}="{value}"' for name, value in data.items())
     picture = base64.b64encode(_png(pixels)).decode()
     legend = "".join(_legend(kind, text) for kind, text in shares.items())
@@ -71,6 +73,12 @@ def _pixels(codes: np.ndarray, columns: int, rows: int, gap: int) -> np.ndarray:
     picture = np.full((layers, (rows + gap) * columns), _NOTHING, dtype=np.uint8)
     picture[:, :width] = codes
     return picture.reshape(-1, columns)[: layers * (rows + gap) - gap]
+
+
+def _packed(types: NeuronTypes) -> str:
+    """Deflated in base64: each neuron's type as a byte, then bits of the languages of those specific or related."""
+    own = types.active & np.isin(types.kind, ["specific", "related"])[..., None]
+    return base64.b64encode(zlib.compress(types.codes.tobytes() + np.packbits(own, axis=-1).tobytes(), 9)).decode()
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -153,6 +153,43 @@ def choice(data: pd.DataFrame, column: str, label: str, first: int = 0) -> alt.P
     return alt.param(f"{column}_", value=options[first], bind=alt.binding_select(options=options, name=f"{label} "))
 
 
+#: Units of the changes in a measure, by its name.
+UNITS = {
+    "change in log-perplexity": "nats per token",
+    "change in accuracy": "share of questions",
+    "change in language fidelity": "share of letters",
+}
+
+
+def measure_title(data: pd.DataFrame) -> alt.Chart:
+    """The title of a horizontal axis whose measure is chosen (see :func:`choice`), with its unit.
+
+    The axis itself has :data:`ROOM` as its title.
+    """
+    names = {name: f"{name} ({UNITS[name]})" if name in UNITS else name for name in dict.fromkeys(data["measure"])}
+    text = alt.ExprRef(f"{json.dumps(names)}[measure_]")
+    title = alt.Chart(alt.InlineData([{}])).mark_text(text=text, fontSize=12, align="left", dy=30, color="#767676")
+    # Its name gives it the page's ink.
+    return title.encode(x=alt.value(0), y=alt.value("height")).properties(name="ink_measure")
+
+
+#: Room for :func:`measure_title`.
+ROOM = "\u00a0"
+
+
+def drawn(chart: alt.Chart, beside: str, *fields: str) -> tuple[alt.Chart, str]:
+    """Fields that may be missing, as ``FIELD_drawn``: where they are, the value beside them, which hides their mark.
+
+    A scale over fields that are missing from all rows would have no end.
+
+    Returns:
+        The chart with these fields, and the condition under which its mark is shown.
+    """
+    safe = f"isValid(datum.{beside}) ? datum.{beside} : 0"
+    filled = {f"{field}_drawn": f"isValid(datum.{field}) ? datum.{field} : ({safe})" for field in fields}
+    return chart.transform_calculate(**filled), " && ".join(f"isValid(datum.{field})" for field in fields)
+
+
 def told_apart(column: str, names: list[str], colors: list[str], dashes: list[list[int]]) -> dict[str, Any]:
     """Lines told apart by colour and by dash, as encodings."""
     return {

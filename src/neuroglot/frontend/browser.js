@@ -1,6 +1,6 @@
 // One neuron at a time: its probabilities, type and rank, the text it fires on, and its neighbours.
 (() => {
-  const { KINDS, Refusal, Identifier, address, chart, count, element, fromAddress, fromBase64, inflate, labelled, select, typed } =
+  const { KINDS, Refusal, Identifier, address, chart, count, element, fill, follow, fromAddress, fromBase64, inflate, inWords, labelled, select, typed } =
     neuroglot;
   const NEIGHBOURS = 8;
 
@@ -77,9 +77,9 @@
     let [result, known, drawn, waiting] = [null, "", null, 0];
 
     const whole = (text, most) =>
-      typed(element("input", { type: "number", min: 0, max: most, step: 1, "data-name": text }), () => go(...asked()));
+      typed({ min: 0, max: most, step: 1, "data-name": text }, () => go(...asked()));
     const boxes = { layer: whole("layer", layers - 1), neuron: whole("neuron", width - 1) };
-    const asked = () => [Number(boxes.layer.value), Number(boxes.neuron.value)];
+    const asked = () => ["layer", "neuron"].map((name) => boxes[name].value || settings[name]); // an empty box asks nothing
     const kind = select([["", "any type"], ...KINDS.slice(1).map((name) => [name, name])], "specific");
     const language = select([["", "any language"], ...all.map((code) => [code, code])], "");
     kind.setAttribute("aria-label", "step through neurons of type");
@@ -91,6 +91,8 @@
     const said = element("p", { class: "neuroglot-said" });
     const near = element("ul", { class: "neuroglot-near" });
     place.classList.add("neuroglot-browser");
+    place.setAttribute("role", "region");
+    place.setAttribute("aria-label", "Neuron browser");
     place.replaceChildren(
       element(
         "div",
@@ -171,7 +173,7 @@
       const limit = (value, most) => Math.min(Math.max(Math.trunc(Number(value)) || 0, 0), most);
       settings.layer = limit(settings.layer, layers - 1);
       settings.neuron = limit(settings.neuron, width - 1);
-      [boxes.layer.value, boxes.neuron.value] = [settings.layer, settings.neuron];
+      for (const name of ["layer", "neuron"]) fill(boxes[name], settings[name]);
       try {
         classify();
       } catch (error) {
@@ -188,7 +190,7 @@
       const rank = identifier.rank(i, result.lam);
       const standing =
         `Its score is ${identifier.score(i, result.lam).toFixed(4)}, rank ${count(rank)} of ${count(identifier.taking)}; ` +
-        `the first ${count(result.number)} are selected.`;
+        `the first ${count(result.number)} are selected (${inWords(result)}).`;
       const apart = `It saw fewer than ${given.head.minTokens} tokens of a language, so it takes no part.`;
       facts.textContent =
         `Layer ${layer}, neuron ${neuron} is ${type}: above tau = ${result.tau.toFixed(4)} in N = ${result.n[i]} ` +
@@ -233,17 +235,14 @@
     const set = neuroglot.inTurn(update);
 
     function fromHash() {
-      const given = address.read();
-      const found = fromAddress(given, all);
-      for (const name of ["layer", "neuron"]) if (given[name] !== undefined) found[name] = given[name];
+      if (!given.addressed) return {};
+      const said = address.read();
+      const found = fromAddress(said, all);
+      for (const name of ["layer", "neuron"]) if (said[name] !== undefined) found[name] = said[name];
       return found;
     }
 
-    if (given.addressed) {
-      Object.assign(settings, fromHash());
-      addEventListener("hashchange", () => set(fromHash()));
-    }
-    if (!(await set({}))) await neuroglot.own(facts, () => set({ languages: all, lam: null, ...given.settings }));
+    await follow(place, facts, { languages: all, lam: null, ...given.settings }, fromHash, set);
     return Object.assign(place, { browser: { identifier, set } });
   }
 

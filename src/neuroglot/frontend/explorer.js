@@ -1,29 +1,32 @@
 // Sliders for every threshold, and what they make of all neurons: in the book's pages and in Jupyter.
 (() => {
-  const { KINDS, Refusal, Identifier, address, chart, count, csv, element, labelled, save, select, typed } = neuroglot;
+  const { KINDS, Refusal, Identifier, address, chart, count, csv, element, fill, follow, labelled, save, select, typed } = neuroglot;
   const TYPED = KINDS.slice(1);
   const LISTED = 40;
 
+  // Without what units leave behind the 15th digit (100 * 0.07 is 7.000000000000001).
+  const exact = (value) => Number(value.toPrecision(15));
+
   // A range and a number that show one value, in units of `unit`.
-  function slider(text, { min, max, step, unit = 1, digits }, changed) {
+  function slider(text, { min, max, step, unit = 1 }, changed) {
     const limits = { min, max, step };
-    const number = element("input", { type: "number", "aria-label": `${text}, as a number`, ...limits, step: "any" });
-    const range = element("input", { type: "range", ...limits });
-    const moved = (input) => () => {
+    let shown = "";
+    const moved = (input) => {
       const value = Number(input.value);
-      if (input.value === "" || !Number.isFinite(value)) return;
+      if (input.value === "" || !Number.isFinite(value)) return fill(number, shown);
       (input === range ? number : range).value = value;
-      changed(Number((value * unit).toPrecision(12)));
+      changed(exact(value * unit));
     };
-    range.oninput = moved(range);
-    typed(number, moved(number));
+    const number = typed({ "aria-label": `${text}, as a number`, ...limits, step: "any" }, () => moved(number));
+    const range = element("input", { type: "range", ...limits, oninput: () => moved(range) });
     return {
       place: labelled(text, range, number),
       show(value) {
-        range.max = Math.max(range.max, value / unit);
-        range.min = Math.min(range.min, value / unit);
-        range.value = value / unit;
-        number.value = Number((value / unit).toFixed(digits));
+        shown = exact(value / unit);
+        range.max = Math.max(range.max, shown);
+        range.min = Math.min(range.min, shown);
+        range.value = shown;
+        fill(number, shown);
       },
       enable: (able) => (range.disabled = number.disabled = !able),
     };
@@ -66,14 +69,19 @@
     if (number("top_rate") !== undefined) found.topRate = number("top_rate");
     if (said.lambda !== undefined) found.lam = number("lambda") ?? null;
     if (number("quantile") !== undefined) found.quantile = number("quantile");
-    const named = said.languages?.split(".").map((code) => code.replaceAll("~1", ".").replaceAll("~0", "~")).filter((code) => all.includes(code));
-    if (named?.length > 1) found.languages = all.filter((code) => named.includes(code));
+    const named = said.languages?.split(".").map((code) => code.replaceAll("~1", ".").replaceAll("~0", "~"));
+    if (named) found.languages = [...all.filter((code) => named.includes(code)), ...named.filter((code) => !all.includes(code))];
     else if (Object.keys(found).length) found.languages = all; // as they are left out of the address
     return found;
   }
 
+  // The settings of a result, for readers.
+  const inWords = ({ topRate, lam, solved, quantile, languages }) =>
+    `top rate ${exact(100 * topRate)} %, lambda ${Number(lam.toFixed(6))} (${solved ? "solved" : "given"}), ` +
+    `quantile ${quantile}, ${languages.length} languages`;
+
   // Settings as identification.classify has them, for files' names.
-  const inWords = ({ topRate, lam, quantile }) => `top${topRate}-lambda${Number(lam.toFixed(6))}-quantile${quantile}`;
+  const inName = ({ topRate, lam, quantile }) => `top${topRate}-lambda${Number(lam.toFixed(6))}-quantile${quantile}`;
 
   /**
    * Fill a place with the explorer.
@@ -85,15 +93,15 @@
     const all = given.head.languages;
     const identifier = new Identifier(given.head, given.values, given.scaled);
     const settings = { languages: all, ...given.settings };
-    let [result, timer, took] = [null, 0, 0];
+    let [result, lam, timer, took] = [null, 0, 0, 0]; // lam: the one last shown
 
-    const asked = (name) => (value) => later({ [name]: value });
+    const moved = (name) => (value) => later({ [name]: value });
     const sliders = {
-      topRate: slider("top rate (%)", { min: 0.1, max: 20, step: 0.1, unit: 0.01, digits: 4 }, asked("topRate")),
-      lam: slider("lambda", { min: 0, max: 2, step: 0.001, digits: 6 }, asked("lam")),
-      quantile: slider("quantile", { min: 0.5, max: 0.999, step: 0.001, digits: 6 }, asked("quantile")),
+      topRate: slider("top rate (%)", { min: 0.1, max: 20, step: 0.1, unit: 0.01 }, moved("topRate")),
+      lam: slider("lambda", { min: 0, max: 2, step: 0.001 }, moved("lam")),
+      quantile: slider("quantile", { min: 0.5, max: 0.999, step: 0.001 }, moved("quantile")),
     };
-    const solve = element("input", { type: "checkbox", onchange: () => later({ lam: solve.checked ? null : result?.lam ?? 0 }) });
+    const solve = element("input", { type: "checkbox", onchange: () => later({ lam: solve.checked ? null : lam }) });
     const boxes = all.map((code) => {
       const own = element("input", { type: "checkbox", value: code, onchange: () => later({ languages: ticked() }) });
       return [own, element("label", {}, own, ` ${code}`)];
@@ -104,10 +112,16 @@
       Object.keys(given.specs).map((name) => [name, element("div", { class: `neuroglot-chart neuroglot-${name}` })]),
     );
     const which = { kind: "specific", layer: "", language: "", n: "" };
-    const list = element("div", { class: "neuroglot-list" });
+    const list = element("div", { class: "neuroglot-list", tabindex: 0, role: "region", "aria-label": "Table: neurons" });
     const chosen = element("div", { class: "neuroglot-controls" });
     const link = element("button", { type: "button", onclick: copy }, "Copy the address of this view");
+    const tables = [
+      element("button", { type: "button", onclick: () => table("counts", countRows) }, "Counts (CSV)"),
+      element("button", { type: "button", onclick: () => table("neurons", neuronRows) }, "Neurons (CSV)"),
+    ];
     place.classList.add("neuroglot-explorer");
+    place.setAttribute("role", "region");
+    place.setAttribute("aria-label", "Threshold explorer");
     place.replaceChildren(
       element(
         "div",
@@ -123,20 +137,19 @@
       element(
         "div",
         { class: "neuroglot-buttons" },
-        element("button", { type: "button", onclick: () => table("counts", countRows) }, "Counts (CSV)"),
-        element("button", { type: "button", onclick: () => table("neurons", neuronRows) }, "Neurons (CSV)"),
+        ...tables,
         given.addressed ? link : null,
       ),
       element("details", { ontoggle: listNeurons }, element("summary", {}, "Which neurons are they?"), chosen, list),
     );
 
-    // A table of what is on the screen, if anything is.
+    // A table of what is on the screen.
     function table(name, rows) {
-      if (result) save(`${files()}-${name}.csv`, csv(rows()));
+      save(`${files()}-${name}.csv`, csv(rows()));
     }
 
     function files() {
-      return `${given.run ?? "neurons"}-${inWords(result)}`;
+      return `${given.run ?? "neurons"}-${inName(result)}`;
     }
 
     async function copy() {
@@ -224,11 +237,11 @@
       sliders.quantile.show(settings.quantile);
       solve.checked = settings.lam === null;
       sliders.lam.enable(!solve.checked);
-      if (result) sliders.lam.show(result.lam);
+      if (result) sliders.lam.show((lam = result.lam));
       for (const [box] of boxes) box.checked = settings.languages.includes(box.value);
     }
 
-    // Take settings over, classify, show; a refusal leaves the charts as they are and says why.
+    // Take settings over, classify, show; a refusal says why, and leaves the charts as they are unless no view is left.
     let drawn = null;
     async function update(fresh) {
       Object.assign(settings, fresh);
@@ -237,11 +250,14 @@
         result = identifier.classify(settings);
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
+        if (settings.languages.length < 2) await clear();
         if (result) identifier.classify(result); // what is shown is listed and saved
         showSettings();
+        able(false);
         status.textContent = error.message;
         return null;
       }
+      able(true);
       const rows = summary(identifier, result);
       const totals = TYPED.map((kind) => [kind, rows.layers.reduce((sum, own) => sum + (own.kind === kind) * own.neurons, 0)]);
       showSettings();
@@ -269,6 +285,19 @@
 
     const set = neuroglot.inTurn(update);
 
+    // Charts and list without neurons.
+    async function clear() {
+      result = null;
+      list.replaceChildren();
+      await Promise.all(Object.entries(drawn ?? {}).map(([name, own]) => own.show({ [name]: [] })));
+    }
+
+    // A view that was refused has no address, and what is not on the screen is not saved.
+    function able(shown) {
+      link.disabled = !shown;
+      for (const button of tables) button.disabled = !result;
+    }
+
     // A click on a bar lists its neurons.
     function pick({ kind, layer, language, n }) {
       Object.assign(which, { kind, layer: String(layer ?? ""), language: language?.replace("\u200b", "") ?? "", n: String(n ?? "") });
@@ -287,13 +316,10 @@
       }, took > 100 ? 100 : 0);
     }
 
-    if (given.addressed) {
-      Object.assign(settings, fromAddress(address.read(), all));
-      addEventListener("hashchange", () => set(fromAddress(address.read(), all)));
-    }
-    if (!(await set({}))) await neuroglot.own(status, () => set({ languages: all, lam: null, ...given.settings }));
+    const asked = () => (given.addressed ? fromAddress(address.read(), all) : {});
+    await follow(place, status, { languages: all, lam: null, ...given.settings }, asked, set);
     return Object.assign(place, { explorer: { identifier, set, result: () => result, took: () => took } });
   }
 
-  Object.assign(globalThis.neuroglot, { explorer, fromAddress, toAddress });
+  Object.assign(globalThis.neuroglot, { explorer, fromAddress, inWords, toAddress });
 })();

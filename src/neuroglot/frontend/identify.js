@@ -76,6 +76,7 @@
       if (this.codes?.join() === codes.join()) return;
       if (codes.length < 2) throw new Refusal("Choose at least two languages.");
       const chosen = codes.map((code) => this.head.languages.indexOf(code));
+      if (chosen.includes(-1)) throw new Refusal("This page does not have all of the languages asked for.");
       const k = chosen.length;
       this.unitEntropy = this.unitPeak = 1;
       if (this.scaled) {

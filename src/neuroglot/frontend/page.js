@@ -1,10 +1,11 @@
 // What the explorer and the neuron browser share: elements, the page's address, charts, numbers in words.
 (() => {
-  // An element: attributes, properties that are functions or booleans, children.
+  // An element: attributes, listeners (onclick, ...), properties that are booleans, children.
   function element(tag, attributes = {}, ...children) {
     const made = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
-      if (typeof value === "function" || typeof value === "boolean") made[name] = value;
+      if (typeof value === "function") made.addEventListener(name.slice(2), value); // what it gives cancels nothing
+      else if (typeof value === "boolean") made[name] = value;
       else if (value !== undefined) made.setAttribute(name, value);
     }
     made.append(...children.filter((child) => child !== null && child !== undefined));
@@ -19,10 +20,25 @@
   }
 
   // What is typed into a box is taken at Enter, also where that fires no change (JupyterLab), and when it is left.
-  function typed(input, taken) {
-    input.onchange = taken;
-    input.onkeydown = (event) => event.key === "Enter" && taken();
+  function typed(attributes, taken) {
+    const take = () => {
+      delete input.dataset.typing;
+      taken();
+    };
+    const input = element("input", {
+      type: "number",
+      ...attributes,
+      oninput: () => (input.dataset.typing = "true"),
+      onchange: take,
+      onblur: () => delete input.dataset.typing,
+      onkeydown: (event) => event.key === "Enter" && take(),
+    });
     return input;
+  }
+
+  // What a box shows; what is being typed into it stays.
+  function fill(input, value) {
+    if (!input.dataset.typing) input.value = value;
   }
 
   function select(options, value, onchange) {
@@ -88,11 +104,36 @@
     return (fresh) => (last = last.catch(() => {}).then(() => update(fresh)));
   }
 
-  // Where the address asks for what cannot be had: the page's own settings, and why.
-  async function own(status, again) {
-    const why = status.textContent;
-    if (await again()) status.textContent = `${why} These are the page's own settings: ${status.textContent}`;
+  /**
+   * Show in a place what the page's address asks for, now and whenever it changes, and go there; what it does not
+   * name is as in `own`. Where it cannot be had: the page's own settings, and why.
+   * asked(): what the address names; set(settings): shows them, null where they are refused and `status` says why.
+   */
+  async function follow(place, status, own, asked, set) {
+    const show = async (found) => {
+      if (await set({ ...own, ...found })) return;
+      const why = status.textContent;
+      if (await set(own)) status.textContent = `${why} These are the page's own settings: ${status.textContent}`;
+    };
+    const restore = async (found) => {
+      await show(found);
+      if (Object.keys(found).length) reveal(place);
+    };
+    addEventListener("hashchange", () => {
+      const found = asked();
+      if (Object.keys(found).length) restore(found); // else it is a heading's address
+    });
+    await restore(asked());
   }
 
-  Object.assign(globalThis.neuroglot, { address, chart, count, csv, element, fromBase64, inTurn, labelled, own, save, select, typed });
+  // Bring the reader to a place, framed until they go on.
+  function reveal(place) {
+    place.tabIndex = -1;
+    place.dataset.opened = "true";
+    place.addEventListener("blur", () => delete place.dataset.opened, { once: true });
+    place.focus({ preventScroll: true });
+    place.scrollIntoView({ block: "start" });
+  }
+
+  Object.assign(globalThis.neuroglot, { address, chart, count, csv, element, fill, follow, fromBase64, inTurn, labelled, save, select, typed });
 })();
