@@ -1,6 +1,7 @@
 """One picture of all neurons: a pixel each, layer under layer, coloured by type."""
 
 import base64
+import json
 import math
 import struct
 import zlib
@@ -42,7 +43,7 @@ def neuron_map(types: NeuronTypes, browser: str | None = None) -> HTML:
     alt = f"All {layers * width:,} neurons, {layers} layers of {width:,}, one block each: {', '.join(shares.values())}."
     data = {"columns": columns, "rows": rows, "layers": layers, "width": width, "cell": cell, "gap": gap}
     if browser is not None:
-        data |= {"browser": html(browser), "languages": html(" ".join(types.languages)), "neurons": _packed(types)}
+        data |= {"browser": html(browser), "languages": html(json.dumps(types.languages)), "neurons": _packed(types)}
     attributes = " ".join(f'data-{name}="{value}"' for name, value in data.items())
     picture = base64.b64encode(_png(pixels)).decode()
     legend = "".join(_legend(kind, text) for kind, text in shares.items())

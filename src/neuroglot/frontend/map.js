@@ -4,7 +4,7 @@
 
   // The types and languages that charts.neuron_map packs, in words.
   async function reader({ layers, width, languages: names, neurons }) {
-    const languages = names.split(" ");
+    const languages = JSON.parse(names);
     const bytes = await inflate(fromBase64(neurons));
     const [size, wide] = [layers * width, Math.ceil(languages.length / 8)];
     return ({ layer, neuron }) => {
