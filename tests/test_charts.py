@@ -239,6 +239,17 @@ def test_doses_are_means_of_draws_and_of_languages():
     assert (mean["effect"], mean["neurons"]) == (1, 40)
 
 
+def test_what_was_not_measured_is_not_drawn():
+    table = doses_table()
+    empty = table["language"] == "de"
+    table = table.assign(effect=table["effect"].mask(empty), neurons=table["neurons"].mask(empty, 0))
+    spec = charts.doses(table).to_dict()
+    rows = next(iter(spec["datasets"].values()))
+    assert {row["language"] for row in rows} == {"mean of all", "en"} and all(row["neurons"] for row in rows)
+    ground = charts.effects(effects_table()).to_dict()["vconcat"][0]["layer"][0]["encoding"]["color"]
+    assert ground["value"] == "#ffffff" and ground["condition"]["test"] == "isValid(datum.effect)"
+
+
 def test_steering_shows_every_share_and_their_mean():
     spec = charts.steering(outputs_table()).to_dict()
     rows = next(iter(spec["datasets"].values()))
