@@ -151,3 +151,12 @@ def test_damaged_folder_is_named(model_folder, harm):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(NeuroglotError, match=r"tiny-llama' could not be loaded"):
         load_model(str(model_folder))
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, "a\0b", "~nobody-at-all/x", 5, None, "\ud800"], ids=lambda n: repr(n)[:12]
+)
+def test_names_that_no_model_can_have(name):
+    with pytest.raises(NeuroglotError, match="there is no model") as caught:
+        load_model(name)
+    assert len(str(caught.value)) < 400
