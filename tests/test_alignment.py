@@ -360,3 +360,111 @@ Alignment.load({str(trained.folder)!r})
 """
     assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0
     assert Path(trained.folder / "alignment.json").is_file()
+
+
+def flipped(data: bytes, rng: random.Random) -> bytes:
+    at = rng.randrange(len(data))
+    return data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1 :]
+
+
+def test_damaged_checkpoints_are_made_again(trained, base, preferences, tmp_path, monkeypatch, capsys):
+    """Whatever is damaged of an unfinished training, the result is the same, with every checkpoint."""
+    from neuroglot import alignment
+
+    def full(*_):
+        raise NeuroglotError("the disk is full")
+
+    lm, tokenizer = load_model(str(base))
+    folder, parts, rng = tmp_path / "a", tmp_path / "a.parts", random.Random(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(alignment, "_keep_adapter", full)
+        with pytest.raises(NeuroglotError, match="disk is full"):
+            align(lm, tokenizer, preferences, folder, SHORT, progress=False)
+    shutil.copytree(parts, tmp_path / "kept")
+    for place in (
+        "checkpoint-2/adapter_model.safetensors",
+        "checkpoint-4/trainer_state.json",
+        "checkpoint-4/optimizer.pt",
+        "checkpoint-4/whole.json",
+        "base.json",
+    ):
+        shutil.rmtree(parts, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(tmp_path / "kept", parts)
+        (parts / place).write_bytes(flipped((parts / place).read_bytes(), rng))
+        capsys.readouterr()
+        done = align(lm, tokenizer, preferences, folder, SHORT, progress=False)
+        assert files(done.folder) == files(trained.folder)
+        named = parts / (place.partition("/")[0])
+        assert f"{named} is damaged, or of another version; it is made again." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json", "base.json"])
+def test_an_adapter_with_a_flipped_byte_is_not_loaded(trained, base, tmp_path, name):
+    rng, copied = random.Random(name), tmp_path / "copied"
+    shutil.copytree(trained.folder, copied)
+    Alignment.load(copied)
+    for folder in (copied, copied / "checkpoints" / "2"):
+        data = (folder / name).read_bytes()
+        for _ in range(10):
+            (folder / name).write_bytes(changed := flipped(data, rng))
+            if name == "base.json" and changed.split() == data.split():
+                continue
+            for load in (
+                lambda: load_model(str(base), adapter=str(folder)),  # noqa: B023
+                lambda: Alignment.load(copied),
+            ):
+                with pytest.raises(NeuroglotError, match=r"written with|is damaged"):
+                    load()
+        (folder / name).write_bytes(data)
+    load_model(str(copied))
+
+
+def test_a_record_with_other_numbers_is_refused(trained, tmp_path):
+    shutil.copytree(trained.folder, copied := tmp_path / "copied")
+    said = json.loads((copied / "alignment.json").read_text())
+    said["log"][0]["loss"] = 0.5
+    (copied / "alignment.json").write_text(json.dumps(said))
+    with pytest.raises(NeuroglotError, match=r"alignment\.json is not what neuroglot align writes"):
+        Alignment.load(copied)
+
+
+def test_an_adapter_that_leads_back_to_itself(trained, tmp_path):
+    """Chains of adapters end, or are refused."""
+    for name, base_ in (("a", "a"), ("b", "c"), ("c", "b")):
+        (tmp_path / name).mkdir()
+        said = {"base_model_name_or_path": str(tmp_path / base_)}
+        (tmp_path / name / "adapter_config.json").write_text(json.dumps(said))
+    for name in ("a", "b"):
+        with pytest.raises(NeuroglotError, match="leads back to"):
+            load_model(str(tmp_path / name))
+    (tmp_path / "a" / "adapter_config.json").write_text('{"base_model_name_or_path": ' + "[" * 100_000)
+    with pytest.raises(NeuroglotError, match=r"adapter_config\.json cannot be read \(it is nested too deep\)"):
+        load_model(str(tmp_path / "a"))
+
+
+FULL = """
+import resource, sys
+from neuroglot import NeuroglotError, align, load_model
+from neuroglot.alignment import Recipe
+from neuroglot.preferences import Preferences
+lm, tokenizer = load_model(sys.argv[1])
+limit = int(sys.argv[5])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    align(lm, tokenizer, Preferences.load(sys.argv[2]), sys.argv[3], Recipe(**eval(sys.argv[4])), progress=False)
+except NeuroglotError as error:
+    print("said:", error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+@pytest.mark.parametrize("limit", [8_000, 30_000], ids=["at the adapter", "at the optimizer"])
+def test_a_disk_that_is_full_is_one_sentence(preferences, base, trained, tmp_path, limit):
+    preferences.save(tmp_path / "pairs.jsonl")
+    arguments = [str(base), str(tmp_path / "pairs.jsonl"), str(tmp_path / "a"), repr(asdict(SHORT)), str(limit)]
+    done = subprocess.run([sys.executable, "-c", FULL, *arguments], capture_output=True, text=True)
+    assert "said: could not write the checkpoint in" in done.stdout and done.returncode == 0, done.stderr
+    lm, tokenizer = load_model(str(base))
+    resumed = align(lm, tokenizer, preferences, tmp_path / "a", SHORT, progress=False)
+    assert files(resumed.folder) == files(trained.folder)

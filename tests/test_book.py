@@ -388,6 +388,9 @@ def test_serving_is_on_loopback_only(tmp_path, monkeypatch, capsys):
     with pytest.raises(NeuroglotError, match="run: make book"):
         book.serve(tmp_path)
     (tmp_path / "index.html").write_text("a page")
+    for port in (70_000, -1):
+        with pytest.raises(NeuroglotError, match=f"port {port}: give a number from 0 to 65535"):
+            book.serve(tmp_path, port)
     started, server = threading.Event(), []
     real = book.http.server.ThreadingHTTPServer.serve_forever
 

@@ -294,3 +294,25 @@ def test_help(command, capsys):
     with pytest.raises(SystemExit) as caught:
         main([*command, "--help"])
     assert caught.value.code == 0 and "usage: neuroglot" in capsys.readouterr().out
+
+
+def test_places_that_no_file_can_have_are_one_sentence(model_folder, texts, counted, tmp_path, capsys):
+    """A name too long, a file where a folder is needed: whatever command meets it."""
+    long, way = tmp_path / ("n" * 300), counted / "x"
+    collects = ["collect", "--model", model_folder, "--corpus", f"text:{texts}", "--out"]
+    for command in (
+        ["classify", long],
+        ["classify", way],
+        ["classify", counted, "--lam", "0.1", "--out", long],
+        ["classify", counted, "--lam", "0.1", "--out", way],
+        [*collects, long],
+        [*collects, way],
+        ["collect", "--model", "m" * 300, "--corpus", f"text:{texts}", "--out", tmp_path / "c"],
+        ["align", "--model", model_folder, "--languages", "de", "--pairs", long, "--out", tmp_path / "a"],
+        ["book", "--model", model_folder, "--run", "n" * 300, "--no-build"],
+        ["serve", "--port", "70000"],
+    ):
+        code, _, err = run(capsys, *command)
+        last = err.strip().split("\n")[-1]
+        assert code == 2 and last.startswith("neuroglot: ") and "Traceback" not in err, command
+        assert len(last) < 900, command

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from neuroglot import NeuroglotError, amplify, count_activations, deactivate, intervene, set_to
-from neuroglot.interventions import Intervention
+from neuroglot.interventions import Intervention, hashes
 from neuroglot.sites import SITES, neuron_layers
 
 from .conftest import CONFIGS, tiny_model, unsettled
@@ -350,3 +350,29 @@ def test_by_hand_a_model_keeps_its_mode():
         assert model.training and not torch.equal(logits(model), logits(model))
     with unsettled(model), deactivate(model, SOME):
         logits(model)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"neurons": [["1"], [], []]},
+        {"neurons": [[1.5], [], []]},
+        {"neurons": [[True], [], []]},
+        {"neurons": [[None], [], []]},
+        {"neurons": [[[1], [2, 3]], [], []]},
+        {"neurons": [3, 4, 5]},
+        {"neurons": 7},
+        {"values": "much"},
+        {"values": [[1], [2, 3]]},
+        {"values": 1j},
+    ],
+    ids=str,
+)
+def test_neurons_and_values_that_are_no_numbers(llama, given):
+    """Neither what they would change nor their hash is made of them."""
+    intervention = Intervention(**({"neurons": SOME, "values": 0.0} | given))
+    with pytest.raises(NeuroglotError, match=r"whole numbers|no number"):
+        hashes({"x": intervention})
+    with pytest.raises(NeuroglotError, match=r"whole numbers|no number"), intervene(llama, [intervention]):
+        pass
+    assert hookless(llama)

@@ -328,3 +328,12 @@ def test_a_hub_s_model_is_known_by_its_commit(hub, cache):
 def test_what_is_no_hub_s_has_no_commit(hub, model_folder):
     for name in ("gemma3-270m", str(model_folder), "./here", "/no/such/folder", "a/b/c", "nobody/nothing"):
         assert module.hub_commit(name) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, "a\0b", "~nobody-at-all/x", 5, None, "\ud800"], ids=lambda n: repr(n)[:12]
+)
+def test_names_that_no_model_can_have(name):
+    with pytest.raises(NeuroglotError, match="there is no model") as caught:
+        load_model(name)
+    assert len(str(caught.value)) < 400

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from .errors import NeuroglotError, in_a_line, quoted
-from .files import read_lines, require_file, write_lines
+from .files import HALVES, read_lines, require_file, write_lines
 from .languages import detect_language, is_detectable, is_language, parse_languages, require_codes, split_sentences
 
 
@@ -71,11 +70,8 @@ def _require_text(example: Example) -> None:
         value = getattr(example, name)
         if not isinstance(value, str):
             raise NeuroglotError(f"{example.place}: the {name} is {quoted(value)}, not text; give text.")
-        if not value.isascii() and _HALF.search(value):
+        if not value.isascii() and HALVES.search(value):
             raise NeuroglotError(f"{example.place}: the {name} holds half a character (a lone surrogate); mend it.")
-
-
-_HALF = re.compile("[\ud800-\udfff]")
 
 
 def _row(example: Example) -> dict[str, Any]:

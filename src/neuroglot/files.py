@@ -34,6 +34,9 @@ FORMAT_VERSION = 2
 #: What reading a damaged or foreign file can end in, whatever it was taken for.
 UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
+#: Halves of characters (lone surrogates), which UTF-8 has no bytes for and tokenizers do not take.
+HALVES = re.compile("[\ud800-\udfff]")
+
 T = TypeVar("T")
 
 

@@ -318,6 +318,8 @@ def load_model(
         NeuroglotError: no such model, file or package; a folder without a configuration; a file
             whose hash is not the pinned one; an adapter of another base.
     """
+    for each in (name, adapter) if adapter is not None else (name,):
+        _require_name(each)
     if adapter is None and (named := _adapter_base(Path(name).expanduser())) is not None:
         if revision is not None:
             raise NeuroglotError(
@@ -496,10 +498,26 @@ def _locate(name: str, revision: str | None) -> tuple[str, str | None]:
             raise NeuroglotError(f"the folder {name} has no config.json; give a folder written by save_pretrained.")
         return str(path), None
     if not _HUB_ID.fullmatch(name):
-        raise NeuroglotError(
-            f"there is no model {quoted(name)}; use a packaged model ({', '.join(PACKAGED)}), {_OTHER_WAYS}."
-        )
+        raise _no_model(name)
     return name, None
+
+
+def _require_name(name: object) -> None:
+    """A name that a file, a folder or a model of a hub can have.
+
+    Raises:
+        NeuroglotError: none can: it is too long, no text, or in the home of nobody.
+    """
+    try:
+        Path(name).expanduser().exists()
+    except (TypeError, ValueError, OSError, RuntimeError) as error:
+        raise _no_model(name) from error
+
+
+def _no_model(name: object) -> NeuroglotError:
+    return NeuroglotError(
+        f"there is no model {quoted(name)}; use a packaged model ({', '.join(PACKAGED)}), {_OTHER_WAYS}."
+    )
 
 
 def _conversion_folder(digest: str) -> Path:

@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import json
 import operator
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from .artifacts import flat
 from .corpora import Corpus, Example
 from .corruptions import corrupted
 from .errors import NeuroglotError, in_a_line, is_number, quoted
-from .files import read_lines, require_file, write_lines
+from .files import HALVES, read_lines, require_file, write_lines
 from .languages import parse_languages
 from .readers import load_corpus
 from .sampling import sample
@@ -137,7 +136,7 @@ def _require_pair(pair: Pair) -> None:
         fits = is_number(value) if each.name.endswith("_score") else isinstance(value, str)
         if not fits:
             raise NeuroglotError(f"the {each.name} {quoted(value)} of a pair is none; make the preferences again.")
-        if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+        if isinstance(value, str) and HALVES.search(value):
             raise NeuroglotError(f"the {each.name} of a pair holds half a character (a lone surrogate); mend it.")
 
 

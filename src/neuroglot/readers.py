@@ -15,7 +15,7 @@ from . import problems
 from .answers import as_number
 from .corpora import Corpus, Example
 from .errors import NeuroglotError, in_a_line, listed, quoted, require_whole
-from .files import UNREADABLE, npm_package, read_lines
+from .files import HALVES, UNREADABLE, npm_package, read_lines
 from .languages import PAPER_LANGUAGES, language_code, parse_languages
 
 # The command line says the same in its own words: it answers before anything heavy is imported.
@@ -200,7 +200,7 @@ def _string(value: Any, what: str, origin: str) -> str:
     if not isinstance(value, str) or not value.strip():
         state = "empty" if value is None or isinstance(value, str) else f"{quoted(value)}, not text"
         raise NeuroglotError(f"{origin}: the {what} is {state}; give text or remove the row.")
-    if re.search("[\ud800-\udfff]", value):
+    if HALVES.search(value):
         raise NeuroglotError(f"{origin}: the {what} holds half a character (a lone surrogate); mend it.")
     return value
 

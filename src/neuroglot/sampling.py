@@ -561,7 +561,9 @@ def _read(path: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
     try:
         head, rows = read_lines(path, "responses", "neuroglot sample")
         said = head["provenance"]
-        if not isinstance(said, dict) or not all(isinstance(row, dict) and "response" in row for row in rows):
+        if not isinstance(said, dict) or not all(
+            isinstance(row, dict) and isinstance(row.get("response"), str) for row in rows
+        ):
             raise TypeError("a row is no response")
     except (NeuroglotError, KeyError, TypeError) as error:
         raise NeuroglotError(
