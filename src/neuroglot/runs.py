@@ -72,7 +72,7 @@ class Run:
         stats: its counts, of the languages that were classified.
         types: its neuron types.
         layers: what chapter 03 wrote: ``profile``, ``parts``, ``claims`` and, from several shards,
-            ``bands``, each a table.
+            ``bands``, each a table; of fewer than four layers no ``parts``, and ``claims`` without a row.
     """
 
     name: str
@@ -113,13 +113,20 @@ def _load(folder: Path) -> tuple[ActivationStats, NeuronTypes, dict[str, pd.Data
     try:
         layers = {name: pd.DataFrame(rows) for name, rows in json.loads(path.read_text(encoding="utf-8")).items()}
         profile = layers["profile"][["layer", "kind", "neurons", "share"]]
-        claims = layers["claims"][["claim", "holds"]]
+        few = profile["layer"].max() < 3
+        claims = layers.setdefault("claims", pd.DataFrame({"claim": [], "holds": []}) if few else None)[
+            ["claim", "holds"]
+        ]
     except FileNotFoundError as error:
         raise NeuroglotError(f"there is no file {path}; run chapter 03 of that run first.") from error
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise NeuroglotError(f"{path} is not what chapter 03 writes ({error}); run it again.") from error
     stats = stats.select(types.languages)
-    if stats.shape[:2] != types.score.shape or profile["layer"].max() + 1 != len(types.score) or claims.empty:
+    if (
+        stats.shape[:2] != types.score.shape
+        or profile["layer"].max() + 1 != len(types.score)
+        or (claims.empty and not few)
+    ):
         raise NeuroglotError(f"the files in {folder} are not of one run; run its chapters again.")
     return stats, types, layers
 
