@@ -123,6 +123,25 @@ def test_questions_are_answered_by_the_model_and_graded(project, ran):
     assert "right last number and right language" in chapter.lower()
 
 
+def test_a_model_of_few_layers_has_a_book_without_the_four_parts(project):
+    from .conftest import byte_tokenizer, tiny_model
+
+    tiny_model("llama", num_hidden_layers=2, max_position_embeddings=2048).float().save_pretrained(project / "few")
+    byte_tokenizer().save_pretrained(project / "few")
+    own = PARAMETERS | {"model": "few", "accuracy_questions": 0}
+    chapters = [one for one in book.CHAPTERS if one.name[:2] in ("01", "02", "03", "09") or one.name == "index"]
+    book.run_chapters(own, root=project, run="few", chapters=chapters)
+    assert set(json.loads((project / "runs/few/layers.json").read_text())) == {"profile", "bands"}
+    for name, said in {
+        "03-layers": "with fewer than four layers there are no four parts",
+        "index": "The model has fewer than four layers",
+        "09-models": "few has fewer than four layers",
+    }.items():
+        executed = nbformat.read(project / f"runs/few/chapters/{name}.ipynb", as_version=4)
+        outputs = [out.get("data", {}) for cell in executed.cells if cell.cell_type == "code" for out in cell.outputs]
+        assert any(said in data.get("text/markdown", "") for data in outputs), name
+
+
 def test_a_changed_threshold_reruns_only_what_depends_on_it(project, ran):
     before = artifacts(project)
     seconds = book.run_chapters(PARAMETERS | {"top_rate": 0.3}, root=project, run="tiny")

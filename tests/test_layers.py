@@ -72,8 +72,14 @@ def test_claims_can_fail():
 
 
 def test_three_layers_have_no_four_parts():
-    with pytest.raises(NeuroglotError, match="3 layers"):
-        four_parts(profile_of([1, 2, 3], [1, 2, 3], [1, 2, 3]))
+    profile = profile_of([1, 2, 3], [1, 2, 3], [1, 2, 3])
+    parts = four_parts(profile)
+    claims = layers.part_claims(profile, parts)
+    assert parts.empty and list(parts) == ["part", "first", "last"]
+    assert claims.empty and list(claims) == ["claim", "here", "against", "holds"] and claims["holds"].dtype == bool
+    every, share = layers.replicate_parts(pd.concat([profile.assign(draw=0), profile.assign(draw=1)]))
+    assert every.empty and share.empty and layers.part_ranges(every).empty
+    assert claims.join(share, on="claim").empty
 
 
 def test_bootstrap_is_seeded_and_follows_the_shards(stats):

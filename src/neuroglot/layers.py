@@ -52,15 +52,12 @@ def four_parts(profile: pd.DataFrame) -> pd.DataFrame:
         profile: from :func:`layer_profile`.
 
     Returns:
-        One row per part: ``part``, ``first`` and ``last`` layer.
-
-    Raises:
-        NeuroglotError: fewer than four layers.
+        One row per part: ``part``, ``first`` and ``last`` layer; none where there are fewer than four layers.
     """
     counts = _by_layer(profile).to_numpy(dtype=float)
     layers = len(counts)
     if layers < 4:
-        raise NeuroglotError(f"the model has {layers} layers; four parts need at least four.")
+        return pd.DataFrame({"part": [], "first": [], "last": []}).astype({"part": str, "first": int, "last": int})
     signal = np.sqrt(counts[:-1])
     spread = signal.std(axis=0)
     signal = (signal - signal.mean(axis=0)) / np.where(spread > 0, spread, 1)
@@ -75,8 +72,10 @@ def part_claims(profile: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per claim: ``claim`` (its key), ``here`` and ``against`` (the two numbers compared:
-        neurons per layer, or changes in neurons), ``holds``.
+        neurons per layer, or changes in neurons), ``holds``. None where there are no parts.
     """
+    if parts.empty:
+        return pd.DataFrame({"claim": [], "here": [], "against": [], "holds": []}).astype({"claim": str, "holds": bool})
     counts = _by_layer(profile)
     language = counts["specific"] + counts["related"]
     general = counts["general"]
@@ -170,6 +169,8 @@ def part_ranges(own_parts: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     Returns:
         One row per part, from the first layer to the last: ``part``, ``low``, ``high``.
     """
+    if own_parts.empty:
+        return pd.DataFrame({"part": [], "low": [], "high": []})
     tail = (1 - level) / 2
     firsts = own_parts.groupby("part", sort=False)["first"].quantile([tail, 1 - tail]).unstack()
     return firsts.loc[list(PARTS)].set_axis(["low", "high"], axis=1).rename_axis("part").reset_index()

@@ -128,6 +128,8 @@ class _Live(anywidget.AnyWidget):
     def save(self, path: str | Path, limit: int = PAGE_LIMIT) -> None:
         """Write a page of its own, to be opened from disk or served, that asks no other file or host.
 
+        A file that is there is replaced, as by all that is called ``save``.
+
         Raises:
             NeuroglotError: too many neurons for the limit, or the file cannot be written.
         """

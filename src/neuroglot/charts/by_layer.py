@@ -36,7 +36,7 @@ def layers(
     color = alt.Color("kind:N", scale=kind_scale())
     faded = alt.condition(pick, alt.value(1), alt.value(0.1))
     chart = []
-    if parts is not None:
+    if parts is not None and len(parts):
         spans = parts.assign(
             start=parts["first"] - 0.5, end=parts["last"] + 0.5, shade=[i % 2 for i in range(len(parts))]
         )
