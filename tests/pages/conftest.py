@@ -55,7 +55,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Visit:
-    """A loaded page, with what went wrong while it loaded."""
+    """A loaded page, with all that its console heard and all that it asked for in vain."""
 
     page: Page
     refused: list[str] = field(default_factory=list)
@@ -66,8 +66,8 @@ class Visit:
 def visit(browser: Browser, site: str) -> Iterator:
     contexts = []
 
-    def go(name: str, *, scheme: str = "light", width: int = 1280, disk: bool = False) -> Visit:
-        context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+    def go(name: str, *, scheme: str = "light", width: int = 1280, disk: bool = False, touch: bool = False) -> Visit:
+        context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}, has_touch=touch)
         contexts.append(context)
         page = context.new_page()
         seen = Visit(page)
@@ -81,12 +81,12 @@ def visit(browser: Browser, site: str) -> Iterator:
                 route.abort()
 
         def heard(message) -> None:
-            if message.type == "error":
-                seen.errors.append(f"{message.text} ({message.location.get('url', '')})")
+            seen.errors.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
 
         page.route("**/*", guard)
         page.on("console", heard)
         page.on("pageerror", lambda error: seen.errors.append(str(error)))
+        page.on("requestfailed", lambda r: seen.errors.append(f"{r.failure} {r.url}"))
         page.on("response", lambda r: r.status >= 400 and seen.errors.append(f"{r.status} {r.url}"))
         page.goto(f"{HTML.as_uri()}/{name}" if disk else f"{site}/{name}", wait_until="load")
         page.wait_for_load_state("networkidle")

@@ -141,6 +141,115 @@ def inaccessible(page, *, colours: bool) -> list[str]:
     ]
 
 
+# What has the focus: a number that stays its own, and what it is.
+FOCUSED = """() => {
+  const own = document.activeElement;
+  if (own === document.body) return null;
+  globalThis.numbered ??= new Map();
+  if (!numbered.has(own)) numbered.set(own, numbered.size);
+  const tag = own.tagName.toLowerCase();
+  const type = tag === "input" ? own.type : tag;
+  const here = Boolean(own.closest("article"));
+  const [number, options, said] = [numbered.get(own), own.options?.length, own.outerHTML.slice(0, 120)];
+  return { number, type, value: own.value, here, options, said };
+}"""
+# Of a number box, a value of its own that is not the one it has.
+OTHER = """() => {
+  const { value, min, max } = document.activeElement;
+  return [min, max].find((end) => Number(end) !== Number(value));
+}"""
+# Go to what can be used but was not reached by Tab; of a group of radio buttons one is enough.
+LEFT_OUT = """() => {
+  const radios = new Set([...numbered.keys()].map((one) => one.name).filter(Boolean));
+  const usable = (one) =>
+    one.checkVisibility({ visibilityProperty: true }) && !one.disabled && one.tabIndex >= 0 && !numbered.has(one);
+  const all = document.querySelectorAll("article :is(input, select, button, summary, textarea, a[href])");
+  const left = [...all].filter((one) => usable(one) && !(one.type === "radio" && radios.has(one.name)));
+  left[0]?.focus();
+  return left.map((one) => one.outerHTML.slice(0, 120));
+}"""
+
+
+def used(page, now):
+    """Use the control that has the focus with keys alone; what is wrong about it."""
+    press, value = page.keyboard.press, "document.activeElement.value"
+    if now["type"] == "number":
+        wanted = page.evaluate(OTHER)
+        press("Control+A")
+        page.keyboard.type(wanted)
+        if page.evaluate(value) != wanted:
+            return "is not typed into"
+        press("Enter")
+        return None if page.evaluate(value) == wanted else "does not keep what was typed"
+    if now["type"] == "range" or (now["type"] == "select" and now["options"] > 1):
+        press("ArrowRight" if now["type"] == "range" else "ArrowDown")
+        if page.evaluate(value) == now["value"]:  # it was at its end
+            press("ArrowLeft" if now["type"] == "range" else "ArrowUp")
+        return None if page.evaluate(value) != now["value"] else "is not moved by arrows"
+    if now["type"] == "checkbox":
+        before = page.evaluate("document.activeElement.checked")
+        press("Space")
+        return None if page.evaluate("document.activeElement.checked") != before else "is not ticked"
+    if now["type"] == "summary":
+        opened = "document.activeElement.parentElement.open"
+        before = page.evaluate(opened)
+        press("Enter")
+        changed = page.evaluate(opened) != before
+        press("Enter")
+        return None if changed and page.evaluate(opened) == before else "does not open"
+    return None
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_control_works_by_keys_and_none_is_a_trap(visit, name):
+    seen = visit(name, width=390)
+    page = seen.page
+    problems, numbers = [], []
+    page.evaluate("document.activeElement.blur()")
+    for _ in range(600):
+        page.keyboard.press("Tab")
+        now = page.evaluate(FOCUSED)
+        if now is None or (numbers and now["number"] == numbers[0]):
+            break  # beyond the page's end
+        if numbers and now["number"] <= numbers[-1]:
+            problems.append(f"{now['said']} is a trap")
+            break
+        numbers.append(now["number"])
+        if now["here"] and (wrong := used(page, now)):
+            problems.append(f"{now['said']} {wrong}")
+    left = page.evaluate(LEFT_OUT)
+    while left and len(left) < 3:  # lambda's own: the box behind them has enabled them
+        if wrong := used(page, page.evaluate(FOCUSED)):
+            problems.append(f"{left[0]} {wrong}")
+        left = page.evaluate(LEFT_OUT)
+    assert numbers and not left
+    page.wait_for_function(ALL_DRAWN)
+    assert (seen.refused, seen.errors, problems) == ([], [], [])
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", EVERY)
+def test_every_table_is_whole_or_says_that_it_scrolls(visit, name, width):
+    page = visit(name, width=width).page
+    for table in page.locator("article table").all():
+        cut = table.evaluate(
+            """table => {
+              let place = table.parentElement;
+              const cuts = (one) => one.matches("article") || getComputedStyle(one).overflowX !== "visible";
+              while (!cuts(place)) place = place.parentElement;
+              if (table.scrollWidth <= place.clientWidth + 1) return null;
+              const { maskImage } = getComputedStyle(place);
+              return {
+                scrolls: /auto|scroll/.test(getComputedStyle(place).overflowX),
+                reached: place.tabIndex === 0,
+                sign: maskImage.includes("gradient") && getComputedStyle(place, "::before").content.includes("scrolls"),
+              };
+            }"""
+        )
+        assert cut in (None, {"scrolls": True, "reached": True, "sign": True}), table.inner_text()[:80]
+        assert cut is None or width == 390, f"{table.inner_text()[:80]} is wider than a wide screen"
+
+
 def test_what_was_chosen_is_kept_when_the_phone_is_turned(visit):
     page = visit("book/chapters/04-deactivation.html", width=390).page
     chart = page.locator(f"{DRAWN}:has(select)").first

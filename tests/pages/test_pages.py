@@ -78,6 +78,96 @@ def test_a_click_on_the_map_opens_the_neuron(visit):
     page.wait_for_selector("[data-neuroglot=browser][data-drawn]", timeout=30_000)
     said = page.inner_text(".neuroglot-browser .neuroglot-status")
     assert f"Layer {layer}, neuron {neuron} is specific" in said
+    assert in_front(page, "browser")
+
+
+def in_front(page, kind):
+    """Whether the reader sees the place, framed, and has the focus there."""
+    return page.evaluate(
+        """kind => {
+          const place = document.querySelector(`.neuroglot-${kind}`);
+          const { top } = place.getBoundingClientRect();
+          const framed = getComputedStyle(place).outlineStyle === "solid";
+          return top >= 0 && top < innerHeight / 2 && framed && document.activeElement === place;
+        }""",
+        kind,
+    )
+
+
+def in_words(types, layer, neuron):
+    """As the map has a neuron in words."""
+    kind = str(types.kind[layer, neuron])
+    own = " ".join(code for code, one in zip(types.languages, types.active[layer, neuron], strict=True) if one)
+    more = {"general": " (all languages)", "unclassified": ""}.get(kind, f" ({own})")
+    return f"Layer {layer}, neuron {neuron}: {kind}{more}."
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_map_is_read_by_keyboard_and_pointer(visit, width):
+    types = neuroglot.NeuronTypes.load(artefact("index", "types"))
+    page = visit("book/chapters/index.html", width=width, touch=width == 390).page
+    page.wait_for_selector(".neuroglot-map[data-drawn]")
+    at = {name: int(page.locator(".neuroglot-map").get_attribute(f"data-{name}"))
+          for name in ("columns", "rows", "layers", "width", "gap")}  # fmt: skip
+    frame, said = page.locator(".neuroglot-map-frame"), page.locator(".neuroglot-map-said[role=status]")
+    assert "arrow keys" in said.inner_text() and "arrow keys" in frame.get_attribute("aria-label")
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        if frame.evaluate("frame => frame === document.activeElement"):
+            break
+    assert frame.evaluate("frame => getComputedStyle(frame).outlineStyle") == "solid"
+    layer, neuron, last = 0, 0, at["width"] - 1
+    for key, to in [
+        ("ArrowLeft", (0, 0)), ("ArrowUp", (0, 0)), ("ArrowRight", (0, 1)), ("ArrowDown", (0, at["columns"] + 1)),
+        ("End", (0, last)), ("ArrowRight", (0, last)), ("ArrowDown", (1, last % at["columns"])), ("Home", (1, 0)),
+        ("ArrowUp", (0, at["columns"] * (at["rows"] - 1))), ("PageDown", (1, at["columns"] * (at["rows"] - 1))),
+        ("PageUp", (0, at["columns"] * (at["rows"] - 1))), ("PageUp", (0, at["columns"] * (at["rows"] - 1))),
+    ]:  # fmt: skip
+        page.keyboard.press(key)
+        layer, neuron = to
+        assert said.inner_text().startswith(in_words(types, layer, neuron)), key
+        cursor, box = page.locator(".neuroglot-map-cursor").bounding_box(), frame.bounding_box()
+        x = box["x"] + (neuron % at["columns"] + 0.5) / at["columns"] * box["width"]
+        height = at["layers"] * (at["rows"] + at["gap"]) - at["gap"]
+        y = box["y"] + (layer * (at["rows"] + at["gap"]) + neuron // at["columns"] + 0.5) / height * box["height"]
+        assert cursor["x"] + cursor["width"] / 2 == pytest.approx(x, abs=0.6)
+        assert cursor["y"] + cursor["height"] / 2 == pytest.approx(y, abs=0.6) and cursor["width"] >= 7
+    for kind in ("specific", "related", "general", "unclassified"):
+        layer, neuron = map(int, np.argwhere(types.kind == kind)[-1])
+        box = frame.bounding_box()
+        place = {
+            "x": (neuron % at["columns"] + 0.5) / at["columns"] * box["width"],
+            "y": (layer * (at["rows"] + at["gap"]) + neuron // at["columns"] + 0.5) / height * box["height"],
+        }
+        if width == 390:  # a finger chooses
+            frame.tap(position=place)
+        else:
+            frame.hover(position=place)
+        assert said.inner_text().startswith(in_words(types, layer, neuron))
+        assert page.url.endswith("index.html")
+    if width == 390:  # and the link opens
+        said.get_by_role("link").tap()
+    else:
+        page.keyboard.press("Enter")
+    page.wait_for_selector("[data-neuroglot=browser][data-drawn]", timeout=30_000)
+    assert f"Layer {layer}, neuron {neuron} is unclassified" in page.inner_text(".neuroglot-browser .neuroglot-status")
+    assert in_front(page, "browser")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    ("chapter", "kind", "asked", "said"),
+    [
+        ("02-identification", "explorer", "top_rate=0.07&lambda=0.1094812&quantile=0.9", "lambda 0.109481 (given)"),
+        ("10-neurons", "browser", "layer=2&neuron=5&lambda=0.1094812", "Layer 2, neuron 5 is"),
+    ],
+)
+def test_an_address_is_opened_in_front_of_the_reader(visit, chapter, kind, asked, said, width):
+    page = visit(f"book/chapters/{chapter}.html#{asked}", width=width).page
+    page.wait_for_selector("[data-neuroglot][data-drawn]", timeout=30_000)
+    assert said in page.inner_text(f".neuroglot-{kind} .neuroglot-status")
+    page.wait_for_function("scrollY > 500")
+    assert in_front(page, kind)
 
 
 def test_the_browser_shows_the_text(visit):

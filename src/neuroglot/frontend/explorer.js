@@ -250,7 +250,7 @@
         result = identifier.classify(settings);
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
-        if (settings.languages.length < 2) await clear();
+        if (settings.languages.length < 2) clear();
         if (result) identifier.classify(result); // what is shown is listed and saved
         showSettings();
         able(false);
@@ -285,11 +285,11 @@
 
     const set = neuroglot.inTurn(update);
 
-    // Charts and list without neurons.
-    async function clear() {
-      result = null;
-      list.replaceChildren();
-      await Promise.all(Object.entries(drawn ?? {}).map(([name, own]) => own.show({ [name]: [] })));
+    // No charts and no list.
+    function clear() {
+      for (const { view } of Object.values(drawn ?? {})) view.finalize();
+      [result, drawn] = [null, null];
+      for (const at of [list, ...Object.values(pictures)]) at.replaceChildren();
     }
 
     // A view that was refused has no address, and what is not on the screen is not saved.
