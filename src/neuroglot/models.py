@@ -277,7 +277,7 @@ def load_model(
             what does not fit there the CPU's memory and then a folder on disk.
         trust_remote_code: run code that comes with the model; off unless asked for.
         adapter: a peft adapter of the model, folder or hub id, merged into its weights. Where these have fewer
-            digits than float32, which most of a small change would be lost to, it stays beside them.
+            digits than float32 or are quantized, which most of a small change would be lost to, it stays beside them.
         **options: others of ``from_pretrained``, for instance ``max_memory={0: "20GiB"}``,
             ``offload_folder="offload"`` or ``attn_implementation="sdpa"``.
 
@@ -287,7 +287,8 @@ def load_model(
 
     Raises:
         NeuroglotError: no such model, file or package; a folder without a configuration; a file
-            whose hash is not the pinned one; an adapter of another base.
+            whose hash is not the pinned one; an adapter of another base, or one that a few tokens show to give
+            something else merged than beside the weights.
     """
     if adapter is None and (named := _adapter_base(Path(name).expanduser())) is not None:
         if revision is not None:
