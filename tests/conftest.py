@@ -68,9 +68,18 @@ def unsettled(model):
     model.activation_checkpointing_enable()
     model.compile(backend="eager")
     names = ("training", "gradient_checkpointing", "_gradient_checkpointing_func", "_compiled_call_impl")
-    before = [[getattr(module, name, None) for name in names] for module in model.modules()]
+
+    def state():
+        return [[getattr(part, name, None) for name in names] for part in model.modules()], hooks(model)
+
+    before = state()
     yield model
-    assert [[getattr(module, name, None) for name in names] for module in model.modules()] == before
+    assert state() == before
+
+
+def hooks(model):
+    """Those of every part."""
+    return [hook for part in model.modules() for hook in (*part._forward_hooks, *part._forward_pre_hooks)]
 
 
 @pytest.fixture(params=list(CONFIGS))

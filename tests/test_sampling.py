@@ -89,7 +89,9 @@ def test_training_mode_checkpoints_and_compiled_code_change_no_answer(tokenizer,
     wanted, _ = module.sample_rows(tiny_model("gpt2", **size), tokenizer, questions, **how)
     with unsettled(tiny_model("gpt2", resid_pdrop=0.5, **size)) as model:
         found, _ = module.sample_rows(model, tokenizer, questions, **how)
-    assert found == wanted and found[0]["response"] != found[len(found) // 2]["response"]
+    assert found == wanted
+    answers = [[row["response"] for row in found if row["intervention"] == name] for name in changes]
+    assert answers[0] != answers[1]
 
 
 def test_draws_are_seeded_and_numbered(model, tokenizer, questions, tmp_path):

@@ -317,12 +317,12 @@ def _begun(parts: Path, provenance: Mapping[str, Any]) -> bool:
 @contextlib.contextmanager
 def _as_it_was(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
     """Take out of a model what peft and trl put in, and leave the random state as it was."""
-    before, pad = vars(model).copy(), tokenizer.pad_token
+    parts = [(part, vars(part).copy(), part._forward_hooks.copy()) for part in model.modules()]
+    pad = tokenizer.pad_token
     settings = [each for each in (model.config, getattr(model, "generation_config", None)) if each is not None]
     values = [copy.deepcopy(vars(each)) for each in settings]
     states = random.getstate(), np.random.get_state()
     trained = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    modes = [(module, module.training) for module in model.modules()]
     with torch.random.fork_rng():
         try:
             yield
@@ -330,17 +330,18 @@ def _as_it_was(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> It
             _unload(model)
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(trained[name])
-            for name in set(vars(model)) - set(before):
-                delattr(model, name)
-            vars(model).update(before)
+            for part, before, hooks in parts:  # modes, checkpoints, and what makes embeddings need gradients
+                for name in vars(part).keys() - before.keys():
+                    delattr(part, name)
+                vars(part).update(before)
+                part._forward_hooks.clear()
+                part._forward_hooks.update(hooks)
             for each, value in zip(settings, values, strict=True):
                 vars(each).clear()
                 vars(each).update(value)
             random.setstate(states[0])
             np.random.set_state(states[1])
             tokenizer.pad_token = pad
-            for module, training in modes:
-                module.training = training
 
 
 def _unload(model: PreTrainedModel) -> None:

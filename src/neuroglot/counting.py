@@ -582,6 +582,8 @@ def collect(
     Only response tokens count; padding and special tokens never do. Attention is causal, so one
     pass over prompt and response gives what the released code gets from two runs and a difference.
 
+    The model runs in evaluation mode, not compiled, and has its own modes again afterwards.
+
     Several processes started by ``torchrun`` or ``accelerate launch`` deal the batches out among
     them; the counts, and the file that the first one writes, are those of one process.
 

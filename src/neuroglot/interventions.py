@@ -108,7 +108,8 @@ def intervene(model: PreTrainedModel, interventions: Sequence[Intervention | Non
     """While active, every row of a batch has its own intervention, in one forward pass.
 
     Interventions inside one another add up, the outer one first. Nothing is left behind, whatever
-    ends the block. Compiled code is not used inside of it. Every pass proves that each layer's neurons were changed.
+    ends the block. Every pass proves that each layer's neurons were changed; compiled code, which
+    would not change them, is not used inside the block. The model keeps its mode.
 
     Args:
         model: any model whose neurons are found.
@@ -128,13 +129,13 @@ def intervene(model: PreTrainedModel, interventions: Sequence[Intervention | Non
     for intervention in interventions:
         if intervention is not None:
             _check(intervention, layers)
-    tables = [_Table(layer, number, interventions) for number, layer in enumerate(layers)]
-    passes = _Passes(type(model).__name__, [table for table in tables if not table.empty], len(interventions))
+    made = (_Table(layer, number, interventions) for number, layer in enumerate(layers))
+    tables = [table for table in made if not table.empty]
+    passes = _Passes(type(model).__name__, tables, len(interventions))
     handles = passes.watched(blocks(model, site))
     try:
-        for layer, table in zip(layers, tables, strict=True):
-            if not table.empty:
-                handles += _hooks(layer, table)
+        for table in tables:
+            handles += _hooks(layers[table.number], table)
         with uncompiled():
             yield
     finally:
@@ -204,7 +205,7 @@ class _Table:
 class _Passes:
     """Proves that every pass through a model's layers had as many rows as are changed, and was changed in each layer.
 
-    A pass that something else ends early proves what has run of it by not being at its end.
+    A pass that something else ends early, as counting does, has nothing to prove.
     """
 
     def __init__(self, name: str, tables: Sequence[_Table], rows: int) -> None:

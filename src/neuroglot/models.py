@@ -306,7 +306,7 @@ def load_model(
             what does not fit there the CPU's memory and then a folder on disk.
         trust_remote_code: run code that comes with the model; off unless asked for.
         adapter: a peft adapter of the model, folder or hub id, merged into its weights. Where these have fewer
-            digits than float32, which most of a small change would be lost to, it stays beside them.
+            digits than float32 or are quantized, which most of a small change would be lost to, it stays beside them.
         **options: others of ``from_pretrained``, for instance ``max_memory={0: "20GiB"}``,
             ``offload_folder="offload"`` or ``attn_implementation="sdpa"``.
 
@@ -316,7 +316,8 @@ def load_model(
 
     Raises:
         NeuroglotError: no such model, file or package; a folder without a configuration; a file
-            whose hash is not the pinned one; an adapter of another base.
+            whose hash is not the pinned one; an adapter of another base, or one that a few tokens show to give
+            something else merged than beside the weights.
     """
     for each in (name, adapter) if adapter is not None else (name,):
         _require_name(each)
