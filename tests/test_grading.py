@@ -25,7 +25,7 @@ def test_letters_are_counted_by_the_language_of_their_sentence():
     assert (language_key("zh_hans"), language_key("no"), language_key("swh")) == ("zh", "nb", "sw")
 
 
-def test_fidelity_is_a_share_of_all_letters():
+def test_fidelity_is_the_mean_share_of_a_response_s_letters():
     rows = [
         ("a", "en", ENGLISH),
         ("b", "en", GERMAN),
@@ -35,14 +35,19 @@ def test_fidelity_is_a_share_of_all_letters():
     ]
     table = language_fidelity([Example(i, code, "?", text, "7") for i, code, text in rows], resamples=400)
     table = table.set_index("language")
-    assert table.loc["en", "fidelity"] == pytest.approx(letters(ENGLISH) / (letters(ENGLISH) + letters(GERMAN)))
+    assert table.loc["en", "fidelity"] == 0.5
     assert table.loc["de", "fidelity"] == pytest.approx(letters(GERMAN) / (letters(ENGLISH) + letters(GERMAN)))
     assert (table.loc["en", "low"], table.loc["en", "high"]) == (0, 1)
     assert table.loc["de", "low"] == table.loc["de", "high"] == table.loc["de", "fidelity"]
-    assert table["questions"].to_dict() == {"en": 3, "de": 1, "xx": 1}
+    assert table["questions"].to_dict() == {"en": 2, "de": 1, "xx": 1}
     assert np.isnan(table.loc["xx", ["fidelity", "low", "high"]].astype(float)).all()
     corpus = Corpus("c", ("en",), (Example("a", "en", "?", ENGLISH, "7"),))
     assert language_fidelity(corpus)["fidelity"].tolist() == [1]
+
+
+def test_an_endless_loop_is_one_response():
+    rows = [Example(str(i), "en", "?", text, "7") for i, text in enumerate((ENGLISH, ENGLISH, GERMAN, GERMAN * 50))]
+    assert language_fidelity(rows)["fidelity"].tolist() == [0.5]
 
 
 def test_several_answers_to_a_question_are_drawn_together():

@@ -95,7 +95,7 @@ class Effects:
 
         Returns:
             ``set``, ``measure``, ``removed``, ``language``, ``neurons`` (removed), ``size`` (tokens,
-            questions or letters measured), ``left_out`` (answers without a letter before or after, which are
+            questions or answers measured), ``left_out`` (answers without a letter before or after, which are
             left out of both), ``before``, ``after``, ``effect`` with its interval
             ``low`` to ``high`` (bootstrap over documents), ``harm`` (the effect, positive where it is
             for the worse), ``random`` (mean of the random draws), ``random_low`` to
@@ -297,14 +297,15 @@ def of_answers(
             Example(**{name: value for name, value in row.items() if name != "intervention"})
         )
     shape = len(answers), len(languages), len(units)
-    right, asked, own, letters = np.zeros((4, *shape))
+    right, asked, own, answered = np.zeros((4, *shape))
     for number, examples in enumerate(answers.values()):
         graded = grade(examples)
         for example, correct in zip(examples, graded["correct"].astype(float), strict=True):
             cell = number, languages.index(example.language), units.index(example.unit)
             right[cell], asked[cell] = right[cell] + correct, asked[cell] + 1
             in_language, in_all = own_letters(example.response, example.language)
-            own[cell], letters[cell] = own[cell] + in_language, letters[cell] + in_all
+            if in_all:  # each answer counts as one, however long it goes on
+                own[cell], answered[cell] = own[cell] + in_language / in_all, answered[cell] + 1
     weights, at = bootstrap_weights(len(units), resamples, seed), _places(tuple(answers))
     blocks = []
     for set_ in dict.fromkeys(removal.set for removal in removals):
@@ -312,7 +313,7 @@ def of_answers(
         chosen = [at(removal) for removal in mine]
         drawn = [at(removal) for removal in removals if removal.set == set_ and removal.draw and removal.size]
         drawn = np.array(drawn, dtype=int)
-        for measure, sums, sizes in zip(_OF_ANSWERS, (right, own), (asked, letters), strict=True):
+        for measure, sums, sizes in zip(_OF_ANSWERS, (right, own), (asked, answered), strict=True):
             one, other = _paired(sums, sizes, chosen, at(None)), _paired(sums, sizes, drawn, at(None))
             after, before = (ratios(*each) for each in one)
             replicates, base = (of_several(ratios(*each, weights), asked[at(None)]) for each in one)

@@ -155,39 +155,45 @@ def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.9
     return pd.DataFrame(rows)
 
 
-def letters(responses: Iterable[Example]) -> pd.DataFrame:
-    """One row per response: ``language``, ``document``, ``own`` (letters in sentences of its language), ``letters``."""
+def own_shares(responses: Iterable[Example]) -> pd.DataFrame:
+    """In which part each response is in its language; one without a letter says nothing of that and is left out.
+
+    Returns:
+        One row per response: ``language``, ``document``, ``share`` (of its letters, those in sentences of its
+        language; missing where the detector does not know it), ``letters``.
+    """
     rows = [(e.language, e.document, *own_letters(e.response, e.language)) for e in responses]
-    return pd.DataFrame(rows, columns=["language", "document", "own", "letters"])
+    table = pd.DataFrame(rows, columns=["language", "document", "own", "letters"])
+    table = table[table["letters"] > 0].reset_index(drop=True)
+    return table.assign(share=table["own"] / table["letters"])[["language", "document", "share", "letters"]]
 
 
 def language_fidelity(
     responses: Corpus | Iterable[Example], *, resamples: int = 2000, level: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
-    """Share of the generated text that is in the language asked for, by letters.
+    """Share of the letters of a response that is in the language asked for, in the mean over questions.
 
-    Every sentence is detected by itself. An empty response adds nothing; languages outside the
-    detector have no fidelity.
+    Every sentence is detected by itself. Several responses to one question count as their mean, and each as one,
+    however long it goes on; an empty one adds nothing. Languages outside the detector have no fidelity.
 
     Args:
         responses: as from :func:`neuroglot.sample`.
         resamples, level, seed: of the percentile bootstrap over questions.
 
     Returns:
-        One row per language: ``language``, ``questions``, ``letters``, ``fidelity`` (share),
-        ``low``, ``high``.
+        One row per language: ``language``, ``questions`` (whose responses have a letter), ``letters``, ``fidelity``
+        (share), ``low``, ``high``.
     """
-    examples = responses.examples if isinstance(responses, Corpus) else responses
-    table = letters(examples)
-    rng, result = np.random.default_rng(seed), []
-    for language, mine in table.groupby("language", sort=False):
-        sums = mine.groupby("document", sort=False)[["own", "letters"]].sum(min_count=1).to_numpy(dtype=float)
-        drawn = sums[rng.integers(len(sums), size=(resamples, len(sums)))].sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            shares = np.divide(*np.vstack([sums.sum(axis=0), drawn]).T)
-        low, high = (
-            np.nanquantile(shares[1:], [(1 - level) / 2, (1 + level) / 2]) if shares[0] == shares[0] else [np.nan] * 2
-        )
-        size = {"questions": len(sums), "letters": int(sums[:, 1].sum())}
-        result.append({"language": language, **size, "fidelity": shares[0], "low": low, "high": high})
+    examples = list(responses.examples if isinstance(responses, Corpus) else responses)
+    table, rng, result = own_shares(examples), np.random.default_rng(seed), []
+    for language in dict.fromkeys(example.language for example in examples):
+        mine = table[table["language"] == language]
+        shares = mine.groupby("document", sort=False)["share"].mean().to_numpy(dtype=float)
+        fidelity = low = high = np.nan
+        if len(shares) and not np.isnan(shares).any():
+            drawn = shares[rng.integers(len(shares), size=(resamples, len(shares)))].mean(axis=1)
+            fidelity = shares.mean()
+            low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+        size = {"questions": len(shares), "letters": int(mine["letters"].sum())}
+        result.append({"language": language, **size, "fidelity": fidelity, "low": low, "high": high})
     return pd.DataFrame(result)

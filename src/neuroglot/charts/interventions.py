@@ -26,7 +26,7 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
         alt.Tooltip("removed:N", title="neurons removed of"),
         alt.Tooltip("language:N", title="measured in"),
         alt.Tooltip("neurons:Q", title="neurons removed", format=","),
-        alt.Tooltip("size:Q", title="tokens, questions or letters", format=","),
+        alt.Tooltip("size:Q", title="tokens, questions or answers", format=","),
         alt.Tooltip("before:Q", format=".3f"),
         alt.Tooltip("after:Q", format=".3f"),
         alt.Tooltip("effect:Q", format="+.3f"),

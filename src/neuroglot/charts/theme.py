@@ -157,7 +157,7 @@ def choice(data: pd.DataFrame, column: str, label: str, first: int = 0) -> alt.P
 UNITS = {
     "change in log-perplexity": "nats per token",
     "change in accuracy": "share of questions",
-    "change in language fidelity": "share of letters",
+    "change in language fidelity": "share of a response's letters",
 }
 
 
