@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from myst_parser.config.main import MdParserConfig
@@ -88,6 +88,7 @@ def test_a_quotation_has_all_its_lines(text):
 @given(TEXT)
 @examples
 def test_a_table_shows_cells_and_names_as_they_are(text):
+    assume(text not in ("list", "n"))  # names of its columns differ
     frame = pd.DataFrame({text: [text], "list": [[text]], "n": [0.5]}, index=[f"{text} row"])
     made = BeautifulSoup(markup.table(frame, {"n": "{:.0%}"}, index=True).to_html(), "html.parser")
     shown = [cell.get_text() for cell in made.find_all(["th", "td"])][1:]
