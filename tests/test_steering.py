@@ -1,11 +1,13 @@
 """What a steering does to which neurons, and what generated text is counted as."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from neuroglot import Intervention, NeuroglotError
 from neuroglot.deactivation import AS_IT_IS
-from neuroglot.steering import OUTPUTS, Steering, interventions, outputs, steerings
+from neuroglot.steering import OUTPUTS, Steering, idle, interventions, outputs, steerings
 
 from .test_deactivation import flat, types  # noqa: F401 - a fixture
 
@@ -33,6 +35,15 @@ def test_one_is_driven_up_and_the_other_switched_off(types):  # noqa: F811
         assert all(louder.factor[place] == 4 and fixed.values[place] == 1.5 * MEANS[place][k] for place in up)
         assert all(louder.factor[place] == fixed.values[place] == 0 for place in down)
         assert louder.values is None and fixed.factor is None
+
+
+def test_no_neuron_to_change_is_nothing_to_try(types):  # noqa: F811
+    none = replace(types, selected=np.zeros_like(types.selected))
+    assert idle(types, "en", ["de", "zh"]) == [] and idle(none, "en", ["de", "zh"]) == ["de", "zh"]
+    only = types.selected & types.active[..., 1] & ~types.active[..., 0]  # Chinese ones are left for both or none
+    assert idle(replace(types, selected=only & ~types.active[..., 2]), "en", ["de", "zh"]) == ["zh"]
+    with pytest.raises(NeuroglotError, match="there is no set 'all'"):
+        idle(types, "en", ["de"], "all")
 
 
 def test_random_ones_are_as_many_and_never_both(types):  # noqa: F811

@@ -18,7 +18,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-from .errors import NeuroglotError
+from .errors import NeuroglotError, quoted
 from .files import UNREADABLE, alone, atomic, npm_package, plain_name, sha256_file, write_json
 from .runs import ARTIFACTS, COMPARED
 
@@ -365,7 +365,7 @@ def _known(root: Path, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ..
     """
     known = {chapter.name: _parameters(root, chapter) for chapter in CHAPTERS}
     if unknown := [name for name in parameters if not any(name in names for names in known.values())]:
-        raise NeuroglotError(f"no chapter has the parameter {unknown[0]!r}; see the first cell of each notebook.")
+        raise NeuroglotError(f"no chapter has the parameter {quoted(unknown[0])}; see the first cell of each notebook.")
     return known
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .errors import NeuroglotError, in_a_line
+from .errors import NeuroglotError, in_a_line, quoted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -250,7 +250,7 @@ def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
 def _options(given: Sequence[Sequence[str]], own: Sequence[str], flags: str) -> dict[str, Any]:
     """Pairs of name and value; those that have a flag of their own are refused."""
     if taken := [name for name, _ in given if name in own]:
-        raise NeuroglotError(f"the option {taken[0]!r} has a flag of its own; use {flags}.")
+        raise NeuroglotError(f"the option {quoted(taken[0])} has a flag of its own; use {flags}.")
     return {name: _literal(value) for name, value in given}
 
 

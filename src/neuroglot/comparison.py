@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .activations import ActivationStats
-from .errors import NeuroglotError
+from .errors import NeuroglotError, quoted
 from .identification import KINDS, NeuronTypes, classify, keep_thresholds, overlap, replicated
 from .intervals import mean_interval, percentiles, ratios, sum_interval
 from .likelihood import Losses
@@ -229,7 +229,7 @@ def compare(
         NeuroglotError: counts of other neurons, languages or text.
     """
     if thresholds not in THRESHOLDS:
-        raise NeuroglotError(f"thresholds={thresholds!r}: give {' or '.join(THRESHOLDS)}.")
+        raise NeuroglotError(f"thresholds={quoted(thresholds)}: give {' or '.join(THRESHOLDS)}.")
     afters = [after] if isinstance(after, ActivationStats) else list(after)
     nulls = [null] if isinstance(null, ActivationStats) else list(null)
     before, *others = (stats.select(types.languages) for stats in (before, *afters, *nulls))

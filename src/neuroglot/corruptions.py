@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from .answers import equations, numbers
 from .corpora import Corpus
-from .errors import NeuroglotError
+from .errors import NeuroglotError, quoted
 
 #: What a response of :func:`corrupted` is, in the order of the numbers in its id; stands in ``group``.
 KINDS = ("right", "wrong number", "wrong step", "wrong language")
@@ -34,7 +34,7 @@ def corrupted(corpus: Corpus, languages: Iterable[str] | None = None, *, seed: i
     """
     chosen = tuple(languages) if languages is not None else corpus.languages
     if foreign := [code for code in chosen if code not in corpus.languages]:
-        raise NeuroglotError(f"corpus {corpus.name}: there is no language {foreign[0]!r}.")
+        raise NeuroglotError(f"corpus {corpus.name}: there is no language {quoted(foreign[0])}.")
     if corpus.questions_only:
         raise NeuroglotError(f"corpus {corpus.name} has no right responses to corrupt; sample responses instead.")
     translations: dict[str, dict[str, str]] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import NeuroglotError, require_whole
+from .errors import NeuroglotError, quoted, require_whole
 from .identification import NeuronTypes
 from .interventions import Intervention
 
@@ -92,7 +92,7 @@ def doses(
         NeuroglotError: an unknown set, or a number of steps or draws that is none.
     """
     if set_ not in SETS:
-        raise NeuroglotError(f"there is no set {set_!r}; use {', '.join(SETS)}.")
+        raise NeuroglotError(f"there is no set {quoted(set_)}; use {', '.join(SETS)}.")
     require_whole("steps", steps, 1)
     require_whole("draws", draws, 0)
     layers, width = types.score.shape

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from .corpora import Corpus, Example
 from .deactivation import AS_IT_IS, Removal
-from .errors import NeuroglotError
+from .errors import NeuroglotError, quoted
 from .grading import grade
 from .intervals import bootstrap_weights, of_several, percentiles, prediction_interval, ratios
 from .languages import own_letters
@@ -359,7 +359,9 @@ def _places(names: Sequence[str]) -> Callable[[Removal | None], int]:
     def place(removal: Removal | None) -> int:
         name = removal.name if removal is not None and removal.size else AS_IT_IS
         if name not in names:
-            raise NeuroglotError(f"nothing was measured for {name!r}; measure all removals, and {AS_IT_IS!r}.")
+            raise NeuroglotError(
+                f"nothing was measured for {quoted(name)}; measure all removals, and {quoted(AS_IT_IS)}."
+            )
         return names.index(name)
 
     return place
@@ -373,7 +375,7 @@ def _by_set(removals: Sequence[Removal]) -> list[tuple[tuple[Removal, ...], list
         numbers = sorted({r.draw for r in removals if r.set == set_ and r.order == "random"})
         wanted = [[replace(r, order="random", draw=number).name for r in own] for number in numbers]
         if missing := [name for names in wanted for name in names if name not in by_name]:
-            raise NeuroglotError(f"there is no removal {missing[0]!r}; draw equally often for every language.")
+            raise NeuroglotError(f"there is no removal {quoted(missing[0])}; draw equally often for every language.")
         draws = [tuple(by_name[name] for name in names) for names in wanted]
         result.append((own, draws))
     return result

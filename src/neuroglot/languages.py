@@ -9,7 +9,7 @@ from typing import Any
 import langcodes
 from lingua import Language, LanguageDetector, LanguageDetectorBuilder
 
-from .errors import NeuroglotError
+from .errors import NeuroglotError, quoted
 
 #: The paper's ten languages, in its order.
 PAPER_LANGUAGES = ("en", "ru", "es", "fr", "de", "zh", "ja", "bn", "th", "sw")
@@ -98,7 +98,7 @@ def parse_languages(languages: str | Iterable[str] | None, least: int = 2) -> tu
     parts = re.split(r"[,\s]+", languages) if isinstance(languages, str) else languages
     parts = list(parts) if isinstance(parts, Iterable) else [None]
     if not all(isinstance(part, str) for part in parts):
-        raise NeuroglotError(f"languages={languages!r}: give codes, 'en,zh' or a list of them.")
+        raise NeuroglotError(f"languages={quoted(languages)}: give codes, 'en,zh' or a list of them.")
     codes = tuple(code.strip() for code in parts if code.strip())
     require_codes(codes, "languages")
     if len(set(codes)) < len(codes):

@@ -11,7 +11,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, 
 
 from .answers import as_number, equations, last_number
 from .corpora import Corpus, Example
-from .errors import NeuroglotError, in_a_line
+from .errors import NeuroglotError, in_a_line, quoted
 from .languages import is_language
 from .likelihood import losses
 from .models import evaluating, hub_commit, model_source, quiet, weights_hash
@@ -117,7 +117,9 @@ def named(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
         return GivenReference(model, tokenizer, path)
     if kind == "translation" and place:
         return Translation(place)
-    raise NeuroglotError(f"there is no scorer {name!r}; use exact, self, or translation: and a model's id or folder.")
+    raise NeuroglotError(
+        f"there is no scorer {quoted(name)}; use exact, self, or translation: and a model's id or folder."
+    )
 
 
 #: FLORES codes, which NLLB's tokenizer takes, of the languages of the paper; others are found by their three letters.
@@ -148,13 +150,13 @@ class Translation:
                 tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
         except Exception as error:  # a foreign folder fails in the loaders in many ways
             raise NeuroglotError(
-                f"the scorer {name!r} could not be loaded as a sequence-to-sequence model; use for instance "
+                f"the scorer {quoted(name)} could not be loaded as a sequence-to-sequence model; use for instance "
                 f"facebook/nllb-200-distilled-600M, or the scorer self or exact. The loader said: "
                 f"{in_a_line(error, 200)}"
             ) from error
         if len(tokenizer) > (size := model.get_input_embeddings().num_embeddings):
             raise NeuroglotError(
-                f"the scorer {name!r} has a tokenizer of {len(tokenizer):,} tokens and a model of {size:,}; "
+                f"the scorer {quoted(name)} has a tokenizer of {len(tokenizer):,} tokens and a model of {size:,}; "
                 "it is of another vocabulary: give the tokenizer that belongs to the model."
             )
         self.name, self.revision, self.batch_size = name, hub_commit(name, revision) or revision, batch_size
@@ -193,7 +195,7 @@ class Translation:
         found = found or next((token for token in sorted(known) if token.startswith(f"{language}_")), None)
         if found is None:
             raise NeuroglotError(
-                f"the scorer {self.name!r} has no tag for the language {language!r}; use a scorer that knows it."
+                f"the scorer {quoted(self.name)} has no tag for the language {quoted(language)}; use one that knows it."
             )
         return found.strip("_") if found.startswith("__") else found
 
@@ -211,8 +213,8 @@ class Translation:
             if any(strange):
                 place = texts[strange.index(True)].place
                 raise NeuroglotError(
-                    f"{place}: the scorer {self.name!r} has no tokens for some of this text; use one of a vocabulary "
-                    "that covers the language."
+                    f"{place}: the scorer {quoted(self.name)} has no tokens for some of this text; use one of a "
+                    "vocabulary that covers the language."
                 )
         labels = target["input_ids"].masked_fill(target["attention_mask"] == 0, -100)
         with torch.inference_mode(), evaluating(self.model):

@@ -11,7 +11,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
 from .activations import ActivationStats
-from .errors import NeuroglotError, require_whole
+from .errors import NeuroglotError, quoted, require_whole
 from .identification import KINDS, NeuronTypes
 from .intervals import percentiles
 from .languages import family, script
@@ -28,7 +28,7 @@ def _members(types: NeuronTypes, kinds: str | Iterable[str]) -> np.ndarray:
     """Languages in which each neuron of these types is active, bool ``[neurons, languages]``."""
     names = [kinds] if isinstance(kinds, str) else list(kinds)
     if unknown := [name for name in names if name not in KINDS]:
-        raise NeuroglotError(f"there is no neuron type {unknown[0]!r}; use {', '.join(KINDS)}.")
+        raise NeuroglotError(f"there is no neuron type {quoted(unknown[0])}; use {', '.join(KINDS)}.")
     return types.active[np.isin(types.codes, [KINDS.index(name) for name in names])]
 
 

@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from .errors import NeuroglotError
+from .errors import NeuroglotError, quoted
 from .models import evaluating, input_device, itself
 
 # --- the table ---------------------------------------------------------------------------------
@@ -130,12 +130,14 @@ def neuron_layers(model: PreTrainedModel, site: "Site | None" = None) -> list[La
         layers = [_layer(block, site) for block in blocks(model, site)]
     except AttributeError as error:
         raise NeuroglotError(
-            f"this {family!r} does not keep its neurons where neuroglot looks for them ({error}); its layers may be of "
-            "several kinds, or its code of another version."
+            f"this {quoted(family)} does not keep its neurons where neuroglot looks for them ({error}); its layers may be "
+            "of several kinds, or its code of another version."
         ) from error
     if len({(layer.width, layer.n_experts) for layer in layers}) != 1:
         widths = ", ".join(str(n) for n in sorted({layer.neurons for layer in layers}))
-        raise NeuroglotError(f"the layers of this {family!r} differ in width ({widths}); they cannot be compared.")
+        raise NeuroglotError(
+            f"the layers of this {quoted(family)} differ in width ({widths}); they cannot be compared."
+        )
     return layers
 
 
@@ -158,12 +160,12 @@ def neuron_site(model: PreTrainedModel) -> Site:
     model = itself(model)
     family, config = model.config.model_type, model.config.get_text_config()
     if getattr(config, "use_bidirectional_attention", False) or getattr(config, "is_causal", True) is False:
-        raise NeuroglotError(f"this {family!r} attends to both sides; counting needs a causal model.")
+        raise NeuroglotError(f"this {quoted(family)} attends to both sides; counting needs a causal model.")
     site = SITES.get(family) or _found(model)
     if site is None:
         raise NeuroglotError(
-            f"the architecture {family!r} is not known to neuroglot, and no MLP was found in it that a check on a "
-            f"few tokens proves; known: {', '.join(SITES)} (add a row to neuroglot.sites.SITES)."
+            f"the architecture {quoted(family)} is not known to neuroglot, and no MLP was found in it that a check on "
+            f"a few tokens proves; known: {', '.join(SITES)} (add a row to neuroglot.sites.SITES)."
         )
     return site
 
@@ -330,7 +332,7 @@ def _routings(experts: nn.Module, index: torch.Tensor) -> list[Routing]:
         spans = [(expert, (flat == expert).nonzero()[:, 0]) for expert in flat.unique().tolist()]
         return [Routing(torch.arange(len(flat), device=flat.device) // k, spans, len(index))]
     raise NeuroglotError(
-        f"the experts run as {how!r}, whose order of tokens is not known to neuroglot; load the model with "
+        f"the experts run as {quoted(how)}, whose order of tokens is not known to neuroglot; load the model with "
         'experts_implementation="grouped_mm", "batched_mm" or "eager".'
     )
 

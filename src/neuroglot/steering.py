@@ -1,5 +1,6 @@
 """Steer the language of generated text: one language's neurons driven up, another's switched off."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .deactivation import AS_IT_IS, SETS, generator
-from .errors import NeuroglotError
+from .errors import NeuroglotError, quoted
 from .identification import NeuronTypes
 from .intervals import bootstrap_weights, percentiles, ratios
 from .interventions import Intervention
@@ -65,9 +66,9 @@ def steerings(
     """
     for way, given in strengths.items():
         if way not in WAYS:
-            raise NeuroglotError(f"there is no way {way!r} to steer; use {' or '.join(WAYS)}.")
+            raise NeuroglotError(f"there is no way {quoted(way)} to steer; use {' or '.join(WAYS)}.")
         if bad := [s for s in given if isinstance(s, bool) or not isinstance(s, int | float) or not 0 <= s < np.inf]:
-            raise NeuroglotError(f"strength {bad[0]!r} is none; give numbers from 0 (the model as it is) on.")
+            raise NeuroglotError(f"strength {quoted(bad[0])} is none; give numbers from 0 (the model as it is) on.")
     return [
         Steering(source, target, way, strength, draw)
         for target in targets
@@ -75,6 +76,26 @@ def steerings(
         for strength in given
         for draw in range(1 + draws)
     ]
+
+
+def idle(types: NeuronTypes, source: str, targets: Iterable[str], set_: str = "specific + related") -> list[str]:
+    """The targets towards which no neuron would be changed, so that nothing can be measured of them.
+
+    Raises:
+        NeuroglotError: an unknown language or set, the same language twice.
+    """
+    return [target for target in targets if not sum(map(len, itertools.chain(*_pair(types, source, target, set_))))]
+
+
+def _pair(types: NeuronTypes, source: str, target: str, set_: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The neurons of the target and those of the source, without those of both, one index array per layer each."""
+    if set_ not in SETS:
+        raise NeuroglotError(f"there is no set {quoted(set_)}; use {', '.join(SETS)}.")
+    if source == target:
+        raise NeuroglotError(f"there is nothing to steer from {source} to itself; name two languages.")
+    up, down = (types.neurons(code, SETS[set_]) for code in (target, source))
+    apart = ([np.setdiff1d(a, b) for a, b in zip(*pair, strict=True)] for pair in ((up, down), (down, up)))
+    return next(apart), next(apart)
 
 
 def interventions(
@@ -102,19 +123,12 @@ def interventions(
     Raises:
         NeuroglotError: an unknown language or set, the same language twice, no means or others'.
     """
-    if set_ not in SETS:
-        raise NeuroglotError(f"there is no set {set_!r}; use {', '.join(SETS)}.")
     shape = types.score.shape
     if means is not None and means.shape != (*shape, len(types.languages)):
         raise NeuroglotError(f"means of shape {means.shape}: give [layers, neurons, languages] of the same model.")
     found: dict[str, Intervention | None] = {AS_IT_IS: None}
     for steering in of:
-        if steering.source == steering.target:
-            raise NeuroglotError(f"there is nothing to steer from {steering.source} to itself; name two languages.")
-        up, down = (types.neurons(code, SETS[set_]) for code in (steering.target, steering.source))
-        up, down = (
-            [np.setdiff1d(a, b) for a, b in zip(own, other, strict=True)] for own, other in ((up, down), (down, up))
-        )
+        up, down = _pair(types, steering.source, steering.target, set_)
         if steering.draw:
             # The same neurons at every strength.
             key = seed, set_, steering.source, steering.target, steering.draw
@@ -179,7 +193,7 @@ def outputs(
         names = dict.fromkeys(steering.name for steering in same)
         mine = [row for name in names for row in by_name.get(name, ()) if row["language"] == source]
         if not mine:
-            raise NeuroglotError(f"nothing was generated for {same[0].name!r}; generate under every steering.")
+            raise NeuroglotError(f"nothing was generated for {quoted(same[0].name)}; generate under every steering.")
         prompts = list(dict.fromkeys(row["id"] for row in mine))
         shares, letters, responses = np.zeros((len(OUTPUTS), 1, len(prompts))), 0, 0
         for row in mine:
