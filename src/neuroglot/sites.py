@@ -130,8 +130,8 @@ def neuron_layers(model: PreTrainedModel, site: "Site | None" = None) -> list[La
         layers = [_layer(block, site) for block in blocks(model, site)]
     except AttributeError as error:
         raise NeuroglotError(
-            f"this {quoted(family)} does not keep its neurons where neuroglot looks for them ({error}); its layers may be "
-            "of several kinds, or its code of another version."
+            f"this {quoted(family)} does not keep its neurons where neuroglot looks for them ({error}); its layers may "
+            "be of several kinds, or its code of another version."
         ) from error
     if len({(layer.width, layer.n_experts) for layer in layers}) != 1:
         widths = ", ".join(str(n) for n in sorted({layer.neurons for layer in layers}))
