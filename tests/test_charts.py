@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 
 from neuroglot import (
     ActivationStats,
@@ -228,6 +229,52 @@ def test_the_matrix_shows_one_set_and_measure_and_what_is_beyond_chance():
     assert next(row["effect"] for row in rows if (row["removed"], row["language"]) == ("de", "en")) is None
     filters = json.dumps(spec["vconcat"])
     assert filters.count("datum.set == set_ && datum.measure == measure_") >= 3
+
+
+def drawn(spec, measure=None):
+    """The picture, as SVG, with a measure chosen."""
+    params = [p | ({"value": measure} if measure and p["name"] == "measure_" else {}) for p in spec["params"]]
+    return vl_convert.vegalite_to_svg(spec | {"params": params, "width": 600})
+
+
+def test_the_chosen_measure_has_its_unit():
+    table = measures_table().replace({"measure": {"a": "change in log-perplexity", "b": "change in accuracy"}})
+    units = {"change in log-perplexity": "nats per token", "change in accuracy": "share of questions"}
+    for spec in (charts.effects(effects_table()).to_dict(), charts.measure_changes(table).to_dict()):
+        for measure, unit in units.items():
+            shown = drawn(spec, measure)
+            assert f">{measure} ({unit})</text>" in shown
+            assert not any(other in shown for other in units.values() if other != unit)
+    assert "a share" not in drawn(spec)
+
+
+def grey_bars(shown):
+    """Paths in the colour of random neurons that are filled and framed, by their opacity."""
+    found = re.findall(r'<path [^>]*fill="#8a8a8a"[^>]*stroke="#8a8a8a" stroke-width="4"[^>]*>', shown)
+    opacity = [re.search(r' opacity="([\d.]+)"', bar) for bar in found]
+    return [float(one[1]) if one else 1.0 for one in opacity]
+
+
+def test_equal_draws_are_seen_and_missing_ones_are_not():
+    table = effects_table()
+    assert grey_bars(drawn(charts.effects(table.assign(random_low=0.2, random_high=0.2)).to_dict())) == [0.35] * 2
+    none = drawn(charts.effects(table.assign(random_low=np.nan, random_high=np.nan)).to_dict())
+    assert set(grey_bars(none)) <= {0.0}
+    changed = measures_table()
+    twice = drawn(charts.measure_changes(changed.assign(again_low=0.1, again_high=0.1)).to_dict())
+    assert grey_bars(twice) == [0.3] * 3
+    assert set(grey_bars(drawn(charts.measure_changes(changed).to_dict()))) <= {0.0}
+
+
+def test_no_scale_rests_on_numbers_that_are_all_missing(stats, types):
+    """Such a scale has no end, and the browser says so."""
+    missing = {"random_low", "random_high", "again_low", "again_high", "null", "low", "high"}
+    shown = figures(stats, types)
+    for name in ("effects", "layer_changes", "shared_changes", "language_changes", "measure_changes"):
+        spec = shown[name].to_dict()
+        parts = [leaf for part in spec.get("vconcat", [spec.get("spec", spec)]) for leaf in leaves(part)]
+        fields = {e.get("field") for p in parts for c in ("x", "x2", "y", "y2") if (e := p["encoding"].get(c, {}))}
+        assert not fields & missing, name
 
 
 def test_doses_are_means_of_draws_and_of_languages():

@@ -192,6 +192,24 @@ def test_tables_scroll_by_themselves_and_pictures_are_described(project):
     )
 
 
+def test_widgets_are_the_html_they_bring_and_nothing_else(project):
+    """A page has no kernel, and asks no other script for a widget's picture."""
+    view = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}}
+    notebook = chapter(
+        cell("# Title"),
+        cell("bar", **view, **{"text/plain": "Loading: 100%"}),
+        cell("own", **view, **{"text/html": '<div data-neuroglot="explorer"></div>'}),
+        cell("other", **view, **{"text/html": "<p>two</p>"}),
+    )
+    notebook["metadata"]["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {"1": {}}}}
+    made = pages.page(notebook, "x", run="tiny", root=project)
+    outputs = {one["source"]: one["outputs"] for one in made["cells"] if one.get("outputs") is not None}
+    assert outputs["bar"] == []
+    assert outputs["own"][0]["data"] == {"text/html": '<div data-neuroglot="explorer"></div>'}
+    assert outputs["other"][0]["data"] == {"text/html": "<p>two</p>"}
+    assert "widgets" not in made["metadata"] and "papermill" in made["metadata"]
+
+
 @pytest.mark.parametrize("url", [None, "", "https://gitlab.com/a/b", "https://github.com/a"])
 def test_nothing_is_launched_without_a_repository(project, url):
     assert pages.launch_links("02-identification", {"url": url}) == []

@@ -389,6 +389,18 @@ def test_the_map_says_its_numbers_and_needs_nothing_else(types):
     assert page == charts.neuron_map(types).data
 
 
+def test_the_map_carries_what_each_neuron_is(types):
+    page = charts.neuron_map(types, browser="there.html").data
+    said = dict(re.findall(r'data-(\w+)="([^"]*)"', page))
+    assert said["languages"].split() == list(types.languages)
+    data = np.frombuffer(zlib.decompress(base64.b64decode(said["neurons"])), dtype=np.uint8)
+    codes, rest = np.split(data, [types.codes.size])
+    assert np.array_equal(codes, types.codes.ravel())
+    bits = np.unpackbits(rest.reshape(*types.codes.shape, -1), axis=-1, count=len(types.languages)).astype(bool)
+    own = np.isin(types.kind, ["specific", "related"])
+    assert own.any() and np.array_equal(bits[own], types.active[own]) and not bits[~own].any()
+
+
 # --- the four parts' ends ----------------------------------------------------------------------
 
 

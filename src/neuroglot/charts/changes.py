@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from .theme import DONE_COLORS, ROOM, TYPED, choice, drawn, finish, kind_scale, measure_title, on, told_apart
+from .theme import DONE_COLORS, TYPED, choice, drawn, finish, kind_scale, on, told_apart, unit_legend
 
 _CHANGE_TIPS = [
     alt.Tooltip("before:Q", format=",.4~g"),
@@ -252,10 +252,9 @@ def measure_changes(table: pd.DataFrame) -> alt.LayerChart:
     base = alt.Chart(data).transform_filter("datum.measure == measure_ && datum.model == model_")
     y = alt.Y("language:N", title=None, sort=list(dict.fromkeys(data["language"])))
     zero = base.mark_rule(strokeDash=[2, 2]).encode(x=alt.datum(0))
-    x = alt.X("change:Q", title=ROOM)
-    marks = _change_layers(base, "x", {"y": y}, x, alt.value(DONE_COLORS["language"]))
+    marks = _change_layers(base, "x", {"y": y}, alt.X("change:Q", title="change"), alt.value(DONE_COLORS["language"]))
     return finish(
-        (zero + marks + measure_title(data)).add_params(*picks),
+        (zero + marks + unit_legend(base, data)).add_params(*picks),
         "Does the model do better afterwards?",
         "Point: change with its interval over questions or documents, filled if beyond noise. Tick: control",
         "Points: change of a measure in each language.",

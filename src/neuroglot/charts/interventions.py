@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from .theme import DONE_COLORS, ROOM, choice, drawn, finish, measure_title, told_apart
+from .theme import DONE_COLORS, choice, drawn, finish, told_apart, unit_legend
 
 _OUTPUT_COLORS = {"target": "#0072b2", "source": "#e69f00", "another language": "#cc79a7", "no language": "#8a8a8a"}
 
@@ -72,23 +72,23 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
     draws, known = drawn(own, "effect", "random_low", "random_high")
     # The stroke shows it where its ends are one.
     random = draws.mark_bar(color=DONE_COLORS["random"], stroke=DONE_COLORS["random"], strokeWidth=4, height=14).encode(
-        x=alt.X("random_low_drawn:Q", title=ROOM),
+        x=alt.X("random_low_drawn:Q", title="change"),
         x2="random_high_drawn:Q",
         y=y,
         opacity=alt.condition(known, alt.value(0.35), alt.value(0)),
         tooltip=tips,
     )
     elsewhere = others.mark_tick(color=DONE_COLORS["random"], thickness=1.5, size=12).encode(
-        x=alt.X("effect:Q", title=ROOM), y=y, tooltip=tips
+        x=alt.X("effect:Q", title="change"), y=y, tooltip=tips
     )
     ends, _ = drawn(own, "effect", "low", "high")  # without length it is not seen
     spans = ends.mark_rule(color=DONE_COLORS["language"], strokeWidth=1.5).encode(
-        x=alt.X("low_drawn:Q", title=ROOM), x2="high_drawn:Q", y=y
+        x=alt.X("low_drawn:Q", title="change"), x2="high_drawn:Q", y=y
     )
     points = own.mark_point(filled=True, size=70, opacity=1, color=DONE_COLORS["language"]).encode(
-        x=alt.X("effect:Q", title=ROOM), y=y, tooltip=tips
+        x=alt.X("effect:Q", title="change"), y=y, tooltip=tips
     )
-    dots = (random + elsewhere + spans + points + measure_title(data)).properties(
+    dots = (random + elsewhere + spans + points + unit_legend(own, data)).properties(
         width=560,
         height=20 * len(removed),
         title=alt.Title(

@@ -161,20 +161,16 @@ UNITS = {
 }
 
 
-def measure_title(data: pd.DataFrame) -> alt.Chart:
-    """The title of a horizontal axis whose measure is chosen (see :func:`choice`), with its unit.
-
-    The axis itself has :data:`ROOM` as its title.
-    """
+def unit_legend(chart: alt.Chart, data: pd.DataFrame) -> alt.Chart:
+    """A layer without marks whose legend names the chosen measure (see :func:`choice`) and its unit."""
     names = {name: f"{name} ({UNITS[name]})" if name in UNITS else name for name in dict.fromkeys(data["measure"])}
-    text = alt.ExprRef(f"{json.dumps(names)}[measure_]")
-    title = alt.Chart(alt.InlineData([{}])).mark_text(text=text, fontSize=12, align="left", dy=30, color="#767676")
-    # Its name gives it the page's ink.
-    return title.encode(x=alt.value(0), y=alt.value("height")).properties(name="ink_measure")
-
-
-#: Room for :func:`measure_title`.
-ROOM = "\u00a0"
+    color = alt.Color(
+        "unit:N",
+        scale=alt.Scale(range=[DONE_COLORS["language"]]),
+        legend=alt.Legend(orient="bottom", labelLimit=400),
+    )
+    named = chart.transform_calculate(unit=f"{json.dumps(names)}[datum.measure]")
+    return named.mark_point(filled=True, opacity=0, aria=False).encode(x=alt.value(0), color=color)
 
 
 def drawn(chart: alt.Chart, beside: str, *fields: str) -> tuple[alt.Chart, str]:
