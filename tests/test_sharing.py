@@ -3,6 +3,7 @@
 import base64
 import html
 import itertools
+import json
 import re
 import struct
 import zlib
@@ -392,7 +393,7 @@ def test_the_map_says_its_numbers_and_needs_nothing_else(types):
 def test_the_map_carries_what_each_neuron_is(types):
     page = charts.neuron_map(types, browser="there.html").data
     said = dict(re.findall(r'data-(\w+)="([^"]*)"', page))
-    assert said["languages"].split() == list(types.languages)
+    assert json.loads(html.unescape(said["languages"])) == list(types.languages)
     data = np.frombuffer(zlib.decompress(base64.b64decode(said["neurons"])), dtype=np.uint8)
     codes, rest = np.split(data, [types.codes.size])
     assert np.array_equal(codes, types.codes.ravel())
