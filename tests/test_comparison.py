@@ -409,6 +409,8 @@ def test_responses_become_measures():
     )
     sized = cmp.by_question(rows, "right", "letters", languages=["en", "de", "zh"], documents=["b", "a"])
     assert sized.sizes.tolist() == [[0, 1], [4, 4], [0, 0]] and sized.languages == ("en", "de", "zh")
+    silent = cmp.by_question(rows[:0], "right", languages=["en", "de"], documents=["a", "b"])
+    assert silent.sizes.tolist() == silent.sums.tolist() == [[0, 0], [0, 0]] and silent.units == ("a", "b")
 
 
 @pytest.mark.parametrize(

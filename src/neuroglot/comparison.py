@@ -553,10 +553,11 @@ def by_question(
     """
     table = table.assign(_value=table[value].astype(float), _size=1.0 if size is None else table[size].astype(float))
     # What has no value (a language that cannot be detected) stays without one; what has no row counts nothing.
-    sums = table.groupby(["language", "document"])[["_value", "_size"]].sum(min_count=1).unstack()
+    sums = table.groupby(["language", "document"])[["_value", "_size"]].sum(min_count=1)
     order = list(languages or dict.fromkeys(table["language"]))
     units = list(documents or sorted(set(table["document"])))
-    value, size_ = (sums[name].reindex(index=order, columns=units).to_numpy(float) for name in ("_value", "_size"))
+    cells = pd.MultiIndex.from_product([order, units])
+    value, size_ = sums.reindex(cells).to_numpy(float).T.reshape(2, len(order), len(units))
     missing = np.isnan(size_)
     return Measured(tuple(order), np.where(missing, 0, value), np.where(missing, 0, size_), tuple(units))
 
