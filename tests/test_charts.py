@@ -268,7 +268,7 @@ def test_equal_draws_are_seen_and_missing_ones_are_not():
 
 def test_no_scale_rests_on_numbers_that_are_all_missing(stats, types):
     """Such a scale has no end, and the browser says so."""
-    missing = {"random_low", "random_high", "again_low", "again_high", "null", "low", "high"}
+    missing = {"random_low", "random_high", "again_low", "again_high", "null", "low", "high", "effect", "change"}
     shown = figures(stats, types)
     for name in ("effects", "layer_changes", "shared_changes", "language_changes", "measure_changes"):
         spec = shown[name].to_dict()

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from .theme import DONE_COLORS, TYPED, choice, drawn, finish, kind_scale, on, told_apart, unit_legend
+from .theme import DONE_COLORS, TYPED, choice, drawn, finish, kind_scale, on, seen, told_apart, unit_legend
 
 _CHANGE_TIPS = [
     alt.Tooltip("before:Q", format=",.4~g"),
@@ -44,23 +44,25 @@ def _change_layers(
     again = noise.mark_bar(color=DONE_COLORS["random"], stroke=DONE_COLORS["random"], strokeWidth=4, **size).encode(
         **place,
         **{along: on(axis, "again_low_drawn:Q"), f"{along}2": "again_high_drawn:Q"},
-        opacity=alt.condition(known, alt.value(0.3), alt.value(0)),
+        opacity=seen(known, 0.3),
         tooltip=_CHANGE_TIPS,
     )
     beside, known = drawn(base, "change", "null")
     null = beside.mark_tick(color=DONE_COLORS["random"], thickness=2.5, size=13).encode(
         **place,
         **{along: on(axis, "null_drawn:Q")},
-        opacity=alt.condition(known, alt.value(1), alt.value(0)),
+        opacity=seen(known),
         tooltip=_CHANGE_TIPS,
     )
     ends, _ = drawn(base, "change", "low", "high")  # without length it is not seen
     spans = ends.mark_rule(strokeWidth=1.5).encode(
         **place, **{along: on(axis, "low_drawn:Q"), f"{along}2": "high_drawn:Q"}, color=color
     )
-    points = base.mark_point(size=60, opacity=1, strokeWidth=1.8).encode(
+    mine, known = drawn(base, "change", "change")
+    points = mine.mark_point(size=60, strokeWidth=1.8).encode(
         **place,
-        **{along: on(axis, "change:Q")},
+        **{along: on(axis, "change_drawn:Q")},
+        opacity=seen(known),
         color=color,
         fillOpacity=alt.condition("datum.verdict == 'beyond noise'", alt.value(1), alt.value(0)),
         fill=color,
@@ -222,9 +224,13 @@ def transitions(table: pd.DataFrame) -> alt.VConcatChart:
 
 def _bands(table: pd.DataFrame, kinds: list[str], points: int = 13) -> pd.DataFrame:
     """The edges of each band of a flow chart, from its place on the left to that on the right."""
-    moving = table[~((table["before"] == "unclassified") & (table["after"] == "unclassified")) & (table["neurons"] > 0)]
+    still = (table["before"] == "unclassified") & (table["after"] == "unclassified")
     frames = []
-    for keys, part in moving.groupby(["model", "thresholds"], sort=False):
+    for keys, every in table.groupby(["model", "thresholds"], sort=False):
+        pair, part = dict(zip(("model", "thresholds"), keys, strict=True)), every[~still[every.index] & (every["neurons"] > 0)]
+        if part.empty:  # a band without width: scales of no rows would have no end
+            nothing = {"before": "unclassified", "after": "unclassified", "neurons": 0, "low": 0.0, "high": 0.0}
+            frames.append(pd.DataFrame({"at": [0.0, 1.0]}).assign(**nothing, **pair))
         sides = []
         for first, second in (("before", "after"), ("after", "before")):
             order = part.assign(i=part[first].map(kinds.index), j=part[second].map(kinds.index)).sort_values(["i", "j"])
@@ -233,12 +239,9 @@ def _bands(table: pd.DataFrame, kinds: list[str], points: int = 13) -> pd.DataFr
             at = np.linspace(0, 1, points)
             bend = at * at * (3 - 2 * at)
             low = (1 - bend) * sides[0][number] + bend * sides[1][number]
-            own = dict(zip(("model", "thresholds"), keys, strict=True)) | {
-                n: row[n] for n in ("before", "after", "neurons")
-            }
+            own = pair | {n: row[n] for n in ("before", "after", "neurons")}
             frames.append(pd.DataFrame({"at": at, "low": low, "high": low + row["neurons"]}).assign(**own))
-    columns = ["at", "low", "high", "model", "thresholds", "before", "after", "neurons"]
-    return pd.concat(frames, ignore_index=True).round(2) if frames else pd.DataFrame(columns=columns)
+    return pd.concat(frames, ignore_index=True).round(2)
 
 
 def measure_changes(table: pd.DataFrame) -> alt.LayerChart:

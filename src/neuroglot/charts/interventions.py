@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from .theme import DONE_COLORS, choice, drawn, finish, told_apart, unit_legend
+from .theme import DONE_COLORS, choice, drawn, finish, seen, told_apart, unit_legend
 
 _OUTPUT_COLORS = {"target": "#0072b2", "source": "#e69f00", "another language": "#cc79a7", "no language": "#8a8a8a"}
 
@@ -66,8 +66,8 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
         tooltip=tips,
     )
     heat = (ground + numbers).properties(width=560, height=26 * len(removed))
-    own = base.transform_filter("datum.removed == datum.language && isValid(datum.effect)")
-    others = base.transform_filter("datum.removed != datum.language && isValid(datum.effect)")
+    own = base.transform_filter("datum.removed == datum.language")
+    others, there = drawn(base.transform_filter("datum.removed != datum.language"), "effect", "effect")
     y = alt.Y("removed:N", title="neurons removed of", sort=removed)
     draws, known = drawn(own, "effect", "random_low", "random_high")
     # The stroke shows it where its ends are one.
@@ -75,18 +75,19 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
         x=alt.X("random_low_drawn:Q", title="change"),
         x2="random_high_drawn:Q",
         y=y,
-        opacity=alt.condition(known, alt.value(0.35), alt.value(0)),
+        opacity=seen(known, 0.35),
         tooltip=tips,
     )
     elsewhere = others.mark_tick(color=DONE_COLORS["random"], thickness=1.5, size=12).encode(
-        x=alt.X("effect:Q", title="change"), y=y, tooltip=tips
+        x=alt.X("effect_drawn:Q", title="change"), y=y, opacity=seen(there), tooltip=tips
     )
     ends, _ = drawn(own, "effect", "low", "high")  # without length it is not seen
     spans = ends.mark_rule(color=DONE_COLORS["language"], strokeWidth=1.5).encode(
         x=alt.X("low_drawn:Q", title="change"), x2="high_drawn:Q", y=y
     )
-    points = own.mark_point(filled=True, size=70, opacity=1, color=DONE_COLORS["language"]).encode(
-        x=alt.X("effect:Q", title="change"), y=y, tooltip=tips
+    mine, there = drawn(own, "effect", "effect")
+    points = mine.mark_point(filled=True, size=70, color=DONE_COLORS["language"]).encode(
+        x=alt.X("effect_drawn:Q", title="change"), y=y, opacity=seen(there), tooltip=tips
     )
     dots = (random + elsewhere + spans + points + unit_legend(own, data)).properties(
         width=560,

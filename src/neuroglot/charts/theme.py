@@ -186,6 +186,11 @@ def drawn(chart: alt.Chart, beside: str, *fields: str) -> tuple[alt.Chart, str]:
     return chart.transform_calculate(**filled), " && ".join(f"isValid(datum.{field})" for field in fields)
 
 
+def seen(known: str, opacity: float = 1) -> dict[str, Any]:
+    """The opacity of marks that :func:`drawn` gives a place: what is known is seen, and the rest is not."""
+    return alt.condition(known, alt.value(opacity), alt.value(0))
+
+
 def told_apart(column: str, names: list[str], colors: list[str], dashes: list[list[int]]) -> dict[str, Any]:
     """Lines told apart by colour and by dash, as encodings."""
     return {
