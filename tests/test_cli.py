@@ -209,6 +209,8 @@ def test_a_prompt_longer_than_the_context(model_folder, tmp_path, capsys):
         (["-o", "languages", "en"], "the option 'languages' has a flag of its own"),
         (["--count", "sign"], "quantity 'sign' is unknown"),
         (["--above", "nan"], "above=nan"),
+        (["-o", "paragraphs", "[" * 100_000], "paragraphs='[["),
+        (["-o", "paragraphs", "1" * 5000], "paragraphs='11"),
     ],
 )
 def test_bad_input_to_collect(arguments, message, model_folder, texts, tmp_path, capsys):

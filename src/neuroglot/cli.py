@@ -469,7 +469,7 @@ def _literal(text: str) -> Any:
     """A number, true, false or null as JSON has them; any other text as it is."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also of a number too long, or of lists too deep
         return text
 
 
