@@ -71,6 +71,7 @@ def test_align(roomy, tmp_path, capsys):
     usual += ["--set", "steps", "2", "--set", "save_every", "1", "--set", "batch", "1", "--set", "micro_batch", "1"]
     code, out, err = run(capsys, *usual, "--out", tmp_path / "a")
     assert code == 0 and "right > wrong number" in out and "loss 0.693 in step 1" in out and "aligning" in err
+    assert out.endswith(f"what changed: neuroglot book --model {roomy} -p after {tmp_path / 'a'}\n")
     pairs = tmp_path / "a.preferences.jsonl"
     found = Preferences.load(pairs)
     assert found.languages == ("de",) and not any("apples" in pair.document for pair in found.pairs)
