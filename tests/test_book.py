@@ -397,10 +397,17 @@ def test_vendored_scripts_are_made_once(tmp_path, monkeypatch):
     names = {path.name for path in (tmp_path / "vendor").iterdir()}
     own = {path.name for path in (ROOT / "src/neuroglot/frontend").iterdir()}
     assert {"identify.js", "explorer.js", "browser.js", "neuroglot.css"} <= own
-    others = {"key", "mathjax.js", "vega.js"}
+    others = {"key", "mathjax.js", "vega.js", "whole.json"}
     assert names == own | others
+    fetch = book.npm_package
     monkeypatch.setattr(book, "npm_package", lambda *_: pytest.fail("fetched again"))
     book.vendor(tmp_path / "vendor")
+    monkeypatch.setattr(book, "npm_package", fetch)
+    for name in ("vega.js", "key"):
+        before = (tmp_path / "vendor" / name).read_bytes()
+        (tmp_path / "vendor" / name).write_bytes(b"\xff" + before[1:])
+        book.vendor(tmp_path / "vendor")
+        assert (tmp_path / "vendor" / name).read_bytes() == before
 
 
 def test_serving_is_on_loopback_only(tmp_path, monkeypatch, capsys):

@@ -71,6 +71,7 @@ def test_align(roomy, tmp_path, capsys):
     usual += ["--set", "steps", "2", "--set", "save_every", "1", "--set", "batch", "1", "--set", "micro_batch", "1"]
     code, out, err = run(capsys, *usual, "--out", tmp_path / "a")
     assert code == 0 and "right > wrong number" in out and "loss 0.693 in step 1" in out and "aligning" in err
+    assert out.endswith(f"what changed: neuroglot book --model {roomy} -p after {tmp_path / 'a'}\n")
     pairs = tmp_path / "a.preferences.jsonl"
     found = Preferences.load(pairs)
     assert found.languages == ("de",) and not any("apples" in pair.document for pair in found.pairs)
@@ -209,6 +210,8 @@ def test_a_prompt_longer_than_the_context(model_folder, tmp_path, capsys):
         (["-o", "languages", "en"], "the option 'languages' has a flag of its own"),
         (["--count", "sign"], "quantity 'sign' is unknown"),
         (["--above", "nan"], "above=nan"),
+        (["-o", "paragraphs", "[" * 100_000], "paragraphs='[["),
+        (["-o", "paragraphs", "1" * 5000], "paragraphs='11"),
     ],
 )
 def test_bad_input_to_collect(arguments, message, model_folder, texts, tmp_path, capsys):

@@ -350,6 +350,8 @@ def test_a_unit_that_one_model_lacks_is_left_out_of_all():
         cmp.left_out(table)
         == "*Left out, since one of the models compared has no value there: m, score: 1 of 4 in de.*"
     )
+    assert "m&#42;, score" in cmp.left_out(table.assign(model="m*"))
+    assert "in &#60;b&#62;." in cmp.left_out(table.assign(language="<b>")[:1])
     assert cmp.left_out(table[table["left_out"] == 0]) == ""
 
 

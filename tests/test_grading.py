@@ -103,7 +103,7 @@ def test_answers_that_were_cut_off_are_counted():
     assert "was not recorded" in caveats(grade([Example("a", "en", "?", ENGLISH, "7")]))
 
 
-@pytest.mark.parametrize("code", ["e\nn", "\x00", "\u202een", "\ud800", "x" * 65, " en", 3, "e\x7fn"])
+@pytest.mark.parametrize("code", ["e\nn", "\x00", "\u202een", "\ud800", "x" * 65, " en", "Old  Norse", 3, "e\x7fn"])
 def test_what_cannot_name_a_language_is_refused_where_it_enters(code):
     codes, counts = ("de", code), np.ones((1, 2, 3, 2), dtype=np.int64)
     stats = ActivationStats(counts, np.full((1, 2), 4), ("de", "en"))

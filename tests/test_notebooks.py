@@ -1,5 +1,6 @@
 """How the chapters' notebooks are written: a finding first, words that are explained, text for any thresholds."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -41,6 +42,20 @@ def test_what_is_shown_goes_through_markup(path):
     assert not re.findall(r".*(?:\.style\b|to_html|\bHTML\(|languages\.language_name).*", code)
     bare = r".*\{(?:error|corpus|model|run\.name|one\.name|row\.model|text\.name)\}.*"
     assert not [line for line in re.findall(bare, code) if "Markdown(" in line or "notes" in line]
+    assert not [name for name in put_into_text(ast.parse(code)) if name in ("code", "codes", "error")]
+    last = [ast.parse(cell.source).body[-1] for cell in cells_of(path) if cell.cell_type == "code"]
+    assert not [ast.unparse(one) for one in last if isinstance(one, ast.Expr) and ast.unparse(one).startswith("pd.")]
+
+
+def put_into_text(node, within=False):
+    """Names in the places of f-strings, but those that go through ``ng.markup`` or only say which of some."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func).startswith(("ng.markup.", "name")):
+        return
+    within = within or isinstance(node, ast.FormattedValue)
+    if within and isinstance(node, ast.Name):
+        yield node.id
+    for child in [node.value] if isinstance(node, ast.Subscript) else ast.iter_child_nodes(node):
+        yield from put_into_text(child, within)
 
 
 def test_every_term_is_in_the_glossary():

@@ -177,6 +177,7 @@ def test_the_real_mgsm():
     ("file", "text", "message"),
     [
         ("mgsm_de.tsv", "Eins?\t5\n", "mgsm_en.tsv, row 2: the other language has no such row"),
+        ("mgsm_de.tsv", "Eins?\t5\nZwei?\t" + "7" * 5000 + "\n", r"row 2: the answer is 7{40} but 1,250 in mgsm_en"),
         ("mgsm_de.tsv", "Eins?\t5\nZwei?\t7\n", "mgsm_de.tsv, row 2: the answer is 7 but 1,250 in mgsm_en.tsv, row 2"),
         ("mgsm_de.tsv", "Eins? 5\n", "mgsm_de.tsv, row 1: there is no tab"),
         ("mgsm_de.tsv", "Eins?\tfünf\n", "mgsm_de.tsv, row 1: the answer 'fünf' is no number"),

@@ -1,6 +1,7 @@
 """The Python side of the live explorer and browser."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,14 @@ def test_browser_refuses_what_does_not_fit(stats):
     other = classify(ActivationStats(stats.shard_counts[:, :2], stats.shard_tokens, stats.languages), top_rate=0.3)
     with pytest.raises(NeuroglotError, match="not of the same neurons"):
         NeuronBrowser(stats, other)
+
+
+def test_pictures_of_languages_named_like_javascripts_own():
+    codes = ("constructor", "__proto__", "en")
+    counts = np.random.default_rng(0).integers(0, 100, size=(4, 5, 30, 3))
+    stats = ActivationStats(counts, np.full((4, 3), 100), codes)
+    settings = {"top_rate": 0.2, "lam": 0.1}
+    for made in (ThresholdExplorer(stats, **settings), NeuronBrowser(stats, classify(stats, **settings))):
+        pictures = re.findall(r"<svg.*?</svg>", made._pictures(), re.S)
+        last = pictures[-1]
+        assert all(code in last for code in codes) and last.count("<path") > len(codes)

@@ -30,12 +30,15 @@ from .errors import NeuroglotError, in_a_line, is_number, quoted, require_whole
 from .files import (
     atomic,
     content_hash,
+    is_marked,
     kept_part,
+    mark_whole,
     one_writer,
     read_json,
     read_record,
     remove,
     sha256_file,
+    whole_folder,
     write_json,
     write_record,
 )
@@ -183,7 +186,7 @@ class Alignment:
         return found
 
 
-_RECORD, _BASE, _WHOLE = "alignment.json", "base.json", "whole.json"
+_RECORD, _BASE = "alignment.json", "base.json"
 _LOGGED = ["step", "loss", "accuracy", "margin"]
 
 
@@ -483,39 +486,23 @@ class _Marked(TrainerCallback):
         self.bar.close()
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        _mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}", "neuroglot align")
 
 
 def _step(path: Path) -> int:
     return int(path.name.rpartition("-")[2])
 
 
-def _mark(checkpoint: Path) -> None:
-    """Say of a checkpoint that was written to its end what is in it."""
-    write_record(checkpoint / _WHOLE, "checkpoint", {"files": _files(checkpoint)})
-
-
-def _files(checkpoint: Path) -> dict[str, str]:
-    found = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != _WHOLE)
-    return {path.relative_to(checkpoint).as_posix(): sha256_file(path) for path in found}
-
-
 def _whole(parts: Path, recipe: Recipe) -> list[Path]:
     """The checkpoints up to the first that was not written to its end, or is damaged; later ones are made again."""
     whole: list[Path] = []
     for path in (parts / f"checkpoint-{step}" for step in recipe.saved):
-        if not (path / _WHOLE).is_file() or kept_part(path, _marked) is None:
+        if not is_marked(path) or kept_part(path, lambda kept: whole_folder(kept, "neuroglot align")) is None:
             break
         whole.append(path)
     for path in set(parts.glob("checkpoint-*")) - set(whole):
         remove(path)
     return whole
-
-
-def _marked(checkpoint: Path) -> Path:
-    if read_record(checkpoint / _WHOLE, "checkpoint", "neuroglot align").get("files") != _files(checkpoint):
-        raise NeuroglotError(f"{checkpoint} is not as it was written.")
-    return checkpoint
 
 
 def _log(history: list[dict[str, Any]]) -> pd.DataFrame:

