@@ -255,6 +255,10 @@ def test_measures_change_by_language_and_on_average():
     table = cmp.measure_changes(before, after).set_index("language")
     assert table["before"].tolist() == [0.4, 0, 0.2] and table["change"].tolist() == pytest.approx([0.4, 1, 0.7])
     assert table["size"].tolist() == [5, 5, 10] and table["units"].tolist() == [5, 5, 5] and table["null"].isna().all()
+    # A mean rests on the languages that have a value, and so does its size.
+    unknown = [replace(one, sums=np.where([[False], [True]], np.nan, one.sums)) for one in (before, after)]
+    part = cmp.measure_changes(*unknown).set_index("language").loc["mean of all"]
+    assert (part["change"], part["size"]) == (pytest.approx(0.4), 5)
     # The classical paired t interval, since every unit has one response.
     differences = np.array([0, 1, 1, 0, 0])
     half = 2.7764451052 * differences.std(ddof=1) / np.sqrt(5)

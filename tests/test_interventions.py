@@ -6,8 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from neuroglot import NeuroglotError, amplify, count_activations, deactivate, intervene, set_to
+from neuroglot import (
+    Corpus,
+    Example,
+    NeuroglotError,
+    align,
+    amplify,
+    count_activations,
+    deactivate,
+    intervene,
+    losses,
+    set_to,
+)
 from neuroglot.interventions import Intervention, hashes
+from neuroglot.models import config_hash, model_source
 from neuroglot.sites import SITES, neuron_layers
 
 from .conftest import CONFIGS, tiny_model, unsettled
@@ -309,6 +321,35 @@ def test_a_pass_that_is_not_seen_is_refused(llama):
     assert hookless(llama)
     with deactivate(llama, NONE):  # nothing to change, nothing to prove
         pass
+
+
+def test_what_is_made_while_neurons_are_changed_is_not_taken_for_the_model_as_it_is(llama, tokenizer, tmp_path):
+    corpus, path = Corpus("own", ("en",), (Example("a", "en", "What? ", "A house."),)), tmp_path / "l.safetensors"
+    plain, by_name = losses(llama, tokenizer, corpus, progress=False), {"a": Intervention(SOME, values=0.0)}
+    known = config_hash(llama), model_source(llama)
+    with deactivate(llama, NONE):
+        assert (config_hash(llama), model_source(llama)) == known
+    with deactivate(llama, SOME):
+        changed = losses(llama, tokenizer, corpus, path=path, progress=False)
+        assert len({config_hash(llama), *_hashes_of_others(llama)}) == 4
+    assert (config_hash(llama), model_source(llama)) == known
+    assert np.array_equal(changed.nll, losses(llama, tokenizer, corpus, by_name, progress=False).nll)
+    assert changed.provenance["model"] == plain.provenance["model"] + " + changed neurons"
+    with pytest.raises(NeuroglotError, match="holds other losses"):
+        losses(llama, tokenizer, corpus, path=path, progress=False)
+    with deactivate(llama, SOME):  # found again, so that no pass need be seen
+        assert np.array_equal(losses(llama, tokenizer, corpus, path=path, progress=False).nll, changed.nll)
+    with pytest.raises(NeuroglotError, match="outside of that block"), deactivate(llama, SOME):
+        align(llama, tokenizer, None, tmp_path / "adapter", progress=False)
+
+
+def _hashes_of_others(model):
+    with deactivate(model, OTHER):
+        yield config_hash(model)
+    with intervene(model, [None, Intervention(SOME, values=0.0)]):
+        yield config_hash(model)
+    with amplify(model, SOME, 2.0):
+        yield config_hash(model)
 
 
 def test_a_layer_that_does_not_run_as_modules_is_refused(llama):

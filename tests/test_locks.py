@@ -162,7 +162,8 @@ def test_every_function_and_command_that_writes_holds_the_lock(roomy, tmp_path, 
     }
     counts = tmp_path / "counts.safetensors"
     collect(model, tokenizer, corpus, counts, progress=False)
-    text = ["--model", roomy, "-o", "n", "4", "-o", "levels", "1", "--out", path, "--no-wait"]
+    # Told at once: before a model is loaded, and so whether there is one or not.
+    text = ["--model", tmp_path / "none.gguf", "-o", "n", "4", "-o", "levels", "1", "--out", path, "--no-wait"]
     commands = [
         ["sample", *text, "--languages", "de,en"],
         ["collect", *text, "--languages", "de,en"],

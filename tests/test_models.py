@@ -39,6 +39,17 @@ def test_folder(model_folder):
     assert load_model(str(model_folder), dtype="bfloat16")[0].dtype == torch.bfloat16
 
 
+def test_modes_that_a_model_changes_as_it_runs_are_as_they_were(llama):
+    parts = list(llama.modules())
+    parts[3].training = True
+    before = [part.training for part in parts]
+    llama.register_forward_pre_hook(lambda *_: setattr(parts[5], "training", True))
+    with module.evaluating(llama):
+        assert not any(part.training for part in parts)
+        llama(torch.tensor([[1, 2]]))
+    assert [part.training for part in parts] == before
+
+
 def test_weights_hash_tells_models_apart(llama):
     first = weights_hash(llama)
     assert first == weights_hash(tiny_model("llama")) and first != weights_hash(tiny_model("llama").float())

@@ -75,6 +75,12 @@ def test_runs_of_one_model_are_called_by_their_folders(tmp_path, two):
         runs.load_runs([tmp_path / "one", tmp_path / "one"])
 
 
+def typed_on_a_part(folder, part):
+    """The types of a part of the counts in the place of those of the whole."""
+    stats = part(ActivationStats.load(folder / "activations.safetensors"))
+    classify(stats, top_rate=0.2, quantile=0.7, lam=0.1).save(folder / "types.safetensors")
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -84,6 +90,8 @@ def test_runs_of_one_model_are_called_by_their_folders(tmp_path, two):
         (lambda path: (path / "types.safetensors").unlink(), r"no file .*types\.safetensors"),
         (lambda path: (path / "types.safetensors").write_bytes(b"x"), r"types\.safetensors cannot be read"),
         (lambda path: finished(path / "x", 7, 5) and (path / "x/layers.json").replace(path / "layers.json"), "one run"),
+        (lambda path: typed_on_a_part(path, lambda stats: stats.take([0, 2])), "one run"),
+        (lambda path: typed_on_a_part(path, lambda stats: stats.merged([0, 0, 1])), "one run"),
     ],
 )
 def test_what_is_no_finished_run_is_named(tmp_path, two, harm, message):

@@ -307,6 +307,25 @@ def test_an_answer_ends_at_a_blank_line_after_worked_examples_only(
     assert sorted(table["cut_off"]) == [0, 1]
 
 
+@pytest.mark.parametrize("special", [{}, {"pad_token": "<s>"}])
+def test_an_end_and_what_follows_it_are_no_text(special, model, questions, monkeypatch):
+    """Of a tokenizer without an end of its own, the padding after a shorter answer is an ordinary token."""
+    bare = byte_tokenizer(**special)
+    bare.eos_token = None
+    said = bare(["Seven.", "As long as this"], add_special_tokens=False)["input_ids"]
+    padding = bare.pad_token_id or 0
+
+    def generate(ids, **_):
+        rows = [(said[i > 0] + [299 - i % 2] * (i == 0) + [padding] * 15)[:15] for i in range(len(ids))]
+        return torch.cat([ids, torch.tensor(rows)], dim=1)
+
+    monkeypatch.setattr(model, "generate", generate)
+    model.generation_config.eos_token_id = [298, 299]
+    asked = replace(questions, examples=(questions.examples[0], questions.examples[-1]))
+    rows, _ = module.sample_rows(model, bare, asked, shots=0, progress=False, max_new_tokens=15)
+    assert sorted((row["response"], row["cut_off"]) for row in rows) == [("As long as this", True), ("Seven.", False)]
+
+
 def test_what_is_cut_off_is_kept(model, tokenizer, questions, tmp_path):
     path = tmp_path / "r.jsonl"
     made = sample(model, tokenizer, questions, path, shots=0, **SHORT)

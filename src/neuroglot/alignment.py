@@ -228,6 +228,8 @@ def align(
     require_whole("seed", seed, 0)
     model = itself(model)
     _one_process(model)
+    if getattr(model, "neuroglot_changes", ()):
+        raise NeuroglotError("the model's neurons are being changed; align it outside of that block.")
     if has_adapter(model):
         raise NeuroglotError("the model has an adapter beside its weights; load it in float32, where it is merged.")
     if tokenizer.eos_token is None:

@@ -256,14 +256,16 @@ def _options(given: Sequence[Sequence[str]], own: Sequence[str], flags: str) -> 
 
 
 def _sample(arguments: argparse.Namespace) -> None:
+    from .files import alone
     from .readers import load_corpus
     from .sampling import sample
 
-    corpus = _text(arguments)
-    worked = load_corpus(arguments.worked, corpus.languages) if arguments.worked else None
-    names = ("n", "temperature", "seed", "shots", "chat", "max_new_tokens", "batch_size", "overwrite", "wait")
-    settings = {name: getattr(arguments, name) for name in names}
-    responses = sample(*_model(arguments), corpus, arguments.out, worked=worked, **settings)
+    with alone(arguments.out, wait=arguments.wait):  # before a model is loaded
+        corpus = _text(arguments)
+        worked = load_corpus(arguments.worked, corpus.languages) if arguments.worked else None
+        names = ("n", "temperature", "seed", "shots", "chat", "max_new_tokens", "batch_size", "overwrite", "wait")
+        settings = {name: getattr(arguments, name) for name in names}
+        responses = sample(*_model(arguments), corpus, arguments.out, worked=worked, **settings)
     print(
         f"wrote {arguments.out}: {len(responses.examples):,} responses; to count them: "
         f"--corpus {shlex.quote(f'jsonl:{arguments.out}')}"
@@ -271,8 +273,16 @@ def _sample(arguments: argparse.Namespace) -> None:
 
 
 def _collect(arguments: argparse.Namespace) -> None:
+    from .files import alone
+    from .processes import joined, leave
+
+    with alone(None if arguments.dry_run else arguments.out, wait=arguments.wait, once=joined().once):
+        _count(arguments)
+    leave()
+
+
+def _count(arguments: argparse.Namespace) -> None:
     from .counting import Collection
-    from .processes import leave
 
     corpus = _text(arguments)
     model, tokenizer = _model(arguments)
@@ -296,11 +306,10 @@ def _collect(arguments: argparse.Namespace) -> None:
             _say(
                 f"time: about {seconds:.0f} s, {sum(tokens.values()) / seconds:,.0f} counted tokens/s; nothing written"
             )
-        return leave()
+        return
     start = time.perf_counter()
     collection.run(arguments.out, overwrite=arguments.overwrite, wait=arguments.wait)
     _say(f"wrote {arguments.out} in {time.perf_counter() - start:.1f} s")
-    return leave()
 
 
 def _classify(arguments: argparse.Namespace) -> None:
@@ -353,8 +362,8 @@ def _align(arguments: argparse.Namespace) -> None:
         raise NeuroglotError(f"{arguments.out} is a file; give a folder to write.")
     recipe = recipe_of(arguments.preset, {name: _literal(value) for name, value in arguments.set})
     languages = parse_languages(arguments.languages, least=1)
-    model, tokenizer = _model(arguments)
     with alone(arguments.out, wait=arguments.wait):
+        model, tokenizer = _model(arguments)
         used = _pairs(arguments, model, tokenizer, languages)
         print(used.table().to_string(index=False))
         used = used.shuffled(arguments.seed) if arguments.shuffle else used

@@ -585,9 +585,9 @@ def measure_changes(
 
     Returns:
         ``language`` (or the group's name), ``before``, ``after``, ``change``, ``low``, ``high``, ``null``,
-        ``null_low``, ``null_high``, ``size`` (of ``after``), ``units``, ``left_out`` (measured in some of the models
-        only; a unit of several languages counts for each), ``verdict`` from :func:`verdicts`; a language with one unit
-        has no interval.
+        ``null_low``, ``null_high``, ``size`` (of ``after``, in languages that have a value), ``units``,
+        ``left_out`` (measured in some of the models only; a unit of several languages counts for each), ``verdict``
+        from :func:`verdicts`; a language with one unit has no interval.
 
     Raises:
         NeuroglotError: measures of different languages or units.
@@ -622,7 +622,7 @@ def measure_changes(
             row["null"] = mean[2] - mean[0]
             row["null_low"], row["null_high"] = sum_interval(row["null"], own[2] - own[0], level)
             row["apart_low"], row["apart_high"] = sum_interval(mean[1] - mean[2], own[1] - own[2], level)
-        size = float(np.nansum(models[1].sizes[members]))
+        size = float(np.nansum(models[1].sizes[known or members]))
         found.append(row | {"size": int(size), "units": len(units), "left_out": int(left_out[members].sum())})
     table = pd.DataFrame(found)
     ends = {name: table[name].to_numpy(float) for name in ("change", "low", "high", "apart_low", "apart_high")}

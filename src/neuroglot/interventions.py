@@ -109,7 +109,8 @@ def intervene(model: PreTrainedModel, interventions: Sequence[Intervention | Non
 
     Interventions inside one another add up, the outer one first. Nothing is left behind, whatever
     ends the block. Every pass proves that each layer's neurons were changed; compiled code, which
-    would not change them, is not used inside the block. The model keeps its mode.
+    would not change them, is not used inside the block. The model keeps its mode. What is made in the
+    block says so in its provenance (``model``, ``config_sha256``), and is no result of the model as it is.
 
     Args:
         model: any model whose neurons are found.
@@ -131,14 +132,17 @@ def intervene(model: PreTrainedModel, interventions: Sequence[Intervention | Non
             _check(intervention, layers)
     made = (_Table(layer, number, interventions) for number, layer in enumerate(layers))
     tables = [table for table in made if not table.empty]
-    passes = _Passes(type(model).__name__, tables, len(interventions))
+    passes = _Passes(type(model).__name__, tables, interventions)
     handles = passes.watched(blocks(model, site))
+    outer = getattr(model, "neuroglot_changes", ())
     try:
+        model.neuroglot_changes = (*outer, passes) if tables else outer
         for table in tables:
             handles += _hooks(layers[table.number], table)
         with uncompiled():
             yield
     finally:
+        model.neuroglot_changes = outer
         for handle in handles:
             handle.remove()
     passes.prove()
@@ -208,8 +212,14 @@ class _Passes:
     A pass that something else ends early, as counting does, has nothing to prove.
     """
 
-    def __init__(self, name: str, tables: Sequence[_Table], rows: int) -> None:
-        self.name, self.tables, self.rows, self.begun = name, tables, rows, False
+    def __init__(self, name: str, tables: Sequence[_Table], interventions: Sequence[Intervention | None]) -> None:
+        self.name, self.tables, self.interventions, self.begun = name, tables, interventions, False
+        self.rows = len(interventions)
+
+    def recorded(self) -> list[str]:
+        """What is done to each row, for a provenance; of what was kept under it before, no pass need be seen again."""
+        self.begun = True
+        return [(each or Intervention(())).hash for each in self.interventions]
 
     def watched(self, layers: nn.ModuleList) -> list[Any]:
         if not self.tables:

@@ -82,15 +82,15 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
     Each part has its own mode again afterwards.
     """
-    training = [module for module in model.modules() if module.training]
+    modes = [(module, module.training) for module in model.modules()]
     try:
-        for module in training:
+        for module, _ in modes:
             module.training = False
         with uncompiled():
             yield
     finally:
-        for module in training:
-            module.training = True
+        for module, training in modes:
+            module.training = training
 
 
 # --- what a model is ---------------------------------------------------------------------------
@@ -138,7 +138,8 @@ def input_device(model: PreTrainedModel) -> torch.device:
 def config_hash(model: PreTrainedModel) -> str:
     """SHA-256 of the configuration, which with the weights decides what the model computes.
 
-    Of adapters beside the weights it holds which are on, and how much they count.
+    Of adapters beside the weights it holds which are on, and how much they count; of neurons that are changed just now
+    (:func:`neuroglot.interventions.intervene`), how.
     """
     model = itself(model)
     config = model.config.to_dict()
@@ -146,6 +147,8 @@ def config_hash(model: PreTrainedModel) -> str:
         config.pop(key, None)
     if adapters := _adapters(model):
         config["adapters"] = adapters
+    if changes := getattr(model, "neuroglot_changes", ()):
+        config["changes"] = [each.recorded() for each in changes]
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -176,6 +179,8 @@ def model_source(model: PreTrainedModel) -> dict[str, Any]:
     # An adapter that this module did not load is not part of the name yet.
     if has_adapter(model) and not getattr(model, "neuroglot_adapter", False):
         name += " + an adapter"
+    if getattr(model, "neuroglot_changes", ()):
+        name += " + changed neurons"
     return {
         "model": name,
         "revision": revision or "",

@@ -124,7 +124,7 @@ def _load(folder: Path) -> tuple[ActivationStats, NeuronTypes, dict[str, pd.Data
             f"{path} is not what chapter 03 writes ({in_a_line(error, 100)}); run it again."
         ) from error
     stats = stats.select(types.languages)
-    told = ("weights_sha256", "input_sha256")
+    told = ("weights_sha256", "config_sha256", "input_sha256", "selected_shards", "merged_shards")
     apart = any(stats.provenance.get(name) != types.provenance.get(name) for name in told)
     fits = stats.shape[:2] == types.score.shape and profile["layer"].max() + 1 == len(types.score)
     if apart or not fits or (claims.empty and not few):

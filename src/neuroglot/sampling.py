@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import math
 import shutil
@@ -514,10 +515,12 @@ def _generate(
             logits_processor=LogitsProcessorList([_Finite(model)]),
             stopping_criteria=StoppingCriteriaList([moved, *([_AtEnd(tokenizer, width, end)] if end else [])]),
         )
-    new = output[:, width:]
-    ends = [ends] if isinstance(ends, int) else ends or []
-    ended = [not set(ends).isdisjoint(row) for row in new.tolist()]
-    texts = [text.lstrip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
+    new = output[:, width:].tolist()
+    ends = {ends} if isinstance(ends, int) else set(ends or ())
+    # What follows an end is padding, which need be no special token.
+    kept = [list(itertools.takewhile(lambda token: token not in ends, row)) for row in new]
+    ended = [len(before) < len(row) for before, row in zip(kept, new, strict=True)]
+    texts = [text.lstrip() for text in tokenizer.batch_decode(kept, skip_special_tokens=True)]
     return [
         (text.partition(end)[0].rstrip() if end else text.rstrip(), not done and not (end and end in text))
         for text, done in zip(texts, ended, strict=True)
