@@ -227,7 +227,8 @@ def _bands(table: pd.DataFrame, kinds: list[str], points: int = 13) -> pd.DataFr
     still = (table["before"] == "unclassified") & (table["after"] == "unclassified")
     frames = []
     for keys, every in table.groupby(["model", "thresholds"], sort=False):
-        pair, part = dict(zip(("model", "thresholds"), keys, strict=True)), every[~still[every.index] & (every["neurons"] > 0)]
+        pair = dict(zip(("model", "thresholds"), keys, strict=True))
+        part = every[~still[every.index] & (every["neurons"] > 0)]
         if part.empty:  # a band without width: scales of no rows would have no end
             nothing = {"before": "unclassified", "after": "unclassified", "neurons": 0, "low": 0.0, "high": 0.0}
             frames.append(pd.DataFrame({"at": [0.0, 1.0]}).assign(**nothing, **pair))
