@@ -319,3 +319,9 @@ def test_few_answers_promise_nothing():
     assert table[["low", "high", "random_low", "random_high"]].isna().all(axis=None) and table["verdict"].isna().all()
     assert table["random"].tolist() == [0] * 8 and table["effect"].tolist()[:2] == [-1, -1]
     assert made.summary("en")["random_largest"].isna().all()
+
+
+def test_a_harm_is_the_largest_only_where_there_is_another():
+    own, nan = np.eye(3, dtype=bool), np.nan
+    harm = np.array([[2.0, 1, nan], [nan, 5, nan], [3, nan, nan]])
+    assert effects._own_largest(harm, own) == 1

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import filelock
 import nbformat
@@ -180,6 +181,15 @@ def test_every_function_and_command_that_writes_holds_the_lock(roomy, tmp_path, 
             assert f"out is being written by process {holder.pid} " in capsys.readouterr().err
         holder.communicate("\n")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_where_no_folder_can_be_made_nothing_is_waited_for(tmp_path, monkeypatch, capsys):
+    def mkdir(path, **_):
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with alone(tmp_path / "nowhere" / "x"):
+        assert "no lock is kept beside" in capsys.readouterr().err
 
 
 def test_several_processes_hold_it_once(tmp_path):

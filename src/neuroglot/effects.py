@@ -211,10 +211,10 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 
 def _own_largest(harm: np.ndarray, own: np.ndarray) -> int:
-    """In how many rows the cell of ``own`` is greater than every other one."""
+    """In how many rows the cell of ``own`` is greater than every other one, where there is another."""
     others = np.where(own | np.isnan(harm), -np.inf, harm).max(axis=1)
     mine = np.where(own & ~np.isnan(harm), harm, -np.inf).max(axis=1)
-    return int((mine > others).sum())
+    return int(((mine > others) & (others > -np.inf)).sum())
 
 
 def of_losses(

@@ -316,6 +316,7 @@ def alone(
     lock = filelock.FileLock(lock_file)
     new = [folder for folder in path.parents if not folder.exists()]
     told: list[str] = []
+    lost: list[OSError] = []
 
     def take() -> bool:
         try:
@@ -331,9 +332,11 @@ def alone(
                 print(f"waiting for {whose}, which writes {path}", file=sys.stderr, flush=True)
                 told.append(whose)
             return False
-        except FileNotFoundError:  # the folder was empty, and whoever had made it took it away
-            return False
         except OSError as error:
+            lost.append(error)
+            # The folder was empty, and whoever had made it took it away; it is not so again and again.
+            if isinstance(error, FileNotFoundError) and len(lost) < 100:
+                return False
             if lock_file.exists():
                 raise NeuroglotError(
                     f"{lock_file} cannot be opened ({error.strerror}), the lock of another user; wait, or ask for it "
