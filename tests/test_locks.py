@@ -15,14 +15,15 @@ import pytest
 
 from neuroglot import NeuroglotError, align, book, collect, load_corpus, load_model, losses, top_contexts
 from neuroglot.cli import main
-from neuroglot.files import alone, write_bytes, write_kept
+from neuroglot.files import write_bytes
+from neuroglot.locks import alone, write_kept
 from neuroglot.preferences import prefer
 from neuroglot.sampling import sample
 from neuroglot.scorers import Exact
 
 HOLD = """
 import sys
-from neuroglot.files import alone
+from neuroglot.locks import alone
 with alone(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.readline()

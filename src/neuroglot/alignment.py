@@ -33,7 +33,6 @@ from .files import (
     is_marked,
     kept_part,
     mark_whole,
-    one_writer,
     read_json,
     read_record,
     remove,
@@ -42,6 +41,7 @@ from .files import (
     write_json,
     write_record,
 )
+from .locks import one_writer
 from .models import (
     ADAPTER,
     ADAPTER_BASE,

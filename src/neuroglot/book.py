@@ -21,7 +21,6 @@ from typing import Any
 from .errors import NeuroglotError, quoted
 from .files import (
     UNREADABLE,
-    alone,
     atomic,
     is_marked,
     kept_part,
@@ -33,6 +32,7 @@ from .files import (
     whole_folder,
     write_json,
 )
+from .locks import alone
 from .runs import ARTIFACTS, COMPARED
 
 

@@ -256,7 +256,7 @@ def _options(given: Sequence[Sequence[str]], own: Sequence[str], flags: str) -> 
 
 
 def _sample(arguments: argparse.Namespace) -> None:
-    from .files import alone
+    from .locks import alone
     from .readers import load_corpus
     from .sampling import sample
 
@@ -273,7 +273,7 @@ def _sample(arguments: argparse.Namespace) -> None:
 
 
 def _collect(arguments: argparse.Namespace) -> None:
-    from .files import alone
+    from .locks import alone
     from .processes import joined, leave
 
     with alone(None if arguments.dry_run else arguments.out, wait=arguments.wait, once=joined().once):
@@ -314,8 +314,9 @@ def _count(arguments: argparse.Namespace) -> None:
 
 def _classify(arguments: argparse.Namespace) -> None:
     from .activations import ActivationStats
-    from .files import write_bytes, write_kept
+    from .files import write_bytes
     from .identification import classify
+    from .locks import write_kept
 
     stats = ActivationStats.load(arguments.stats)
     if arguments.languages:
@@ -353,8 +354,8 @@ def _classify(arguments: argparse.Namespace) -> None:
 
 def _align(arguments: argparse.Namespace) -> None:
     from .alignment import align, recipe_of
-    from .files import alone
     from .languages import parse_languages
+    from .locks import alone
 
     if not arguments.out.name:
         raise NeuroglotError(f"--out {arguments.out}: give the name of a folder to write.")
@@ -383,7 +384,7 @@ def _pairs(
     languages: "tuple[str, ...]",
 ) -> "Preferences":
     """Those of ``--pairs`` if it is there, else new ones, written there or beside the training."""
-    from .files import write_kept
+    from .locks import write_kept
     from .preferences import Preferences
 
     pairs = arguments.pairs or arguments.out.with_name(f"{arguments.out.name}.preferences.jsonl")

@@ -24,8 +24,8 @@ from .artifacts import finished, flat, languages_of, load_artifact, save_artifac
 from .batches import Batch, Text, batches_of, begins_twice, split_text, tokenize
 from .corpora import Corpus, Example
 from .errors import NeuroglotError, quoted, require_whole
-from .files import one_writer
 from .identification import KINDS, NeuronTypes
+from .locks import one_writer
 from .models import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
 from .sites import QUANTITIES, Layer, Routing, Seen, neuron_layers, observed
 
