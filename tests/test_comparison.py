@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuroglot import ActivationStats, NeuroglotError, classify
+from neuroglot import ActivationStats, Example, NeuroglotError, classify
 from neuroglot import comparison as cmp
 from neuroglot.likelihood import Losses
 
@@ -415,6 +415,10 @@ def test_responses_become_measures():
     )
     sized = cmp.by_question(rows, "right", "letters", languages=["en", "de", "zh"], documents=["b", "a"])
     assert sized.sizes.tolist() == [[0, 1], [4, 4], [0, 0]] and sized.languages == ("en", "de", "zh")
+    answers = [Example(i, "de", "?", text, "7") for i, text in (("a", "Sie hat 7 Birnen im Korb."), ("b", "7"))]
+    right, own = cmp.of_answers(answers).values()
+    assert right.units == own.units == ("a", "b") and right.sizes.tolist() == [[1, 1]]
+    assert own.sizes.tolist() == own.sums.tolist() == [[1, 0]]
     silent = cmp.by_question(rows[:0], "right", languages=["en", "de"], documents=["a", "b"])
     assert silent.sizes.tolist() == silent.sums.tolist() == [[0, 0], [0, 0]] and silent.units == ("a", "b")
 

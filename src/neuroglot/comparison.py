@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from .activations import ActivationStats
+from .corpora import Example
 from .errors import NeuroglotError, quoted
+from .grading import grade, own_shares
 from .identification import KINDS, NeuronTypes, classify, keep_thresholds, overlap, replicated
 from .intervals import mean_interval, percentiles, ratios, sum_interval
 from .likelihood import Losses
@@ -561,6 +563,13 @@ def by_question(
     value, size_ = sums.reindex(cells).to_numpy(float).T.reshape(2, len(order), len(units))
     missing = np.isnan(size_)
     return Measured(tuple(order), np.where(missing, 0, value), np.where(missing, 0, size_), tuple(units))
+
+
+def of_answers(answers: Sequence[Example]) -> dict[str, Measured]:
+    """What answers tell of a model, by name: accuracy, and language fidelity on those that have a letter."""
+    right = by_question(grade(answers), "correct")
+    own = by_question(own_shares(answers), "share", languages=right.languages, documents=right.units)
+    return {"change in accuracy": right, "change in language fidelity": own}
 
 
 def measure_changes(

@@ -27,17 +27,8 @@ from transformers import (
 )
 
 from .errors import NeuroglotError, in_a_line, quoted
-from .files import (
-    alone,
-    atomic,
-    cache_dir,
-    kept_part,
-    mark_whole,
-    read_json,
-    read_record,
-    sha256_file,
-    whole_folder,
-)
+from .files import atomic, cache_dir, kept_part, mark_whole, read_json, read_record, sha256_file, whole_folder
+from .locks import alone
 
 # --- as it runs --------------------------------------------------------------------------------
 
