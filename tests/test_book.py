@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 from neuroglot import ActivationStats, NeuroglotError, book, load_corpus, readers
-from neuroglot.runs import ARTIFACTS
+from neuroglot.runs import ARTIFACTS, read_tables
 
 ROOT = Path(__file__).parents[1]
 
@@ -109,7 +109,7 @@ def test_questions_are_answered_by_the_model_and_graded(project, ran):
     (project / "questions.jsonl").write_text(text, encoding="utf-8")
     own = {
         "corpus": "jsonl:questions.jsonl",
-        "sampling": {"shots": 0, "max_new_tokens": 20, "temperature": 1.0},
+        "sampling": {"shots": 0, "max_new_tokens": 20, "temperature": 1.0, "seed": 1},
         "accuracy_questions": 2,
     }
     book.run_chapters(PARAMETERS | own | {"corpus_options": {"n": 4}, "shards": 2}, root=project, run="asked")
@@ -131,7 +131,7 @@ def test_a_model_of_few_layers_has_a_book_without_the_four_parts(project):
     own = PARAMETERS | {"model": "few", "accuracy_questions": 0}
     chapters = [one for one in book.CHAPTERS if one.name[:2] in ("01", "02", "03", "09") or one.name == "index"]
     book.run_chapters(own, root=project, run="few", chapters=chapters)
-    assert set(json.loads((project / "runs/few/layers.json").read_text())) == {"profile", "bands"}
+    assert set(read_tables(project / "runs/few/layers.json")) == {"profile", "bands"}
     for name, said in {
         "03-layers": "with fewer than four layers there are no four parts",
         "index": "The model has fewer than four layers",
