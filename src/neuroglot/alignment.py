@@ -27,20 +27,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from . import __version__
 from .artifacts import finished, flat
 from .errors import NeuroglotError, in_a_line, is_number, quoted, require_whole
-from .files import (
-    atomic,
-    content_hash,
-    is_marked,
-    kept_part,
-    mark_whole,
-    read_json,
-    read_record,
-    remove,
-    sha256_file,
-    whole_folder,
-    write_json,
-    write_record,
-)
+from .files import atomic, read_json, remove, sha256_file, write_json
 from .locks import one_writer
 from .models import (
     ADAPTER,
@@ -58,6 +45,7 @@ from .models import (
     weights_hash,
 )
 from .preferences import Preferences
+from .records import content_hash, is_marked, kept_folder, kept_part, mark_whole, read_record, write_record
 
 
 @dataclass(frozen=True)
@@ -499,7 +487,7 @@ def _whole(parts: Path, recipe: Recipe) -> list[Path]:
     """The checkpoints up to the first that was not written to its end, or is damaged; later ones are made again."""
     whole: list[Path] = []
     for path in (parts / f"checkpoint-{step}" for step in recipe.saved):
-        if not is_marked(path) or kept_part(path, lambda kept: whole_folder(kept, "neuroglot align")) is None:
+        if not is_marked(path) or kept_folder(path, "neuroglot align") is None:
             break
         whole.append(path)
     for path in set(parts.glob("checkpoint-*")) - set(whole):

@@ -19,20 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NeuroglotError, quoted
-from .files import (
-    UNREADABLE,
-    atomic,
-    is_marked,
-    kept_part,
-    mark_whole,
-    npm_package,
-    plain_name,
-    read_json,
-    sha256_file,
-    whole_folder,
-    write_json,
-)
+from .files import UNREADABLE, atomic, plain_name, read_json, sha256_file, write_json
 from .locks import alone
+from .npm import npm_package
+from .records import is_marked, kept_folder, mark_whole
 from .runs import ARTIFACTS, COMPARED
 
 
@@ -506,7 +496,7 @@ def vendor(folder: Path) -> None:
     own = Path(str(package_files(__package__))) / "frontend"
     pins = [_NPM, version("vl-convert-python"), sha256_file(__file__), _file_hashes(own, ("*",))]
     key = hashlib.sha256(json.dumps(pins).encode()).hexdigest()
-    kept = is_marked(folder) and kept_part(folder, lambda kept: whole_folder(kept, "neuroglot book"))
+    kept = is_marked(folder) and kept_folder(folder, "neuroglot book")
     if kept and (folder / "key").read_text() == key:
         return
     shutil.rmtree(folder, ignore_errors=True)

@@ -12,9 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from .errors import NeuroglotError, in_a_line, quoted
-from .files import HALVES, read_lines, require_file, write_lines
+from .errors import NeuroglotError, quoted
+from .files import HALVES, require_file
 from .languages import detect_language, is_detectable, is_language, parse_languages, require_codes, split_sentences
+from .records import as_written, read_lines, write_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,16 +295,10 @@ class Corpus:
             NeuroglotError: no such file, or no whole corpus in it.
         """
         require_file(path)
-        try:
+        with as_written(path, "Corpus.save"):
             head, rows = read_lines(path, "corpus", "Corpus.save")
             examples = tuple(Example(**row, origin=f"{path}, row {i}") for i, row in enumerate(rows, 2))
             return cls(head["name"], tuple(head["languages"]), examples, head["source"], head["options"])
-        except NeuroglotError as error:
-            raise NeuroglotError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-        except (TypeError, KeyError) as error:
-            raise NeuroglotError(
-                f"{path} is not what Corpus.save writes ({in_a_line(error, 100)}); make it again."
-            ) from error
 
     def spread(self, number: int) -> "Corpus":
         """At most ``number`` documents of each language: of different groups and wordings, as far as they go.

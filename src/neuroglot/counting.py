@@ -24,10 +24,10 @@ from .artifacts import finished, load_artifact, save_artifact
 from .batches import Batch, Inputs, Unit, texts_of, units_of
 from .corpora import Corpus
 from .errors import NeuroglotError, is_number, quoted, require_whole
-from .files import kept_part
 from .locks import alone
 from .models import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
 from .processes import joined, unbroken
+from .records import kept_part
 from .sites import QUANTITIES, SITES, Layer, Routing, Seen, keeps_sign, neuron_layers, neuron_site, observed
 
 # --- one batch ---------------------------------------------------------------------------------

@@ -24,11 +24,11 @@ from .artifacts import finished, flat, languages_of, load_artifact, require_toke
 from .batches import Batch, Text, batches_of, texts_of
 from .corpora import Corpus
 from .errors import NeuroglotError, quoted, require_whole
-from .files import content_hash, kept_part, read_record, write_record
 from .intervals import bootstrap_weights, of_several, percentiles, ratios
 from .interventions import Intervention, hashes, intervene
 from .locks import one_writer
 from .models import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
+from .records import content_hash, kept_part, read_record, write_record
 from .sites import SITES, neuron_site
 
 

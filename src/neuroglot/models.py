@@ -27,8 +27,9 @@ from transformers import (
 )
 
 from .errors import NeuroglotError, in_a_line, quoted
-from .files import atomic, cache_dir, kept_part, mark_whole, read_json, read_record, sha256_file, whole_folder
+from .files import atomic, cache_dir, read_json, sha256_file
 from .locks import alone
+from .records import kept_folder, mark_whole, read_record, whole_folder
 
 # --- as it runs --------------------------------------------------------------------------------
 
@@ -562,7 +563,7 @@ def _converted(digest: str, find: Callable[[Path], Path]) -> Path:
     with contextlib.suppress(NeuroglotError):
         return whole_folder(folder, _CONVERTER)
     with alone(folder):
-        if kept_part(folder, lambda kept: whole_folder(kept, _CONVERTER)) is None:
+        if kept_folder(folder, _CONVERTER) is None:
             with atomic(folder) as part:
                 _convert(find(part.parent), part)
                 mark_whole(part, _CONVERTER)

@@ -17,10 +17,11 @@ from . import __version__
 from .artifacts import flat
 from .corpora import Corpus, Example
 from .corruptions import corrupted
-from .errors import NeuroglotError, in_a_line, is_number, quoted
-from .files import HALVES, read_lines, require_file, write_lines
+from .errors import NeuroglotError, is_number, quoted
+from .files import HALVES, require_file
 from .languages import parse_languages
 from .readers import load_corpus
+from .records import as_written, read_lines, write_lines
 from .sampling import sample
 from .scorers import Scorer
 
@@ -118,16 +119,10 @@ class Preferences:
             NeuroglotError: no such file, or no whole preferences in it.
         """
         require_file(path, "make preferences first, or give another")
-        try:
+        with as_written(path, "Preferences.save"):
             head, rows = read_lines(path, "preferences", "Preferences.save")
             pairs = tuple(Pair(**row) for row in rows)
             return cls(tuple(head["languages"]), head["pivot"], pairs, head["provenance"])
-        except NeuroglotError as error:
-            raise NeuroglotError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-        except (TypeError, KeyError) as error:
-            raise NeuroglotError(
-                f"{path} is not what Preferences.save writes ({in_a_line(error, 100)}); make it again."
-            ) from error
 
 
 def _require_pair(pair: Pair) -> None:

@@ -15,8 +15,10 @@ from . import problems
 from .answers import as_number
 from .corpora import Corpus, Example
 from .errors import NeuroglotError, in_a_line, listed, quoted, require_whole
-from .files import HALVES, UNREADABLE, npm_package, read_lines
+from .files import HALVES, UNREADABLE
 from .languages import PAPER_LANGUAGES, language_code, parse_languages
+from .npm import npm_package
+from .records import read_lines
 
 # The command line says the same in its own words: it answers before anything heavy is imported.
 SPECS = (

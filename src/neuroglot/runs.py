@@ -10,8 +10,9 @@ import pandas as pd
 
 from .activations import ActivationStats
 from .errors import NeuroglotError, in_a_line, is_number
-from .files import content_hash, read_json, require_file, write_json
+from .files import read_json, require_file, write_json
 from .identification import KINDS, NeuronTypes
+from .records import content_hash
 
 #: What chapters write into a run's folder, by the name of their parameter.
 ARTIFACTS = {

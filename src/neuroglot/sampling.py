@@ -31,11 +31,12 @@ from . import __version__, problems
 from .batches import begins_twice
 from .corpora import Corpus, Example
 from .errors import NeuroglotError, quoted, require_whole
-from .files import kept_part, read_lines, require_file, write_lines
+from .files import require_file
 from .interventions import Intervention, hashes, intervene
 from .locks import one_writer
 from .models import config_hash, context_length, evaluating, input_device, itself, model_source, weights_hash
 from .readers import load_corpus
+from .records import kept_part, read_lines, write_lines
 
 # What stands between worked examples, and so ends a response to a few-shot prompt.
 _END = "\n\n"

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NeuroglotError, in_a_line, quoted
-from .files import plain_name, read_record, require_file, sha256_file, write_record
+from .files import plain_name, require_file, sha256_file
 from .languages import parse_languages
+from .records import read_record, write_record
 from .runs import ARTIFACTS
 
 

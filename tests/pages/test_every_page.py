@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 
-from neuroglot.files import npm_package
+from neuroglot.npm import npm_package
 
 from .conftest import HTML, ROOT, pages
 
