@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from .errors import NeuroglotError, in_a_line, listed, quoted
-from .files import FORMAT_VERSION, UNREADABLE, require_file, write_bytes
+from .files import FORMAT_VERSION, UNREADABLE, json_text, require_file, write_bytes
 from .languages import require_codes
 
 T = TypeVar("T")
@@ -25,10 +25,7 @@ def save_artifact(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray],
     header = {"kind": kind, "version": FORMAT_VERSION, **metadata}
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header["sha256"] = _hash(header, contiguous)
-    text = json.dumps(header, ensure_ascii=False, allow_nan=False)
-    # Half a character, which UTF-8 has no bytes for, is written by its escape.
-    text = text.encode("utf-8", "backslashreplace").decode()
-    write_bytes(path, save(contiguous, metadata={"neuroglot": text}))
+    write_bytes(path, save(contiguous, metadata={"neuroglot": json_text(header, allow_nan=False)}))
 
 
 def _hash(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
