@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from .errors import NeuroglotError, quoted
-from .files import HALVES, require_file
+from .errors import NeuroglotError, quoted, require_characters
+from .files import require_file
 from .languages import detect_language, is_detectable, is_language, parse_languages, require_codes, split_sentences
 from .records import as_written, read_lines, write_lines
 
@@ -71,8 +71,7 @@ def _require_text(example: Example) -> None:
         value = getattr(example, name)
         if not isinstance(value, str):
             raise NeuroglotError(f"{example.place}: the {name} is {quoted(value)}, not text; give text.")
-        if not value.isascii() and HALVES.search(value):
-            raise NeuroglotError(f"{example.place}: the {name} holds half a character (a lone surrogate); mend it.")
+        require_characters(value, f"{example.place}: the {name}")
 
 
 def _row(example: Example) -> dict[str, Any]:

@@ -20,6 +20,20 @@ def require_whole(name: str, number: object, least: int) -> None:
         raise NeuroglotError(f"{name}={quoted(number)}: give a whole number from {least} on.")
 
 
+# Lone surrogates, which UTF-8 has no bytes for and tokenizers do not take.
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
+def require_characters(text: str, what: str) -> None:
+    """Text of whole characters.
+
+    Raises:
+        NeuroglotError: there is half of one; the message begins with ``what``.
+    """
+    if not text.isascii() and _HALVES.search(text):
+        raise NeuroglotError(f"{what} holds half a character (a lone surrogate); mend it.")
+
+
 def is_number(value: object) -> bool:
     """Whether it is a finite number; True and False are none."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -19,9 +19,6 @@ FORMAT_VERSION = 2
 #: What reading a damaged or foreign file can end in, whatever it was taken for.
 UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
-#: Halves of characters (lone surrogates), which UTF-8 has no bytes for and tokenizers do not take.
-HALVES = re.compile("[\ud800-\udfff]")
-
 
 def cache_dir() -> Path:
     """Where downloads and conversions are kept: ``$NEUROGLOT_CACHE`` or ``~/.cache/neuroglot``."""

@@ -17,8 +17,8 @@ from . import __version__
 from .artifacts import flat
 from .corpora import Corpus, Example
 from .corruptions import corrupted
-from .errors import NeuroglotError, is_number, quoted
-from .files import HALVES, require_file
+from .errors import NeuroglotError, is_number, quoted, require_characters
+from .files import require_file
 from .languages import parse_languages
 from .readers import load_corpus
 from .records import as_written, read_lines, write_lines
@@ -131,8 +131,8 @@ def _require_pair(pair: Pair) -> None:
         fits = is_number(value) if each.name.endswith("_score") else isinstance(value, str)
         if not fits:
             raise NeuroglotError(f"the {each.name} {quoted(value)} of a pair is none; make the preferences again.")
-        if isinstance(value, str) and HALVES.search(value):
-            raise NeuroglotError(f"the {each.name} of a pair holds half a character (a lone surrogate); mend it.")
+        if isinstance(value, str):
+            require_characters(value, f"the {each.name} of a pair")
 
 
 def _turned(pair: Pair) -> Pair:

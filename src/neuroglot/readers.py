@@ -14,8 +14,8 @@ from typing import Any
 from . import problems
 from .answers import as_number
 from .corpora import Corpus, Example
-from .errors import NeuroglotError, in_a_line, listed, quoted, require_whole
-from .files import HALVES, UNREADABLE
+from .errors import NeuroglotError, in_a_line, listed, quoted, require_characters, require_whole
+from .files import UNREADABLE
 from .languages import PAPER_LANGUAGES, language_code, parse_languages
 from .npm import npm_package
 from .records import read_lines
@@ -202,8 +202,7 @@ def _string(value: Any, what: str, origin: str) -> str:
     if not isinstance(value, str) or not value.strip():
         state = "empty" if value is None or isinstance(value, str) else f"{quoted(value)}, not text"
         raise NeuroglotError(f"{origin}: the {what} is {state}; give text or remove the row.")
-    if HALVES.search(value):
-        raise NeuroglotError(f"{origin}: the {what} holds half a character (a lone surrogate); mend it.")
+    require_characters(value, f"{origin}: the {what}")
     return value
 
 
