@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import NeuroglotError, in_a_line
+from .errors import NeuroglotError, in_a_line, quoted
 
 #: Of every file of ours; those of version 1 carried no hash of what they hold.
 FORMAT_VERSION = 2
@@ -38,7 +38,7 @@ def plain_name(name: str, what: str) -> str:
     wrong = re.search(r'[\x00-\x1f\x7f<>:"/\\|?*]|^[. ]|[. ]$', name)
     if not name or reserved or wrong or not name.isprintable() or len(name.encode("utf-8", "replace")) > 200:
         raise NeuroglotError(
-            f"{what} {name[:100]!r} is no name for a folder; give up to 200 letters, digits, hyphens and dots, no path."
+            f"{what} {quoted(name)} is no name for a folder; give up to 200 letters, digits, hyphens and dots, no path."
         )
     return name
 

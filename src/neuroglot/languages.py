@@ -87,7 +87,7 @@ def require_codes(codes: Iterable[Any], place: str) -> None:
             or code != " ".join(code.split())
         ):
             raise NeuroglotError(
-                f"{place}: {code!r:.100} cannot name a language; give a code such as 'en', or a name of at most 64 "
+                f"{place}: {quoted(code)} cannot name a language; give a code such as 'en', or a name of at most 64 "
                 "printable characters."
             )
 
