@@ -391,7 +391,12 @@ def test_sizes_must_be_positive(llama, tokenizer, texts, name):
 
 
 @pytest.mark.parametrize(
-    ("rule", "message"), [({"quantity": "sign"}, "quantity 'sign'"), ({"above": float("nan")}, "above=nan")]
+    ("rule", "message"),
+    [
+        ({"quantity": "sign"}, "quantity 'sign'"),
+        ({"above": float("nan")}, "above=nan"),
+        ({"above": np.float32(0.5)}, "above=np"),
+    ],
 )
 def test_bad_rules(llama, tokenizer, texts, rule, message):
     with pytest.raises(NeuroglotError, match=message):

@@ -183,6 +183,8 @@ def test_no_lambda_fits():
         ({"top_rate": 1.5}, "top_rate"),
         ({"quantile": 1}, "quantile=1"),
         ({"lam": float("nan")}, "lam=nan"),
+        ({"lam": 10**400}, "lam=1000"),
+        ({"top_rate": np.float32(0.5)}, "top_rate=np.float32"),  # no file holds it as it is
     ],
 )
 def test_thresholds_out_of_range(wrong, message):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from .errors import NeuroglotError, quoted, require_characters
+from .errors import NeuroglotError, is_number, quoted, require_characters
 from .files import require_file
 from .languages import detect_language, is_detectable, is_language, parse_languages, require_codes, split_sentences
 from .records import as_written, read_lines, write_lines
@@ -249,7 +249,7 @@ class Corpus:
         Raises:
             NeuroglotError: a share that is none, or too little text for two parts in every language.
         """
-        if isinstance(held_out, bool) or not isinstance(held_out, int | float) or not 0 < held_out < 1:
+        if not is_number(held_out) or not 0 < held_out < 1:
             raise NeuroglotError(f"held_out={quoted(held_out)}: give a share above 0 and below 1.")
         # What a cluster is called: the first of those that it shares a document with, directly or not.
         called: dict[str, str] = {}

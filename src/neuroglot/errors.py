@@ -1,8 +1,7 @@
 """The one error a reader of a traceback is meant to act on, and what is said in it often."""
 
-import math
-import numbers
 import re
+import sys
 from collections.abc import Iterable
 
 
@@ -35,8 +34,8 @@ def require_characters(text: str, what: str) -> None:
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a finite number; True and False are none."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is a finite number that files can hold as it is; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def quoted(value: object, most: int = 100) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import math
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ from transformers import (
 from . import __version__, problems
 from .batches import begins_twice
 from .corpora import Corpus, Example
-from .errors import NeuroglotError, quoted, require_whole
+from .errors import NeuroglotError, is_number, quoted, require_whole
 from .files import require_file
 from .interventions import Intervention, hashes, intervene
 from .locks import one_writer
@@ -144,8 +143,7 @@ def sample_rows(
     With ``interventions``, by name, every question is answered under each of them (``None`` is the
     model as it is), and a row says which in ``intervention``.
     """
-    number_ = isinstance(temperature, int | float) and not isinstance(temperature, bool)
-    if not number_ or not (temperature == 0 or 1e-3 <= temperature < math.inf):
+    if not is_number(temperature) or not (temperature == 0 or temperature >= 1e-3):
         raise NeuroglotError(f"temperature={quoted(temperature)}: give 0 for greedy or a number from 0.001 on.")
     for name, value in {"n": n, "max_new_tokens": max_new_tokens, "batch_size": batch_size}.items():
         require_whole(name, value, 1)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .deactivation import AS_IT_IS, SETS, generator
-from .errors import NeuroglotError, quoted
+from .errors import NeuroglotError, is_number, quoted
 from .identification import NeuronTypes
 from .intervals import bootstrap_weights, percentiles, ratios
 from .interventions import Intervention
@@ -67,7 +67,7 @@ def steerings(
     for way, given in strengths.items():
         if way not in WAYS:
             raise NeuroglotError(f"there is no way {quoted(way)} to steer; use {' or '.join(WAYS)}.")
-        if bad := [s for s in given if isinstance(s, bool) or not isinstance(s, int | float) or not 0 <= s < np.inf]:
+        if bad := [s for s in given if not is_number(s) or s < 0]:
             raise NeuroglotError(f"strength {quoted(bad[0])} is none; give numbers from 0 (the model as it is) on.")
     return [
         Steering(source, target, way, strength, draw)
