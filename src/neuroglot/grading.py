@@ -30,8 +30,8 @@ def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None
         One row per response: ``language``, ``document``, ``id``, ``group``, ``answer``, ``found``
         (the last number of the response, as text, or ``""``), ``right_number``, ``in_language`` (the
         detected language is the asked one), ``cut_off`` (at the limit of tokens; missing where that
-        was not recorded) and ``correct``: right number and language, as in the paper. Both of the
-        latter are missing where the detector does not know the language.
+        was not recorded) and ``correct``: right number and language, as in the paper. ``in_language``
+        and ``correct`` are missing where the detector does not know the language.
 
     Raises:
         NeuroglotError: an example without an answer.
