@@ -18,8 +18,8 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-from .errors import NeuroglotError, quoted
-from .files import UNREADABLE, atomic, plain_name, read_json, sha256_file, write_json
+from .errors import NeuroglotError, in_a_line, quoted
+from .files import atomic, plain_name, read_json, sha256_file, write_json
 from .locks import alone
 from .npm import npm_package
 from .records import is_marked, kept_folder, mark_whole
@@ -354,7 +354,7 @@ def _execute(source: Path, output: Path, parameters: Mapping[str, Any], root: Pa
                 f"chapter {chapter}, cell {error.cell_index}: {error.ename}: {error.evalue} (see {failed})."
             ) from error
         except RuntimeError as error:  # nbclient's, of a kernel that died or never answered
-            reason = (str(error).strip().splitlines() or ["no message"])[0][:100]
+            reason = in_a_line(error, 100) or "no message"
             raise NeuroglotError(
                 f"chapter {chapter}: its process ended ({reason}), perhaps for want of memory; run it again."
             ) from error
@@ -461,8 +461,8 @@ def _up_to_date(root: Path, record: Path, key: str, outputs: list[Path]) -> bool
 
 def _said(record: Path) -> dict[str, Any]:
     """What the record of a chapter says; nothing where there is none."""
-    with contextlib.suppress(*UNREADABLE):
-        said = json.loads(record.read_text(encoding="utf-8"))
+    with contextlib.suppress(NeuroglotError):
+        said = read_json(record)
         if isinstance(said, dict) and isinstance(said.get("outputs"), dict):
             return said
     return {}

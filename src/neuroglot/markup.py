@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .languages import language_name
+
 if TYPE_CHECKING:
     from IPython.display import HTML
     from pandas.io.formats.style import Styler
@@ -36,8 +38,6 @@ def myst(text: object) -> str:
 
 def language(code: str) -> str:
     """:func:`neuroglot.languages.language_name` for a sentence in Markdown."""
-    from .languages import language_name
-
     return myst(language_name(code))
 
 
