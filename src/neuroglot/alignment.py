@@ -174,8 +174,21 @@ class Alignment:
         return found
 
 
-_RECORD, _BASE = "alignment.json", "base.json"
+# What was trained, and, beside unfinished work, of which training that is.
+_RECORD, _BEGUN = "alignment.json", "base.json"
 _LOGGED = ["step", "loss", "accuracy", "margin"]
+
+
+def require_folder(folder: Path) -> None:
+    """A place that a training can be kept in.
+
+    Raises:
+        NeuroglotError: it has no name of its own, or is a file.
+    """
+    if not folder.name:
+        raise NeuroglotError(f"{folder} has no name of its own; give the name of a folder to write.")
+    if folder.exists() and not folder.is_dir():
+        raise NeuroglotError(f"{folder} is a file; give the name of a folder to write.")
 
 
 @one_writer("folder")
@@ -211,8 +224,7 @@ def align(
     _installed()
     recipe = recipe_of(recipe) if isinstance(recipe, str) else recipe
     folder = Path(folder)
-    if not folder.name:
-        raise NeuroglotError(f"{folder} has no name of its own; give a folder to write.")
+    require_folder(folder)
     require_whole("seed", seed, 0)
     model = itself(model)
     _one_process(model)
@@ -235,8 +247,6 @@ def align(
         "seed": seed,
         "versions": {"neuroglot": __version__, **{name: version(name) for name in _LIBRARIES}},
     }
-    if folder.exists() and not folder.is_dir():
-        raise NeuroglotError(f"{folder} is a file; give a folder to write.")
     if folder.is_dir() and not (folder / _RECORD).exists() and any(folder.iterdir()):
         raise NeuroglotError(f"{folder} holds something else than an alignment; give another folder.")
     if done := finished(folder / _RECORD, lambda path: Alignment.load(path.parent), provenance, "training", overwrite):
@@ -244,7 +254,7 @@ def align(
     parts = folder.with_name(folder.name + ".parts")
     if not _begun(parts, provenance):
         shutil.rmtree(parts, ignore_errors=True)
-        write_record(parts / _BASE, "training", {"key": content_hash(provenance)})
+        write_record(parts / _BEGUN, "training", {"key": content_hash(provenance)})
     whole = _whole(parts, recipe)
     if not whole or _step(whole[-1]) < recipe.steps:
         with _as_it_was(model, tokenizer), uncompiled(), _quiet_trainer(), _only_responses(model):
@@ -303,7 +313,7 @@ def _check_lengths(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, p
 
 
 def _begun(parts: Path, provenance: Mapping[str, Any]) -> bool:
-    said = kept_part(parts / _BASE, lambda path: read_record(path, "training", "neuroglot align"))
+    said = kept_part(parts / _BEGUN, lambda path: read_record(path, "training", "neuroglot align"))
     return said is not None and said["key"] == content_hash(provenance)
 
 

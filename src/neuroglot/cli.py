@@ -353,14 +353,11 @@ def _classify(arguments: argparse.Namespace) -> None:
 
 
 def _align(arguments: argparse.Namespace) -> None:
-    from .alignment import align, recipe_of
+    from .alignment import align, recipe_of, require_folder
     from .languages import parse_languages
     from .locks import alone
 
-    if not arguments.out.name:
-        raise NeuroglotError(f"--out {arguments.out}: give the name of a folder to write.")
-    if arguments.out.exists() and not arguments.out.is_dir():
-        raise NeuroglotError(f"{arguments.out} is a file; give a folder to write.")
+    require_folder(arguments.out)
     recipe = recipe_of(arguments.preset, {name: _literal(value) for name, value in arguments.set})
     languages = parse_languages(arguments.languages, least=1)
     with alone(arguments.out, wait=arguments.wait):
