@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from .errors import NeuroglotError, in_a_line, quoted
+from .errors import NeuroglotError, quoted
 from .files import plain_name, require_file, sha256_file
 from .languages import parse_languages
-from .records import read_record, write_record
+from .records import as_written, read_record, write_record
 from .runs import ARTIFACTS
 
 
@@ -153,17 +153,13 @@ def load(path: str | Path) -> list[Variant]:
         NeuroglotError: no such file, another one, or a file measured that is not what it was.
     """
     said = read_record(require_file(path), "variants", "chapter 06")
-    try:
+    with as_written(path, "chapter 06"):
         found = [_read(row) for row in said["variants"]]
         files = [
             (v.file(name), sha)
             for v, row in zip(found, said["variants"], strict=True)
             for name, sha in row["files"].items()
         ]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise NeuroglotError(
-            f"{path} is not what chapter 06 writes ({in_a_line(error, 100)}); run it again."
-        ) from error
     for file, sha in files:
         if not Path(file).is_file() or sha256_file(file) != sha:
             raise NeuroglotError(f"{file} is not the file that {path} names; run chapter 06 again (book --force).")
