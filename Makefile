@@ -21,7 +21,7 @@ pages: $(READY)
 
 # The built book as _build/neuroglot.pdf, through Chromium.
 pdf: $(READY)
-	$(BIN)/python -m neuroglot.printing
+	$(BIN)/python -m neuroglot.book.printing
 
 serve: $(READY)
 	$(BIN)/neuroglot serve

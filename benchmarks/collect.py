@@ -19,8 +19,8 @@ import torch
 from report import machine, table, write
 
 import neuroglot
-from neuroglot.counting import Collection
-from neuroglot.sites import neuron_layers
+from neuroglot.counts.collecting import Collection
+from neuroglot.model.sites import neuron_layers
 
 SIZES = [512, 1024, 2048]
 SHAPES = [(16, 32), (16, 64), (8, 128), (32, 64), (4, 256)]

@@ -5,7 +5,7 @@ import argparse
 from report import machine, table, write
 
 import neuroglot
-from neuroglot.counting import Collection
+from neuroglot.counts.collecting import Collection
 
 # Dense bfloat16 peak of the data sheets, and the share of it that a forward pass is taken to reach.
 PEAKS = {"RTX 3090": 71e12, "A100": 312e12, "H100": 989e12}

@@ -14,7 +14,8 @@ from report import machine, table, write
 from torch.nn import functional
 
 import neuroglot
-from neuroglot import deactivation, likelihood
+from neuroglot.effects import removals
+from neuroglot.model import likelihood
 
 
 def main() -> None:
@@ -26,8 +27,8 @@ def main() -> None:
     counted, held = neuroglot.load_corpus("problems", n=60).split(0.25)
     stats = neuroglot.collect(model, tokenizer, counted.spread(8), progress=False)
     types = neuroglot.classify(stats, top_rate=0.05)
-    set_ = {"specific + related": deactivation.SETS["specific + related"]}
-    removals = deactivation.removals(types, set_)
+    set_ = {"specific + related": removals.SETS["specific + related"]}
+    removed = removals.removals(types, set_)
     text = next(
         text
         for text in map(held.spread, range(1, 99))
@@ -55,12 +56,12 @@ def main() -> None:
 
     likelihood._Run._score = timed
     start = time.perf_counter()
-    found = neuroglot.losses(model, tokenizer, text, deactivation.interventions(removals))
+    found = neuroglot.losses(model, tokenizer, text, removals.interventions(removed))
     spent = time.perf_counter() - start
     around = spent - sum(seconds.values())  # what is not forward passes: tokens, hashes, the proof of the head
     likelihood._Run._score = score
     start = time.perf_counter()
-    neuroglot.losses(model, tokenizer, text, deactivation.interventions(removals), positions="response")
+    neuroglot.losses(model, tokenizer, text, removals.interventions(removed), positions="response")
     response = time.perf_counter() - start
     matrix, rows = seconds["all"] + around, [("", "seconds", "ratio")]
     for what, value in (

@@ -17,8 +17,8 @@ from playwright.sync_api import sync_playwright
 from report import machine, table, write
 
 import neuroglot
-from neuroglot.packing import PAGE_LIMIT, pack
-from neuroglot.printing import chromium
+from neuroglot.book.packing import PAGE_LIMIT, pack
+from neuroglot.book.printing import chromium
 
 LANGUAGES = ("en", "ru", "es", "fr", "de", "zh", "ja", "bn", "th", "sw")
 SIZES = {"Gemma 3 270M": (18, 2048, 1_500), "Mistral 7B": (32, 14336, 400_000)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from neuroglot.files import write_bytes
+from neuroglot.base.files import write_bytes
 
 PAGE = Path(__file__).parents[1] / "book" / "benchmarks"
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from neuroglot.printing import chromium
+from neuroglot.book.printing import chromium
 
 
 @contextmanager

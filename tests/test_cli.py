@@ -10,7 +10,7 @@ import torch
 from neuroglot import ActivationStats, NeuronTypes, classify, collect, load_corpus, load_model
 from neuroglot.cli import main
 
-from .test_activations import rewrite
+from .counts.test_activations import rewrite
 
 
 def run(capsys, *arguments):
@@ -63,7 +63,7 @@ def roomy(tmp_path):
 
 
 def test_align(roomy, tmp_path, capsys):
-    from neuroglot.preferences import Preferences
+    from neuroglot.alignment.preferences import Preferences
 
     held = tmp_path / "held.jsonl"
     load_corpus("problems", n=40, seed=5, levels="1").take(["0000-apples"]).save(held)
@@ -149,7 +149,7 @@ def test_what_is_counted_is_an_option(model_folder, texts, tmp_path, capsys):
 
 
 def test_memory_counts_every_weight(model_folder, texts):
-    from neuroglot.counting import Collection
+    from neuroglot.counts.collecting import Collection
 
     model, tokenizer = load_model(str(model_folder))
     needed = Collection(model, tokenizer, load_corpus(f"text:{texts}")).memory()
@@ -338,8 +338,10 @@ def test_interrupted(monkeypatch, capsys):
 
 def test_quick_book(monkeypatch, capsys):
     calls = []
-    monkeypatch.setattr("neuroglot.book.run_models", lambda runs, **how: (calls.append((runs, how)), ("run", {}))[1])
-    monkeypatch.setattr("neuroglot.models.is_installed", lambda name: True)
+    monkeypatch.setattr(
+        "neuroglot.book.chapters.run_models", lambda runs, **how: (calls.append((runs, how)), ("run", {}))[1]
+    )
+    monkeypatch.setattr("neuroglot.model.loading.is_installed", lambda name: True)
     for arguments in (["--quick", "-p", "draws", "7"], ["-p", "draws", "7"]):
         assert run(capsys, "book", "--no-build", *arguments)[0] == 0
     (quick, how), (whole, how_else) = calls
@@ -352,8 +354,8 @@ def test_quick_book(monkeypatch, capsys):
 def test_the_default_models_take_any_text(monkeypatch, capsys):
     """How much of it the second one takes is said in an option of the problems."""
     calls = []
-    monkeypatch.setattr("neuroglot.book.run_models", lambda runs, **_: (calls.append(runs), ("run", {}))[1])
-    monkeypatch.setattr("neuroglot.models.is_installed", lambda name: True)
+    monkeypatch.setattr("neuroglot.book.chapters.run_models", lambda runs, **_: (calls.append(runs), ("run", {}))[1])
+    monkeypatch.setattr("neuroglot.model.loading.is_installed", lambda name: True)
     for text in (["--corpus", "udhr"], ["-p", "corpus", "udhr"]):
         assert run(capsys, "book", "--no-build", *text, "--languages", "en vi")[0] == 0
     for runs in calls:

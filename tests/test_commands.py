@@ -19,8 +19,9 @@ import pytest
 import yaml
 from transformers import T5Config, T5ForConditionalGeneration
 
-from neuroglot import NeuronTypes, book, cli, collect, load_corpus, load_model, pages
-from neuroglot.files import write_bytes
+from neuroglot import NeuronTypes, cli, collect, load_corpus, load_model
+from neuroglot.base.files import write_bytes
+from neuroglot.book import chapters, pages
 
 from .conftest import TEXTS, byte_tokenizer, fetched, tiny_model
 
@@ -166,7 +167,7 @@ def place(template, tmp_path):
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     """A project with a tiny model, a tiny translation model, and some of all that commands name."""
-    from .test_scorers import _bytes
+    from .alignment.test_scorers import _bytes
 
     place = tmp_path_factory.mktemp("place")
     for name in ("_toc.yml", "_config.yml"):
@@ -257,7 +258,7 @@ def small(command, place):
 
 def pretended(source, output, parameters, root):
     """In place of a chapter, which test_book runs: its parameters are its own, its text can be read."""
-    known = yaml.safe_load(json.dumps(book._parameters(root, book.Chapter(source.stem))))
+    known = yaml.safe_load(json.dumps(chapters._parameters(root, chapters.Chapter(source.stem))))
     assert set(parameters) <= set(known), source
     if "corpus_options" in parameters or source.stem == "01-activations":
         corpus = parameters["corpus"]
@@ -265,7 +266,7 @@ def pretended(source, output, parameters, root):
         assert loaded.examples
     for domain, options in (parameters.get("domains") or {}).items():
         assert fetched(load_corpus, domain, **options).examples
-    for chapter in book.CHAPTERS:
+    for chapter in chapters.CHAPTERS:
         if chapter.name == source.stem:
             for name in chapter.writes:
                 write_bytes(root / parameters[name], source.stem.encode())
@@ -280,9 +281,9 @@ def test_the_commands_of_a_page_run_one_after_another(page, place, monkeypatch, 
     """In the order in which a reader comes by them."""
     monkeypatch.chdir(place)
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(book, "_execute", pretended)
-    monkeypatch.setattr("neuroglot.models.is_installed", lambda name: True)
-    monkeypatch.setattr(book, "_file_stamps", lambda _: {})
+    monkeypatch.setattr(chapters, "_execute", pretended)
+    monkeypatch.setattr("neuroglot.model.loading.is_installed", lambda name: True)
+    monkeypatch.setattr(chapters, "_file_stamps", lambda _: {})
     for name, command in BLOCKS:
         words = without_launcher(command)
         if name != page or words[0] in NOT_RUN:

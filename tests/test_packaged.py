@@ -6,20 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from neuroglot import (
-    accuracy,
-    classify,
-    collect,
-    count_activations,
-    deactivation,
-    effects,
-    load_corpus,
-    load_model,
-    losses,
-    perplexity,
-)
-from neuroglot.models import PACKAGED
-from neuroglot.sites import neuron_layers
+from neuroglot import accuracy, classify, collect, count_activations, load_corpus, load_model, losses, perplexity
+from neuroglot.effects import effects, removals
+from neuroglot.model.loading import PACKAGED
+from neuroglot.model.sites import neuron_layers
 
 from .conftest import fetched
 
@@ -115,11 +105,11 @@ def test_a_language_needs_its_own_neurons(gemma):
     model, tokenizer = gemma
     counted, held = load_corpus("problems", "en th de", n=40).split(0.2)
     types = classify(collect(model, tokenizer, counted.spread(8), progress=False), top_rate=0.05)
-    both = {"specific + related": deactivation.SETS["specific + related"]}
-    removals = deactivation.removals(types, both, draws=1)
+    both = {"specific + related": removals.SETS["specific + related"]}
+    removed = removals.removals(types, both, draws=1)
     text = held.spread(1)
-    found = losses(model, tokenizer, text, deactivation.interventions(removals), progress=False)
-    table = effects.of_losses(found, removals, resamples=20).table().set_index(["measure", "removed", "language"])
+    found = losses(model, tokenizer, text, removals.interventions(removed), progress=False)
+    table = effects.of_losses(found, removed, resamples=20).table().set_index(["measure", "removed", "language"])
     change = table.loc["change in log-perplexity"]
     for own, other in (("th", "de"), ("de", "th")):
         assert change["effect"][own, own] > 2 * max(change["effect"][other, own], change["random"][own, own], 0.05)

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__
-from .errors import NeuroglotError, in_a_line, quoted
+from .base.errors import NeuroglotError, in_a_line, quoted
+from .base.versions import __version__
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from .corpora import Corpus
-    from .preferences import Preferences
+    from .alignment.preferences import Preferences
+    from .text.corpora import Corpus
 
 _MODEL = "packaged model (gemma3-270m, smollm2-135m), hub id, folder or .gguf file"
 _CORPUS = (
@@ -212,7 +212,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _text(arguments: argparse.Namespace) -> "Corpus":
-    from .readers import load_corpus
+    from .text.readers import load_corpus
 
     options = _options(arguments.corpus_option, ("spec", "languages"), "--corpus and --languages")
     corpus = load_corpus(arguments.corpus, arguments.languages, **options)
@@ -227,25 +227,20 @@ def _say(text: str) -> None:
 
 
 def _model(arguments: argparse.Namespace) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    from .models import load_model
-    from .processes import own_device
+    from .model.loading import load_model
+    from .model.processes import own_device
 
     device = own_device()
     if device is not None and arguments.device_map is not None:
         raise NeuroglotError("several processes take one accelerator each; leave out --device-map, or start only one.")
-    return load_model(
-        arguments.model,
-        revision=arguments.revision,
-        dtype=arguments.dtype or "auto",
-        device_map=arguments.device_map or device,
-        trust_remote_code=arguments.trust_remote_code,
-        **_model_options(arguments),
-    )
+    return load_model(arguments.model, **({} if device is None else {"device_map": device}) | _model_options(arguments))
 
 
 def _model_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    own = ("name", "revision", "dtype", "device_map", "trust_remote_code")
-    return _options(arguments.model_option, own, "--model, --revision, --dtype, --device-map and --trust-remote-code")
+    own = ("revision", "dtype", "device_map", "trust_remote_code")
+    flags = {name: value for name in own if (value := getattr(arguments, name)) not in (None, False)}
+    refused = "--model, --revision, --dtype, --device-map and --trust-remote-code"
+    return flags | _options(arguments.model_option, ("name", *own), refused)
 
 
 def _options(given: Sequence[Sequence[str]], own: Sequence[str], flags: str) -> dict[str, Any]:
@@ -256,9 +251,9 @@ def _options(given: Sequence[Sequence[str]], own: Sequence[str], flags: str) -> 
 
 
 def _sample(arguments: argparse.Namespace) -> None:
-    from .locks import alone
-    from .readers import load_corpus
-    from .sampling import sample
+    from .base.locks import alone
+    from .model.sampling import sample
+    from .text.readers import load_corpus
 
     with alone(arguments.out, wait=arguments.wait):  # before a model is loaded
         corpus = _text(arguments)
@@ -273,8 +268,8 @@ def _sample(arguments: argparse.Namespace) -> None:
 
 
 def _collect(arguments: argparse.Namespace) -> None:
-    from .locks import alone
-    from .processes import joined, leave
+    from .base.locks import alone
+    from .model.processes import joined, leave
 
     with alone(None if arguments.dry_run else arguments.out, wait=arguments.wait, once=joined().once):
         _count(arguments)
@@ -282,7 +277,7 @@ def _collect(arguments: argparse.Namespace) -> None:
 
 
 def _count(arguments: argparse.Namespace) -> None:
-    from .counting import Collection
+    from .counts.collecting import Collection
 
     corpus = _text(arguments)
     model, tokenizer = _model(arguments)
@@ -313,10 +308,10 @@ def _count(arguments: argparse.Namespace) -> None:
 
 
 def _classify(arguments: argparse.Namespace) -> None:
-    from .activations import ActivationStats
-    from .files import write_bytes
-    from .identification import classify
-    from .locks import write_kept
+    from .base.files import write_bytes
+    from .base.locks import write_kept
+    from .counts.activations import ActivationStats
+    from .neurons.identification import classify
 
     stats = ActivationStats.load(arguments.stats)
     if arguments.languages:
@@ -353,9 +348,9 @@ def _classify(arguments: argparse.Namespace) -> None:
 
 
 def _align(arguments: argparse.Namespace) -> None:
-    from .alignment import align, recipe_of, require_folder
-    from .languages import parse_languages
-    from .locks import alone
+    from .alignment.training import align, recipe_of, require_folder
+    from .base.locks import alone
+    from .text.languages import parse_languages
 
     require_folder(arguments.out)
     recipe = recipe_of(arguments.preset, {name: _literal(value) for name, value in arguments.set})
@@ -381,8 +376,8 @@ def _pairs(
     languages: "tuple[str, ...]",
 ) -> "Preferences":
     """Those of ``--pairs`` if it is there, else new ones, written there or beside the training."""
-    from .locks import write_kept
-    from .preferences import Preferences
+    from .alignment.preferences import Preferences
+    from .base.locks import write_kept
 
     pairs = arguments.pairs or arguments.out.with_name(f"{arguments.out.name}.preferences.jsonl")
     if arguments.pairs is None or not pairs.exists():
@@ -408,10 +403,10 @@ def _preferences(
     tokenizer: "PreTrainedTokenizerBase",
     languages: "tuple[str, ...]",
 ) -> "Preferences":
-    from .corpora import Corpus
-    from .preferences import candidates, prefer
-    from .readers import load_corpus
-    from .scorers import named
+    from .alignment.preferences import candidates, prefer
+    from .alignment.scorers import named
+    from .text.corpora import Corpus
+    from .text.readers import load_corpus
 
     options = _options(arguments.corpus_option, ("spec", "languages"), "--corpus and --languages")
     if arguments.corpus == "problems":  # easy ones, and others than those that neurons are counted on
@@ -429,30 +424,27 @@ def _preferences(
 
 
 def _book(arguments: argparse.Namespace) -> None:
-    from . import book
+    from .book import chapters
 
     start = time.perf_counter()
     parameters: dict[str, Any] = {"corpus": arguments.corpus}
-    for name in ("revision", "dtype", "device_map", "languages"):
-        if getattr(arguments, name) is not None:
-            parameters[name] = getattr(arguments, name)
+    if arguments.languages is not None:
+        parameters["languages"] = arguments.languages
     if arguments.corpus_option:
         parameters["corpus_options"] = {name: _literal(value) for name, value in arguments.corpus_option}
-    if arguments.model_option:
-        parameters["model_options"] = _model_options(arguments)
-    if arguments.trust_remote_code:
-        parameters["trust_remote_code"] = True
+    if options := _model_options(arguments):
+        parameters["model_options"] = options
     parameters |= {name: _literal(value) for name, value in arguments.parameter}
     runs = [{"model": model} for model in arguments.model] if arguments.model else _default_runs()
     # The preset says how much text, not the default book; and other text has options of other names.
     if arguments.quick or parameters["corpus"] != "problems":
         runs = [{"model": own["model"]} for own in runs]
     settings = {"run": arguments.run, "force": arguments.force, "quick": arguments.quick, "wait": arguments.wait}
-    run, seconds = book.run_models([own | parameters for own in runs], **settings)
+    run, seconds = chapters.run_models([own | parameters for own in runs], **settings)
     if not arguments.no_build:
         print("  building the pages", flush=True)
         before = time.perf_counter()
-        page = book.build(run, wait=arguments.wait)
+        page = chapters.build(run, wait=arguments.wait)
         seconds["pages"] = time.perf_counter() - before
         print(f"open {page}")
     print("took " + ", ".join(f"{name} {time_:.1f} s" for name, time_ in seconds.items()), end="")
@@ -461,10 +453,10 @@ def _book(arguments: argparse.Namespace) -> None:
 
 def _default_runs() -> "list[dict[str, Any]]":
     """Those of the default book whose packages are installed; the first one's must be."""
-    from . import book
-    from .models import PACKAGED, is_installed
+    from .book import chapters
+    from .model.loading import PACKAGED, is_installed
 
-    lead, *others = book.DEFAULT_RUNS
+    lead, *others = chapters.DEFAULT_RUNS
     for other in others:
         packaged = PACKAGED[other["model"]]
         if not is_installed(other["model"]):
@@ -484,9 +476,9 @@ def _literal(text: str) -> Any:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from . import book
+    from .book import chapters
 
-    book.serve(book.project_root() / "_build" / "html", arguments.port)
+    chapters.serve(chapters.project_root() / "_build" / "html", arguments.port)
 
 
 def _of_files(error: OSError) -> str:

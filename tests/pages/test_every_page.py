@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 
-from neuroglot.npm import npm_package
+from neuroglot.base.npm import npm_package
 
 from .conftest import HTML, ROOT, pages
 
@@ -252,7 +252,7 @@ def test_every_table_is_whole_or_says_that_it_scrolls(visit, name, width):
 
 
 def test_what_was_chosen_is_kept_when_the_phone_is_turned(visit):
-    page = visit("book/chapters/04-deactivation.html", width=390).page
+    page = visit("book/chapters/05-deactivation.html", width=390).page
     chart = page.locator(f"{DRAWN}:has(select)").first
     options = chart.locator("select").first.locator("option").all_inner_texts()
     chart.locator("select").first.select_option(options[-1])
@@ -266,7 +266,7 @@ def test_what_was_chosen_is_kept_when_the_phone_is_turned(visit):
 
 
 def test_what_scrolls_can_be_reached_with_the_keyboard(visit):
-    page = visit("book/chapters/06-alignment.html", width=390).page
+    page = visit("book/chapters/07-alignment.html", width=390).page
     tables = page.locator(".neuroglot-table")
     scrolling = [one for one in tables.all() if one.evaluate("one => one.scrollWidth > one.clientWidth + 1")]
     assert scrolling

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from neuroglot import book
+from neuroglot.book import chapters
 
 from ..conftest import byte_tokenizer, tiny_model
 from .conftest import ROOT, serving
@@ -86,23 +86,23 @@ def built(tmp_path_factory):
     parameters |= {"prompts": 1, "new_tokens": 4, "mean_documents": 1, "score_questions": 1}
     parameters |= {"strengths": {"amplify": [0, 8]}}
     parameters |= {"domains": {f"jsonl:{name('domain')}.jsonl": options, f"jsonl:{name('missing')}": {}}}
-    early = [chapter for chapter in book.CHAPTERS if chapter.name[:2] < "06" or chapter.name[:2] in ("10", "in")]
-    book.run_chapters(parameters, root=root, run="run", chapters=early)
+    early = [chapter for chapter in chapters.CHAPTERS if chapter.name[:2] < "06" or chapter.name[:2] in ("10", "in")]
+    chapters.run_chapters(parameters, root=root, run="run", chapters=early)
     # Beside a run of another name, and compared with a model from elsewhere.
     shutil.copytree(root / "runs/run", root / "runs" / name("beside"), ignore=shutil.ignore_patterns("chapters"))
-    late = [chapter for chapter in book.CHAPTERS if chapter not in early]
+    late = [chapter for chapter in chapters.CHAPTERS if chapter not in early]
     given = parameters | {"after": name("after")}
-    book.run_chapters(given, root=root, run="run", beside=[f"runs/{name('beside')}"], chapters=late)
+    chapters.run_chapters(given, root=root, run="run", beside=[f"runs/{name('beside')}"], chapters=late)
     # And one that was trained here.
-    own = {key: f"runs/run/{file}" for key, file in book.ARTIFACTS.items() if key not in ("variants", "changes")}
+    own = {key: f"runs/run/{file}" for key, file in chapters.ARTIFACTS.items() if key not in ("variants", "changes")}
     own |= {"aligned": "runs/trained/aligned", "practice": parameters["corpus"], "practice_options": options}
     own |= {"recipe": {"steps": 1, "save_every": 1, "batch": 1, "micro_batch": 1}, "steps": [], "choices": ["de"]}
-    book.run_chapters(parameters | own, root=root, run="trained", chapters=late[:1])
-    pages = [root / "runs" / run / "chapters/06-alignment.ipynb" for run in ("run", "trained")]
+    chapters.run_chapters(parameters | own, root=root, run="trained", chapters=late[:1])
+    pages = [root / "runs" / run / "chapters/07-alignment.ipynb" for run in ("run", "trained")]
     both, trained = (json.loads(page.read_text(encoding="utf-8")) for page in pages)
     both["cells"] += [cell | {"id": f"trained-{place}"} for place, cell in enumerate(trained["cells"][1:])]
     pages[0].write_text(json.dumps(both), encoding="utf-8")
-    return book.build("run", root=root).parent
+    return chapters.build("run", root=root).parent
 
 
 @pytest.fixture(scope="module")
@@ -133,13 +133,13 @@ SHOWN = {
     "01-activations": (MODEL, LANGUAGE, CORPUS, text("id 0"), text("group"), lines("prompt 0"), text("response")),
     "02-identification": (MODEL, LANGUAGE, CORPUS),
     "03-layers": (MODEL, LANGUAGE, CORPUS),
-    "04-deactivation": (MODEL, LANGUAGE, CORPUS),
-    "05-steering": (MODEL, LANGUAGE, CORPUS),
-    "06-alignment": (MODEL, LANGUAGE, CORPUS, name("after")),
-    "07-spontaneous": (MODEL, LANGUAGE, CORPUS, name("after")),
-    "08-stability": (MODEL, LANGUAGE, CORPUS, name("after"), f"jsonl:{name('domain')}", f"jsonl:{name('missing')}"),
-    "09-models": (MODEL, LANGUAGE, CORPUS, name("beside")),
-    "10-neurons": (MODEL, LANGUAGE, CORPUS, text("response")),
+    "05-deactivation": (MODEL, LANGUAGE, CORPUS),
+    "06-steering": (MODEL, LANGUAGE, CORPUS),
+    "07-alignment": (MODEL, LANGUAGE, CORPUS, name("after")),
+    "08-spontaneous": (MODEL, LANGUAGE, CORPUS, name("after")),
+    "09-stability": (MODEL, LANGUAGE, CORPUS, name("after"), f"jsonl:{name('domain')}", f"jsonl:{name('missing')}"),
+    "10-models": (MODEL, LANGUAGE, CORPUS, name("beside")),
+    "04-neurons": (MODEL, LANGUAGE, CORPUS, text("response")),
     "search": (f"neuroglot: {MODEL}",),
 }
 SHOWN["print"] = tuple(dict.fromkeys(one for words in SHOWN.values() for one in words))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import neuroglot
-from neuroglot.packing import PAGE_LIMIT, pack
+from neuroglot.book.packing import PAGE_LIMIT, pack
 
-from ..test_frontend import GO, agrees_with_python, bars, rows_of
+from ..book.test_frontend import GO, agrees_with_python, bars, rows_of
 from .conftest import HTML
 
 
@@ -160,7 +160,7 @@ def test_the_map_is_read_by_keyboard_and_pointer(visit, width):
     ("chapter", "kind", "asked", "said"),
     [
         ("02-identification", "explorer", "top_rate=0.07&lambda=0.1094812&quantile=0.9", "lambda 0.109481 (given)"),
-        ("10-neurons", "browser", "layer=2&neuron=5&lambda=0.1094812", "Layer 2, neuron 5 is"),
+        ("04-neurons", "browser", "layer=2&neuron=5&lambda=0.1094812", "Layer 2, neuron 5 is"),
     ],
 )
 def test_an_address_is_opened_in_front_of_the_reader(visit, chapter, kind, asked, said, width):
@@ -172,10 +172,10 @@ def test_an_address_is_opened_in_front_of_the_reader(visit, chapter, kind, asked
 
 
 def test_the_browser_shows_the_text(visit):
-    types = neuroglot.NeuronTypes.load(artefact("10-neurons", "types"))
-    kept = neuroglot.TopContexts.load(artefact("10-neurons", "contexts"))
-    corpus = neuroglot.Corpus.load(artefact("10-neurons", "counted")).only(types.languages)
-    page = filled(visit, "10-neurons")
+    types = neuroglot.NeuronTypes.load(artefact("04-neurons", "types"))
+    kept = neuroglot.TopContexts.load(artefact("04-neurons", "contexts"))
+    corpus = neuroglot.Corpus.load(artefact("04-neurons", "counted")).only(types.languages)
+    page = filled(visit, "04-neurons")
     for layer, neuron in kept.neurons[:: max(1, len(kept.neurons) // 20)].tolist():
         found = page.evaluate(GO, [layer, neuron])
         assert found["kind"] == types.kind[layer, neuron]
@@ -189,8 +189,8 @@ def test_the_browser_shows_the_text(visit):
 
 def test_the_matrix_shows_every_set_and_measure(visit):
     """The numbers written into the cells are those of the run, for every choice of the two selectors."""
-    table = json.loads(artefact("04-deactivation", "effects").read_text())["perplexity"]
-    page = visit("book/chapters/04-deactivation.html").page
+    table = json.loads(artefact("05-deactivation", "effects").read_text())["perplexity"]
+    page = visit("book/chapters/05-deactivation.html").page
     matrix = page.locator("div.neuroglot-chart:has(.vega-bindings select)").first
     chosen = {(row["set"], row["measure"]) for row in table}
     assert len(chosen) == 6
@@ -213,7 +213,7 @@ def as_number(text):
 
 
 def test_steering_is_shown_for_one_language_at_a_time(visit):
-    page = visit("book/chapters/05-steering.html").page
+    page = visit("book/chapters/06-steering.html").page
     chart = page.locator("div.neuroglot-chart:has(.vega-bindings select)")
     select = chart.locator(".vega-bindings select").first
     options = select.locator("option").all_inner_texts()

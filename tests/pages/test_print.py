@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from neuroglot import printing
+from neuroglot.book import printing
 
 from .conftest import HTML
 from .test_every_page import CHAPTERS, in_order

@@ -1,0 +1,65 @@
+from . import alignment, base, book, counts, effects, model, neurons, text
+from .alignment.training import Alignment, align
+from .base.errors import NeuroglotError
+from .base.versions import __version__
+from .book.widgets import NeuronBrowser, ThresholdExplorer
+from .counts.activations import ActivationStats, read_njunlp
+from .counts.collecting import collect, count_activations
+from .effects.grading import accuracy, grade, language_fidelity
+from .model.batches import tokens_per_language
+from .model.interventions import Intervention, amplify, deactivate, intervene, set_to
+from .model.likelihood import Losses, losses, perplexity
+from .model.loading import load_model
+from .model.sampling import sample
+from .neurons.contexts import TopContexts, top_contexts
+from .neurons.identification import KINDS, NeuronTypes, classify, overlap, overlap_of_halves
+from .neurons.layers import four_parts, layer_profile
+from .text.corpora import Corpus, Example
+from .text.readers import load_corpus
+
+__all__ = [
+    "KINDS",
+    "ActivationStats",
+    "Alignment",
+    "Corpus",
+    "Example",
+    "Intervention",
+    "Losses",
+    "NeuroglotError",
+    "NeuronBrowser",
+    "NeuronTypes",
+    "ThresholdExplorer",
+    "TopContexts",
+    "__version__",
+    "accuracy",
+    "align",
+    "alignment",
+    "amplify",
+    "base",
+    "book",
+    "classify",
+    "collect",
+    "count_activations",
+    "counts",
+    "deactivate",
+    "effects",
+    "four_parts",
+    "grade",
+    "intervene",
+    "language_fidelity",
+    "layer_profile",
+    "load_corpus",
+    "load_model",
+    "losses",
+    "model",
+    "neurons",
+    "overlap",
+    "overlap_of_halves",
+    "perplexity",
+    "read_njunlp",
+    "sample",
+    "set_to",
+    "text",
+    "tokens_per_language",
+    "top_contexts",
+]

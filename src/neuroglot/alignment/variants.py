@@ -1,0 +1,191 @@
+"""Models set beside the one under study: aligned here or given, their checkpoints and controls, and their files."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..base.errors import NeuroglotError, quoted
+from ..base.files import plain_name, require_file, sha256_file
+from ..base.records import as_written, read_record, write_record
+from ..base.tables import ARTIFACTS
+from ..text.languages import parse_languages
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One such model.
+
+    Attributes:
+        name: what it is called in tables.
+        model: a name for :func:`neuroglot.load_model`.
+        folder: where what is measured of it is kept.
+        adapter: a peft adapter of ``model``, if it is one.
+        aligned_on: the languages it was trained on, where that is known.
+        seed: of the training.
+        control: whether it was trained on shuffled preferences.
+        step: of a checkpoint on the way; ``None`` for a finished model.
+        measured: which of :data:`neuroglot.base.tables.ARTIFACTS` it has.
+    """
+
+    name: str
+    model: str
+    folder: str
+    adapter: str | None = None
+    aligned_on: tuple[str, ...] = ()
+    seed: int = 0
+    control: bool = False
+    step: int | None = None
+    measured: tuple[str, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is a result and no checkpoint or control."""
+        return self.step is None and not self.control
+
+    @property
+    def choice(self) -> str:
+        """The languages it was trained on, as one word for tables."""
+        return ", ".join(self.aligned_on)
+
+    def file(self, artifact: str) -> str:
+        """Where one of :data:`neuroglot.base.tables.ARTIFACTS` of this model is kept."""
+        return f"{self.folder}/{ARTIFACTS[artifact]}"
+
+    def load(self, **options: Any) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+        """The model and its tokenizer, by :func:`neuroglot.load_model`.
+
+        Args:
+            **options: those of the model under study; a revision is of it and its adapters, and is not
+                taken for another model.
+        """
+        from ..model.loading import load_model
+
+        own = options if self.adapter else {name: value for name, value in options.items() if name != "revision"}
+        return load_model(self.model, adapter=self.adapter, **own)
+
+
+def trained(
+    model: str,
+    choices: Sequence[str],
+    seeds: Sequence[int],
+    folder: str,
+    *,
+    control: bool = True,
+    steps: Sequence[int] = (),
+) -> list[Variant]:
+    """The models to train: every choice of languages with every seed, and of each choice one control.
+
+    Args:
+        model: the one under study, base of all adapters.
+        choices: languages to align on, for instance ``["zh,de", "sw,th"]``.
+        seeds: of the trainings; controls and checkpoints are those of the first.
+        folder: where all are kept; a training is in ``FOLDER/NAME/adapter``.
+        control: whether to train one on shuffled preferences.
+        steps: checkpoints to look at.
+
+    Raises:
+        NeuroglotError: no choice or seed, or one named twice.
+    """
+    for name, value in {"choices": choices, "seeds": seeds}.items():
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise NeuroglotError(f"{name}={quoted(value)}: give a list.")
+    codes = [parse_languages(choice, least=1) or () for choice in choices]
+    for what, listed in (("choices", codes), ("seeds", list(seeds))):
+        if not listed or len(set(listed)) < len(listed):
+            raise NeuroglotError(f"{what}: name at least one, and each once.")
+    if wrong := [seed for seed in seeds if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0]:
+        raise NeuroglotError(f"seeds: {quoted(wrong[0])} is no whole number from 0 on.")
+    found = []
+    for chosen in codes:
+        called = " ".join(chosen)
+        for seed in seeds:
+            place = f"{folder}/{plain_name('-'.join(chosen), 'choices')}-seed-{seed}"
+            own = {"aligned_on": chosen, "seed": seed}
+            suffix = f", seed {seed}" if len(seeds) > 1 else ""
+            found.append(Variant(f"aligned on {called}{suffix}", model, place, f"{place}/adapter", **own))
+            if seed != seeds[0]:
+                continue
+            for step in steps:
+                at = f"{place}/adapter/checkpoints/{step}"
+                found.append(Variant(f"{called}, step {step}", model, f"{place}/step-{step}", at, **own, step=step))
+            if control:
+                beside = f"{place}-control"
+                found.append(Variant(f"{called}, shuffled", model, beside, f"{beside}/adapter", **own, control=True))
+    return found
+
+
+def given(
+    model: str, folder: str, *, after: str | None = None, adapter: str | None = None, checkpoints: Sequence[str] = ()
+) -> list[Variant]:
+    """Models that were made elsewhere: another one, or an adapter of ``model``, and others on the way to it.
+
+    Args:
+        model: the one under study, base of ``adapter``.
+        folder: where what is measured of them is kept.
+        after: hub id or folder of the model to compare with; a folder may hold an adapter.
+        adapter: an adapter of ``model`` instead.
+        checkpoints: more such models (or adapters, where ``adapter`` is given), in order.
+
+    Raises:
+        NeuroglotError: neither or both.
+    """
+    if isinstance(checkpoints, str) or not isinstance(checkpoints, Sequence):
+        raise NeuroglotError(f"checkpoints={quoted(checkpoints)}: give a list.")
+    if (after is None) == (adapter is None):
+        raise NeuroglotError("name one model to compare with: after, or an adapter.")
+
+    def one(name: str, step: int | None) -> Variant:
+        words = re.sub(r"[^\w.]+", "-", name).strip("-.")[-80:] or "model"
+        place = f"{folder}/{words}"
+        own = {"model": name} if adapter is None else {"model": model, "adapter": name}
+        return Variant(name, folder=place, step=step, **own)
+
+    final = after if after is not None else str(adapter)
+    found = [one(final, None), *(one(name, number) for number, name in enumerate(checkpoints, 1))]
+    if len({variant.folder for variant in found}) < len(found):
+        raise NeuroglotError("a model is named twice; name different ones.")
+    return found
+
+
+def save(path: str | Path, variants: Iterable[Variant], artifacts: Sequence[str]) -> None:
+    """Write which variants there are, with a hash of each file that was measured of them."""
+    rows = []
+    for variant in variants:
+        files = {name: sha256_file(file) for name in artifacts if (file := Path(variant.file(name))).is_file()}
+        rows.append(asdict(variant) | {"measured": list(files), "files": files})
+    write_record(path, "variants", {"variants": rows})
+
+
+def load(path: str | Path) -> list[Variant]:
+    """Read what :func:`save` wrote.
+
+    Raises:
+        NeuroglotError: no such file, another one, or a file measured that is not what it was.
+    """
+    said = read_record(require_file(path), "variants", "chapter 07")
+    with as_written(path, "chapter 07"):
+        found = [_read(row) for row in said["variants"]]
+        files = [
+            (v.file(name), sha)
+            for v, row in zip(found, said["variants"], strict=True)
+            for name, sha in row["files"].items()
+        ]
+    for file, sha in files:
+        if not Path(file).is_file() or sha256_file(file) != sha:
+            raise NeuroglotError(f"{file} is not the file that {path} names; run chapter 07 again (book --force).")
+    return found
+
+
+def _read(row: Mapping[str, Any]) -> Variant:
+    own = {field.name: row[field.name] for field in fields(Variant)}
+    texts = [own[name] for name in ("name", "model", "folder")] + [own["adapter"] or ""]
+    if not all(isinstance(each, str) for each in (*texts, *own["aligned_on"], *own["measured"])):
+        raise ValueError("a name is no text")
+    if unknown := [name for name in (*own["measured"], *row["files"]) if name not in ARTIFACTS]:
+        raise ValueError(f"there is no artefact {quoted(unknown[0])}")
+    return Variant(**own | {name: tuple(own[name]) for name in ("aligned_on", "measured")})

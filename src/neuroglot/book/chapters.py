@@ -1,0 +1,625 @@
+"""The book: chapters run by papermill, assembled by Jupyter Book, readable without a network."""
+
+import contextlib
+import dataclasses
+import hashlib
+import http.server
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import NeuroglotError, in_a_line, quoted
+from ..base.files import atomic, plain_name, read_json, sha256_file, write_json
+from ..base.locks import alone
+from ..base.npm import npm_package
+from ..base.records import is_marked, kept_folder, mark_whole
+from ..base.tables import ARTIFACTS
+from .runs import COMPARED
+
+
+@dataclasses.dataclass(frozen=True)
+class Chapter:
+    """One notebook, and the artefacts it reads and writes (names of its parameters; ``runs`` are folders)."""
+
+    name: str
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+
+
+#: The chapters in the order they are run; the book's own order is that of ``_toc.yml``.
+CHAPTERS = (
+    Chapter("01-activations", writes=("stats", "counted", "held_out", "asked", "solved")),
+    Chapter("02-identification", reads=("stats",), writes=("types",)),
+    Chapter("03-layers", reads=("stats", "types"), writes=("layers",)),
+    Chapter("00-introduction", reads=("stats", "types")),
+    Chapter("index", reads=("stats", "types", "layers")),
+    Chapter("04-neurons", reads=("stats", "types", "counted"), writes=("contexts",)),
+    Chapter("05-deactivation", reads=("types", "held_out", "solved"), writes=("effects",)),
+    Chapter("06-steering", reads=("types", "held_out", "effects"), writes=("steered",)),
+    Chapter(
+        "07-alignment",
+        reads=("stats", "types", "counted", "held_out", "asked", "solved"),
+        writes=("variants", "changes"),
+    ),
+    Chapter(
+        "08-spontaneous",
+        reads=("stats", "types", "held_out", "asked", "solved", "variants"),
+        writes=("spontaneous",),
+    ),
+    Chapter("09-stability", reads=("stats", "types", "variants"), writes=("stability",)),
+    Chapter("10-models", reads=("runs",)),
+)
+
+#: What a run that is only set beside another one needs.
+BESIDE = tuple(chapter for chapter in CHAPTERS if set(chapter.writes) & set(COMPARED))
+
+#: The default book: its leading run, and the one beside it, on less text since it only serves to compare.
+DEFAULT_RUNS: tuple[dict[str, Any], ...] = (
+    {"model": "gemma3-270m"},
+    {"model": "smollm2-135m", "corpus_options": {"n": 12}},
+)
+
+#: The quick preset, parameters that make every chapter small: enough to check the book, not to cite it.
+QUICK: dict[str, Any] = {
+    # 01: what is counted, held out and asked; the number of documents under the name that a corpus has for it
+    "corpus_options": {"n": 12},
+    "held_out_share": 0.2,
+    "sampling": {"max_new_tokens": 64},
+    "accuracy_questions": 1,
+    # index, 03 and 07 to 09
+    "draws": 10,
+    # 04
+    "general": 5,
+    "texts": 1,
+    # 05
+    "documents": 1,
+    "random_draws": 1,
+    "dose_steps": 2,
+    "answer_questions": 0,
+    "resamples": 100,
+    # 06
+    "strengths": {"amplify": [0, 8], "set": [0, 2]},
+    "prompts": 1,
+    "new_tokens": 16,
+    "mean_documents": 1,
+    # 07 to 09
+    "practice_options": {"n": 24, "seed": 2, "levels": "1"},
+    "recipe": {"steps": 2, "save_every": 1, "batch": 2, "micro_batch": 2},
+    "steps": [1],
+    "score_questions": 1,
+    "domains": {"udhr": {"articles": 2}},
+}
+
+#: What of it is smaller still for a run that is only set beside another one.
+QUICK_BESIDE: dict[str, Any] = {"corpus_options": {"n": 6}, "accuracy_questions": 0}
+
+#: Said on every page of a quick book.
+QUICK_BANNER = "Quick preset: little text and few training steps, made to check the book, not to be cited."
+
+
+def project_root(start: str | Path = ".") -> Path:
+    """The folder with ``_toc.yml`` at or above ``start``; ``start`` itself where there is none.
+
+    Paths in the chapters are relative to it, so that they run from anywhere in the project.
+    """
+    start = Path(start).resolve()
+    return next((folder for folder in (start, *start.parents) if (folder / "_toc.yml").is_file()), start)
+
+
+def quick_parameters(parameters: Mapping[str, Any], *, beside: bool = False) -> dict[str, Any]:
+    """A run's own parameters, and those of :data:`QUICK` that it does not give; ``beside`` another run, less still."""
+    preset = QUICK | (QUICK_BESIDE if beside else {})
+    source = str(parameters.get("corpus", "")).partition(":")[0]
+    most = {_MOST.get(source, "n"): preset["corpus_options"]["n"]}
+    options = parameters.get("corpus_options", {})
+    return preset | dict(parameters) | {"corpus_options": most | options if isinstance(options, Mapping) else options}
+
+
+#: What an option for the number of documents is called, where it is not ``n``.
+_MOST = {"udhr": "articles", "text": "paragraphs"}
+
+
+def run_name(parameters: Mapping[str, Any], *, quick: bool = False) -> str:
+    """Folder name of a run: model and corpus in words, and a hash of whatever else decides the counts.
+
+    ``gemma3-270m-problems`` for the defaults; thresholds do not count, since chapters that only
+    classify share the counts. That of a quick run ends in ``-quick``.
+    """
+    options = dict(parameters.get("model_options") or {})
+    parts = [parameters["model"], options.pop("revision", None), parameters["corpus"]]
+    words = "-".join(re.sub(r"[^\w.]+", "-", str(part)).strip("-.") for part in parts if part)
+    others = {key: value for key, value in parameters.items() if key in _COUNTING and value is not None}
+    if options := {name: value for name, value in options.items() if name not in _ELSEWHERE}:
+        others["model_options"] = options
+    places = [part for part in parts if part and re.search(r"[^\w.:-]", str(part))]
+    end = "-quick" if quick else ""
+    if not others and not places and len(words) <= 100:
+        return words + end
+    digest = hashlib.sha256(json.dumps([places, others], sort_keys=True).encode()).hexdigest()
+    return f"{words[-80:].strip('-.')}-{digest[:8]}{end}"
+
+
+_COUNTING = (
+    *("languages", "corpus_options", "held_out_share", "sampling", "shards", "batch_tokens", "max_tokens"),
+    *("quantity", "above", "moments"),
+)
+
+#: Options of a model that decide where and how it is run, not what it computes.
+_ELSEWHERE = ("device_map", "trust_remote_code")
+
+
+# --- running the chapters ----------------------------------------------------------------------
+
+
+def run_models(
+    runs: Sequence[Mapping[str, Any]],
+    *,
+    root: Path | None = None,
+    run: str | None = None,
+    force: bool = False,
+    quick: bool = False,
+    wait: bool = True,
+) -> tuple[str, dict[str, float]]:
+    """Run all chapters for the first of several runs, and for the others those that make them comparable.
+
+    Args:
+        runs: parameters of each, as for :func:`run_chapters`. The others' models are asked no
+            questions unless their parameters say so.
+        root, force, wait: as for :func:`run_chapters`.
+        run: folder name of the first run.
+        quick: add :data:`QUICK` to their parameters, and mark the runs: every page built from them says so.
+
+    Returns:
+        That name, and the seconds that the chapters took, over all runs.
+
+    Raises:
+        NeuroglotError: as for :func:`run_chapters`; a model that is asked for twice, or a folder
+            that holds a run with the quick preset where one without it is wanted, or the reverse.
+    """
+    root = root or project_root()
+    if quick:
+        runs = [quick_parameters(one, beside=place > 0) for place, one in enumerate(runs)]
+    lead, *others = runs
+    seconds: dict[str, float] = {}
+    names = [run if run is not None else run_name(lead, quick=quick)]
+    names += [run_name(other, quick=quick) for other in others]
+    if twice := [one["model"] for one, name in zip(runs, names, strict=True) if names.count(name) > 1]:
+        raise NeuroglotError(f"the model {twice[0]} is asked for twice; name different ones.")
+    if others and (named := [name for name in ARTIFACTS if name in lead]):
+        raise NeuroglotError(f"{named[0]} names one file, and there are {len(runs)} runs; leave it out.")
+    folders = sorted(_folder(root, name) for name in names)  # in one order, so that no two books wait for each other
+    for one in runs:
+        _known(root, one)
+    beside = [f"runs/{name}" for name in names[1:]]
+    with contextlib.ExitStack() as held:
+        for folder in folders:
+            held.enter_context(alone(folder, wait=wait))
+        _keep_quick_apart(root, names, lead.get("runs") or (), quick)
+        for name, other in zip(names[1:], others, strict=True):
+            taken = run_chapters({"accuracy_questions": 0} | other, root=root, run=name, force=force, chapters=BESIDE)
+            seconds |= {f"{name} {chapter}": time_ for chapter, time_ in taken.items()}
+        return names[0], seconds | run_chapters(lead, root=root, run=names[0], force=force, beside=beside)
+
+
+def _folder(root: Path, run: str) -> Path:
+    """A run's folder, which lies in ``runs/`` whatever its name."""
+    return root / "runs" / plain_name(run, "the run's name (--run)")
+
+
+def _keep_quick_apart(root: Path, names: Sequence[str], compared: Sequence[str], quick: bool) -> None:
+    """Mark the folders of quick runs; refuse to mix what has the mark with what has none."""
+    for name in names:
+        folder = root / "runs" / name
+        if (folder / "chapters").is_dir() and _is_quick(folder) != quick:
+            kind = "without" if quick else "with"
+            raise NeuroglotError(f"runs/{name} holds a run {kind} the quick preset; name another folder (--run).")
+    if not quick and (small := [folder for folder in compared if _is_quick(root / folder)]):
+        raise NeuroglotError(f"{small[0]} holds a run with the quick preset; only a quick run is set beside it.")
+    for name in names:
+        mark = root / "runs" / name / _QUICK_MARK
+        if quick:
+            write_json(mark, QUICK)
+        else:
+            mark.unlink(missing_ok=True)  # of a quick run that did not begin
+
+
+_QUICK_MARK = "quick.json"
+
+
+def _is_quick(folder: Path) -> bool:
+    return (folder / _QUICK_MARK).is_file()
+
+
+def run_chapters(
+    parameters: Mapping[str, Any],
+    *,
+    root: Path | None = None,
+    run: str | None = None,
+    force: bool = False,
+    beside: Sequence[str] = (),
+    chapters: Sequence[Chapter] = CHAPTERS,
+    wait: bool = True,
+) -> dict[str, float]:
+    """Run every chapter whose notebook, parameters, inputs or package have changed.
+
+    Args:
+        parameters: values for the chapters' ``parameters`` cells; each chapter takes those it has. Paths among
+            them may lead anywhere; what is not named is kept in the run's folder.
+        root: the project; default: :func:`project_root`.
+        run: folder name under ``runs/``, no path; default: :func:`run_name`.
+        force: run all of them again.
+        beside: folders of finished runs to set beside this one.
+        chapters: which of them.
+        wait: for another process that writes to the folder; otherwise it is refused.
+
+    Returns:
+        Seconds per chapter; 0 for one that was up to date.
+
+    Raises:
+        NeuroglotError: a name that is none, a parameter that no chapter has, a file named to be written that holds
+            something else, a chapter that failed (with the cell), or one whose inputs changed while it ran.
+    """
+    root = root or project_root()
+    run = run if run is not None else run_name(parameters)
+    known = _known(root, parameters)
+    folder = _folder(root, run)
+    with alone(folder, wait=wait):
+        return _run_chapters(parameters, root, folder, known, force, beside, chapters)
+
+
+def _run_chapters(
+    parameters: Mapping[str, Any],
+    root: Path,
+    folder: Path,
+    known: Mapping[str, tuple[str, ...]],
+    force: bool,
+    beside: Sequence[str],
+    chapters: Sequence[Chapter],
+) -> dict[str, float]:
+    run = folder.name
+    # The run's own folder is the book's to write; a file that the caller names is not.
+    own_files = {name: f"runs/{run}/{file}" for name, file in ARTIFACTS.items()}
+    given = own_files | {"overwrite": "stats" not in parameters, "runs": [f"runs/{run}", *beside]} | dict(parameters)
+    print(f"run {run}: {', '.join(f'{key}={value}' for key, value in parameters.items())}", flush=True)
+    seconds = {}
+    for chapter in chapters:
+        source = root / "notebooks" / f"{chapter.name}.ipynb"
+        output = folder / "chapters" / source.name
+        own = {name: given[name] for name in known[chapter.name] if name in given}
+        key = _key(root, chapter, source, own)
+        record = output.with_suffix(".json")
+        outputs = [output, *(root / given[name] for name in chapter.writes)]
+        if not force and _up_to_date(root, record, key, outputs):
+            print(f"  {chapter.name}: up to date", flush=True)
+            seconds[chapter.name] = 0.0
+            continue
+        print(f"  {chapter.name}: running", flush=True)
+        # Until it is done the record only says which files this chapter writes.
+        theirs = _said(record).get("outputs", {})
+        named = [given[name] for name in chapter.writes if name in parameters and name != "stats"]
+        if foreign := [name for name in named if (root / name).exists() and _relative(name, root) not in theirs]:
+            raise NeuroglotError(f"{foreign[0]} is there and not of this run; name another file, or remove it.")
+        write_json(record, {"key": None, "outputs": dict.fromkeys(_relative(path, root) for path in outputs)})
+        start = time.perf_counter()
+        _execute(source, output, own, root)
+        if _key(root, chapter, source, own) != key:
+            raise NeuroglotError(
+                f"chapter {chapter.name}: what it reads was changed while it ran; its result is not used, run it again."
+            )
+        done = {"key": key, "outputs": _hashes(root, outputs)}
+        write_json(record, done)
+        seconds[chapter.name] = time.perf_counter() - start
+        print(f"  {chapter.name}: {seconds[chapter.name]:.1f} s", flush=True)
+    return seconds
+
+
+def _execute(source: Path, output: Path, parameters: Mapping[str, Any], root: Path) -> None:
+    """Run one notebook in the interpreter that runs this.
+
+    Raises:
+        NeuroglotError: a cell failed (the notebook up to it is kept as ``.failed.ipynb``), or the interpreter died.
+    """
+    import papermill
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+    from traitlets import default
+
+    class OwnKernel(AsyncKernelManager):
+        """Without a folder to search, the kernel is ipykernel's own, of this interpreter."""
+
+        @default("kernel_spec_manager")
+        def _own(self) -> KernelSpecManager:
+            return KernelSpecManager(kernel_dirs=[])
+
+    chapter, failed = source.stem, output.with_suffix(".failed.ipynb")
+    failed.unlink(missing_ok=True)
+    with atomic(output) as part:
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(part),
+                parameters=dict(parameters),
+                cwd=str(root),
+                kernel_name="python3",
+                kernel_manager_class=OwnKernel,
+                stderr_file=sys.stderr,
+                extra_arguments=["--IPKernelApp.log_level=40"],
+            )
+        except papermill.PapermillExecutionError as error:
+            shutil.copyfile(part, failed)
+            raise NeuroglotError(
+                f"chapter {chapter}, cell {error.cell_index}: {error.ename}: {error.evalue} (see {failed})."
+            ) from error
+        except RuntimeError as error:  # nbclient's, of a kernel that died or never answered
+            reason = in_a_line(error, 100) or "no message"
+            raise NeuroglotError(
+                f"chapter {chapter}: its process ended ({reason}), perhaps for want of memory; run it again."
+            ) from error
+
+
+def _known(root: Path, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The parameters of each chapter.
+
+    Raises:
+        NeuroglotError: no notebooks, or a parameter that no chapter has.
+    """
+    known = {chapter.name: _parameters(root, chapter) for chapter in CHAPTERS}
+    if unknown := [name for name in parameters if not any(name in names for names in known.values())]:
+        raise NeuroglotError(f"no chapter has the parameter {quoted(unknown[0])}; see the first cell of each notebook.")
+    return known
+
+
+def _parameters(root: Path, chapter: Chapter) -> tuple[str, ...]:
+    import papermill
+
+    path = root / "notebooks" / f"{chapter.name}.ipynb"
+    if not path.is_file():
+        raise NeuroglotError(f"there is no notebook {path}; run this in a clone of neuroglot.")
+    return tuple(papermill.inspect_notebook(str(path)))
+
+
+# Libraries that decide what a chapter computes or shows.
+_DECIDING = (
+    *("torch", "transformers", "tokenizers", "safetensors", "accelerate", "gguf"),
+    *("numpy", "scipy", "pandas", "ruptures", "pyarrow"),
+    *("lingua-language-detector", "langcodes", "language_data"),
+    *("altair", "vl-convert-python", "anywidget"),
+)
+
+
+def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, Any]) -> str:
+    """Hash of everything a chapter's output depends on.
+
+    Of a hub's models that is the commit, as :func:`neuroglot.model.loading.hub_commit` knows it.
+    """
+    from ..model.loading import hub_commit
+
+    package = Path(str(package_files("neuroglot")))
+    code = _file_hashes(package, ("*.py", "*.toml", "*.js", "*.css"))
+    inputs = {name: _input_hashes(root, parameters[name]) for name in chapter.reads}
+    versions = _versions(*_DECIDING)
+    if {"recipe", "variants"} & set(_parameters(root, chapter)):
+        versions |= _versions("trl", "peft", "datasets")
+    # Text that is files may change under its name, and so may a scorer.
+    domains = parameters.get("domains") or {}
+    sources = [parameters.get(name) for name in ("corpus", "practice", "candidates", "scorer", "judge")]
+    named = [str(source) for source in (*sources, *domains) if ":" in str(source)]
+    text = {source: _file_hashes(root / source.partition(":")[2], ("*",)) for source in named}
+    # So may a local model's; its files are too large to be read for this.
+    models = [parameters.get(name) for name in ("model", "after", "adapter")] + list(
+        parameters.get("checkpoints") or ()
+    )
+    weights = {name: _file_stamps(root / name) for name in map(str, filter(None, models))}
+    # A hub's may move under its name.
+    scorers = [source.partition(":")[2] for source in named if source.startswith("translation:")]
+    revisions = dict.fromkeys([*weights, *scorers]) | {
+        parameters.get("model"): (parameters.get("model_options") or {}).get("revision")
+    }
+    commits = {name: hub_commit(name, at) for name, at in revisions.items() if name and not (root / name).exists()}
+    everything = [sha256_file(source), dict(parameters), code, text, weights, commits, inputs, versions]
+    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def _versions(*names: str) -> dict[str, str]:
+    """Of those libraries that are installed."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _file_stamps(place: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of change of a file, or of those in a folder; of nothing where nothing is."""
+    files = [place] if place.is_file() else sorted(path for path in place.glob("*") if path.is_file())
+    return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+
+def _input_hashes(root: Path, named: str | Sequence[str]) -> dict[str, str]:
+    """Of an artefact, or of those of several runs."""
+    files = [named] if isinstance(named, str) else [f"{run}/{ARTIFACTS[name]}" for run in named for name in COMPARED]
+    if missing := [file for file in files if not (root / file).is_file()]:
+        raise NeuroglotError(f"there is no file {missing[0]}; run the chapter that writes it first.")
+    return {file: sha256_file(root / file) for file in files}
+
+
+def _file_hashes(place: Path, patterns: tuple[str, ...]) -> dict[str, str]:
+    """Of a file, or of the files anywhere in a folder; of nothing where nothing is."""
+    if place.is_file():
+        return {place.name: sha256_file(place)}
+    files = {path for pattern in patterns for path in place.rglob(pattern) if path.is_file()}
+    return {path.relative_to(place).as_posix(): sha256_file(path) for path in sorted(files)}
+
+
+def _up_to_date(root: Path, record: Path, key: str, outputs: list[Path]) -> bool:
+    """Whether a chapter was run with this key and its outputs are still the ones it wrote."""
+    said = _said(record)
+    whole = said.get("key") == key and all(path.is_file() for path in outputs)
+    return whole and said.get("outputs") == _hashes(root, outputs)
+
+
+def _said(record: Path) -> dict[str, Any]:
+    """What the record of a chapter says; nothing where there is none."""
+    with contextlib.suppress(NeuroglotError):
+        said = read_json(record)
+        if isinstance(said, dict) and isinstance(said.get("outputs"), dict):
+            return said
+    return {}
+
+
+def _hashes(root: Path, paths: list[Path]) -> dict[str, str]:
+    return {_relative(path, root): sha256_file(path) for path in paths}
+
+
+def _relative(path: str | Path, root: Path) -> str:
+    return os.path.relpath(root / path, root)
+
+
+# --- building the pages ------------------------------------------------------------------------
+
+_NPM = {
+    "mathjax": (
+        "3.2.2",
+        "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",
+    ),
+}
+
+
+def vendor(folder: Path) -> None:
+    """Put every script the pages need into ``folder``, so that they ask no other host.
+
+    The explorer and the neuron browser are the package's own; Vega comes with the pinned vl-convert, MathJax from npm.
+    """
+    import vl_convert
+
+    own = Path(str(package_files(__package__))) / "frontend"
+    pins = [_NPM, version("vl-convert-python"), sha256_file(__file__), _file_hashes(own, ("*",))]
+    key = hashlib.sha256(json.dumps(pins).encode()).hexdigest()
+    kept = is_marked(folder) and kept_folder(folder, "neuroglot book")
+    if kept and (folder / "key").read_text() == key:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    package = {name: npm_package(name, *pin) for name, pin in _NPM.items()}
+    with atomic(folder) as part:
+        part.mkdir()
+        shutil.copyfile(package["mathjax"] / "es5" / "tex-svg-full.js", part / "mathjax.js")
+        for script in sorted(own.iterdir()):
+            shutil.copyfile(script, part / script.name)
+        # The bundle must not see an AMD loader, or it would register itself instead of Vega.
+        bundle = vl_convert.javascript_bundle()
+        (part / "vega.js").write_text(f"(function(define,module,exports){{{bundle}\n}})();", encoding="utf-8")
+        (part / "key").write_text(key)
+        mark_whole(part, "neuroglot book")
+
+
+def build(run: str, *, root: Path | None = None, wait: bool = True) -> Path:
+    """Assemble the executed chapters of a run and the prose pages into ``_build/html``.
+
+    Each page of a quick run has :data:`QUICK_BANNER` above it. ``print.html`` is all of them on one page.
+
+    Args:
+        run: folder name under ``runs/``.
+        root: the project; default: :func:`project_root`.
+        wait: for another process that builds pages, or writes to the run's folder; otherwise it is refused.
+
+    Raises:
+        NeuroglotError: a chapter has not been run, or Jupyter Book stopped.
+    """
+    root = root or project_root()
+    folder = _folder(root, run)
+    with alone(folder, wait=wait), alone(root / "_build", wait=wait):
+        return _build(folder, root)
+
+
+def _build(folder: Path, root: Path) -> Path:
+    from .pages import page, parameters_of
+    from .printing import one_page
+
+    run = folder.name
+    vendor(root / "book" / "vendor")
+    executed = {chapter.name: folder / "chapters" / f"{chapter.name}.ipynb" for chapter in CHAPTERS}
+    if missing := [path for path in executed.values() if not path.is_file()]:
+        raise NeuroglotError(f"there is no {missing[0]}; run the chapters first (neuroglot book).")
+    notebooks = {name: read_json(path) for name, path in executed.items()}
+    files = {
+        name: given[name] for given in map(parameters_of, notebooks.values()) for name in _COUNTED if name in given
+    }
+    config = _config(root, folder, files)
+    settings = {"run": run, "root": root, "quick": _is_quick(folder), "repository": config.get("repository")}
+    for name, notebook in notebooks.items():
+        write_json(root / "book" / "chapters" / f"{name}.ipynb", page(notebook, name, files=files, **settings))
+    # Kept doctrees can lose the widgets' state, so every page is made anew; it takes seconds.
+    shutil.rmtree(root / "_build", ignore_errors=True)
+    write_json(folder / "build.yml", config)  # which is YAML, too
+    log = folder / "build.log"
+    command = [
+        str(Path(sysconfig.get_path("scripts")) / "jupyter-book"),
+        "build",
+        str(root),
+        "-W",
+        "-n",
+        "--keep-going",
+        "--config",
+        str(folder / "build.yml"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    log.write_text(done.stdout + done.stderr)
+    first = root / "_build" / "html" / "index.html"
+    if done.returncode or not first.is_file():
+        said = re.findall(r"^.*(?:WARNING|ERROR|Error):.*$", done.stdout + done.stderr, re.M)
+        raise NeuroglotError(f"Jupyter Book stopped ({(said or ['no message'])[0].strip()}); see {log}.")
+    one_page(first.parent)
+    return first
+
+
+#: What the pages say of a run is read from these.
+_COUNTED = ("stats", "types")
+
+
+def _config(root: Path, folder: Path, files: Mapping[str, str]) -> dict[str, Any]:
+    """The project's ``_config.yml`` with the model in the title, and the banner of a quick run.
+
+    Paths in it stay those from ``root``.
+    """
+    import yaml
+
+    from .pages import facts_of
+
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    if model := dict(facts_of(files, run=folder.name, root=root)).get("model"):
+        config["title"] = f"{config['title']}: {model}"
+    if _is_quick(folder):
+        config["sphinx"]["config"]["html_theme_options"]["announcement"] = QUICK_BANNER
+    return config
+
+
+def serve(folder: Path, port: int = 8000) -> None:
+    """Serve a built book on loopback until interrupted."""
+    if not (folder / "index.html").is_file():
+        raise NeuroglotError(f"there is no book in {folder}; run: make book")
+    if not 0 <= port < 2**16:
+        raise NeuroglotError(f"port {port}: give a number from 0 to {2**16 - 1} with --port.")
+
+    def handler(*args: Any) -> http.server.SimpleHTTPRequestHandler:
+        return http.server.SimpleHTTPRequestHandler(*args, directory=str(folder))
+
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        raise NeuroglotError(f"port {port} cannot be used ({error.strerror}); give another with --port.") from error
+    with server:
+        print(f"the book is at http://127.0.0.1:{server.server_port}/ (Ctrl-C stops it)", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()

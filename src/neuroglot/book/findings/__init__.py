@@ -1,0 +1,5 @@
+"""What the chapters say in words: one function a finding, from tables to Markdown."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["alignment"])

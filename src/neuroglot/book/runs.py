@@ -1,0 +1,150 @@
+"""Finished runs: their files, read together, and set side by side."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..base.errors import NeuroglotError, in_a_line, is_number
+from ..base.files import require_file
+from ..base.tables import ARTIFACTS, read_tables
+from ..counts.activations import ActivationStats
+from ..neurons.identification import KINDS, NeuronTypes
+
+#: What a run that is compared with others must have.
+COMPARED = ("stats", "types", "layers")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        name: what it is called beside others.
+        stats: its counts, of the languages that were classified.
+        types: its neuron types.
+        layers: what chapter 03 wrote: ``profile``, ``parts``, ``claims`` and, from several shards,
+            ``bands``, each a table; of fewer than four layers no ``parts``, and ``claims`` without a row.
+    """
+
+    name: str
+    stats: ActivationStats
+    types: NeuronTypes
+    layers: dict[str, pd.DataFrame]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Of its counts."""
+        return self.stats.provenance
+
+
+def load_runs(folders: Iterable[str | Path]) -> list[Run]:
+    """Read the finished runs in some folders.
+
+    Each is called by its model; where that does not tell them apart, by its folder.
+
+    Raises:
+        NeuroglotError: a file is missing, damaged, or not of the same run as the others.
+    """
+    folders = [Path(folder) for folder in folders]
+    if not folders:
+        raise NeuroglotError("there is no run to read; name at least one folder.")
+    read = [_load(folder) for folder in folders]
+    models = [str(stats.provenance.get("model")) for stats, _, _ in read]
+    ways = (models, [folder.name for folder in folders], [str(folder) for folder in folders])
+    names = next((names for names in ways if len(set(names)) == len(names)), None)
+    if names is None:
+        raise NeuroglotError("a run is named twice; name different folders.")
+    return [Run(name, *parts) for name, parts in zip(names, read, strict=True)]
+
+
+def _load(folder: Path) -> tuple[ActivationStats, NeuronTypes, dict[str, pd.DataFrame]]:
+    stats = ActivationStats.load(folder / ARTIFACTS["stats"])
+    types = NeuronTypes.load(folder / ARTIFACTS["types"])
+    path = require_file(folder / ARTIFACTS["layers"], "run chapter 03 of that run first")
+    try:
+        layers = read_tables(path)
+        profile = layers["profile"][["layer", "kind", "neurons", "share"]]
+        few = profile["layer"].max() < 3
+        none = pd.DataFrame({"claim": [], "holds": []}) if few else None
+        claims = layers.setdefault("claims", none)[["claim", "holds"]]
+        numbers = [*profile["layer"], *profile["neurons"], *profile["share"]]
+        if not all(is_number(number) and number >= 0 for number in numbers) or not profile["kind"].isin(KINDS).all():
+            raise ValueError("its numbers or kinds are none")
+    except (ValueError, KeyError, TypeError) as error:
+        raise NeuroglotError(
+            f"{path} is not what chapter 03 writes ({in_a_line(error, 100)}); run it again."
+        ) from error
+    stats = stats.select(types.languages)
+    told = ("weights_sha256", "config_sha256", "input_sha256", "selected_shards", "merged_shards")
+    apart = any(stats.provenance.get(name) != types.provenance.get(name) for name in told)
+    fits = stats.shape[:2] == types.score.shape and profile["layer"].max() + 1 == len(types.score)
+    if apart or not fits or (claims.empty and not few):
+        raise NeuroglotError(f"the files in {folder} are not of one run; run its chapters again.")
+    return stats, types, layers
+
+
+def side_by_side(runs: Iterable[Run]) -> pd.DataFrame:
+    """One row per run: its model's size, its text, its thresholds, and the share of neurons of each type.
+
+    Returns:
+        Columns ``run``, ``layers``, ``neurons``, ``languages``, ``tokens``, ``top_rate``, ``lam``,
+        ``tau``, and the share of all neurons that are ``specific``, ``related``, ``general``.
+    """
+    rows = []
+    for run in runs:
+        layers, width, k = run.stats.shape
+        shares = {kind: float((run.types.codes == code).mean()) for code, kind in enumerate(KINDS) if code}
+        rows.append(
+            {
+                "run": run.name,
+                "layers": layers,
+                "neurons": layers * width,
+                "languages": k,
+                "tokens": int(run.stats.tokens.sum()),
+                "top_rate": run.types.top_rate,
+                "lam": run.types.lam,
+                "tau": run.types.tau,
+                **shares,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def depth_profiles(runs: Iterable[Run]) -> pd.DataFrame:
+    """Share of each layer's neurons that are of each type, against relative depth.
+
+    Returns:
+        Tidy: ``run``, ``layer``, ``depth`` (0 is the first layer, 1 the last), ``kind``, ``neurons``,
+        ``share`` (of the layer's neurons), and ``low`` and ``high``, its 95 % interval (missing
+        where the counts have one shard).
+    """
+    frames = []
+    for run in runs:
+        width = run.types.score.shape[1]
+        profile = run.layers["profile"]
+        if "bands" in run.layers:
+            profile = profile.merge(run.layers["bands"], on=["layer", "kind"], how="left")
+            profile[["low", "high"]] /= width
+        else:
+            profile = profile.assign(low=np.nan, high=np.nan)
+        frames.append(profile.assign(run=run.name, depth=profile["layer"] / max(profile["layer"].max(), 1)))
+    return pd.concat(frames, ignore_index=True)
+
+
+def language_shares(runs: Iterable[Run]) -> pd.DataFrame:
+    """Language neurons of each language as a share of all neurons: ``run, language, kind, neurons, share``."""
+    frames = [
+        (table := run.types.counts_per_language()).assign(run=run.name, share=table["neurons"] / run.types.score.size)
+        for run in runs
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def claims_table(runs: Iterable[Run]) -> pd.DataFrame:
+    """The paper's claims about the four parts, and in which runs they hold: one row per claim, a column per run."""
+    held = {run.name: run.layers["claims"].set_index("claim")["holds"].astype(bool) for run in runs}
+    return pd.DataFrame(held).rename_axis("claim").reset_index()

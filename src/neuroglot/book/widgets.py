@@ -1,0 +1,340 @@
+"""The explorer and the neuron browser: one front end, in the book's pages and live in Jupyter."""
+
+import base64
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+import vl_convert
+
+from ..base.errors import NeuroglotError
+from ..base.files import write_bytes
+from ..counts.activations import ActivationStats
+from ..neurons.contexts import TopContexts
+from ..neurons.identification import KINDS, MIN_TOKENS, Identifier, NeuronTypes, require_thresholds
+from ..text.corpora import Corpus
+from .charts.panels import explorer_panels, neuron_panel
+from .charts.theme import KIND_COLORS, data_script, nameable
+from .markup import html
+from .packing import PAGE_LIMIT, base64_size, pack
+
+_SCRIPTS = ("identify.js", "page.js", "explorer.js", "browser.js")
+
+
+def _front_end(name: str) -> str:
+    return files(__package__).joinpath("frontend", name).read_text(encoding="utf-8")
+
+
+class _Live(anywidget.AnyWidget):
+    """Packed probabilities and thresholds, shared with the front end; in a page, without a kernel, as HTML."""
+
+    _esm = "\n".join(map(_front_end, (*_SCRIPTS, "live.js")))
+    _css = _front_end("neuroglot.css")
+    given = traitlets.Dict().tag(sync=True)
+    data = traitlets.Bytes().tag(sync=True)
+    top_rate = traitlets.Float().tag(sync=True)
+    lam = traitlets.Float(None, allow_none=True).tag(sync=True)
+    quantile = traitlets.Float().tag(sync=True)
+    languages = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+    def __init__(
+        self, stats: ActivationStats, given: Mapping[str, Any], scaled: bool, min_tokens: int, **settings: Any
+    ) -> None:
+        self.stats, self.scaled, self._prepared = stats, scaled, {}
+        self._packed, data = pack(stats, min_tokens=min_tokens)
+        made = {"head": self._packed.head(), "scaled": scaled, "run": _name(stats), **given}
+        super().__init__(given=made, data=data, **settings)
+        self.on_msg(self._answer)
+
+    @traitlets.validate("top_rate", "lam", "quantile")
+    def _threshold(self, proposal: Any) -> float | None:
+        require_thresholds(**{proposal["trait"].name: proposal["value"]})
+        return proposal["value"]
+
+    @traitlets.validate("languages")
+    def _some(self, proposal: Any) -> list[str]:
+        chosen = [code for code in self.stats.languages if code in proposal["value"]]
+        if len(chosen) < 2 or set(chosen) != set(proposal["value"]):
+            raise NeuroglotError(
+                f"languages={proposal['value']}: give two or more of {' '.join(self.stats.languages)}."
+            )
+        return chosen
+
+    def _answer(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+        if content.get("need") == "bundle":
+            self.send({"bundle": vl_convert.javascript_bundle()})
+
+    @property
+    def types(self) -> NeuronTypes:
+        """The neuron types at the thresholds on the screen.
+
+        They follow from what the screen has: the exact counts, or, of more than 65,535 tokens a language and of a
+        mixture's experts, roots of the probabilities in 65,535 steps.
+
+        Raises:
+            NeuroglotError: no lambda fits.
+        """
+        languages = tuple(self.languages)
+        if languages not in self._prepared:
+            index = [self.stats.languages.index(code) for code in languages]
+            self._prepared = {languages: Identifier(self._packed.probabilities()[..., index], scaled=self.scaled)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the screen says so
+            return self._prepared[languages].types(
+                languages,
+                self.top_rate,
+                self.lam,
+                self.quantile,
+                self.stats.select(languages).provenance,
+                self._packed.min_tokens,
+            )
+
+    def _settings(self) -> dict[str, Any]:
+        """By the names of the front end."""
+        names = {"top_rate": "topRate", "lam": "lam", "quantile": "quantile", "languages": "languages"}
+        return {other: getattr(self, name) for name, other in names.items()}
+
+    def _page(self) -> dict[str, Any]:
+        """What a page needs beside the settings and the data."""
+        return self.given
+
+    def _pictures(self) -> str:
+        """What stands in the page where no script runs, as in print."""
+        raise NotImplementedError
+
+    def html(self, limit: int = PAGE_LIMIT) -> str:
+        """The same for a page: a picture, and what the book's script needs, in at most ``limit`` characters of data.
+
+        Raises:
+            NeuroglotError: too many neurons for the limit.
+        """
+        packed, data = self._packed, self.data
+        if base64_size(data) > limit:
+            packed, data = pack(self.stats, limit, packed.min_tokens)
+        own = {"head": packed.head(), "settings": self._settings(), "data": base64.b64encode(data).decode()}
+        kind = self.given["kind"]
+        return (
+            f'<div data-neuroglot="{kind}" class="neuroglot-{kind}">{self._pictures()}'
+            f"{data_script({**self._page(), **own})}</div>"
+        )
+
+    def save(self, path: str | Path, limit: int = PAGE_LIMIT) -> None:
+        """Write a page of its own, to be opened from disk or served, that asks no other file or host.
+
+        A file that is there is replaced, as by all that is called ``save``.
+
+        Raises:
+            NeuroglotError: too many neurons for the limit, or the file cannot be written.
+        """
+        scripts = [vl_convert.javascript_bundle(), *map(_front_end, (*_SCRIPTS, "start.js"))]
+        # A script may hold the end tag in a string, where a backslash changes nothing.
+        tags = "".join("<script>" + script.replace("</script", "<\\/script") + "</script>" for script in scripts)
+        title = f"<title>{html(self.given['run'])}</title>"
+        head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width">{title}'
+        style = f"<style>body{{font-family:system-ui,sans-serif;margin:1rem}}{self._css}</style>"
+        page = (
+            f'<!DOCTYPE html><html lang="en"><head>{head}{style}</head><body>{self.html(limit)}{tags}</body></html>\n'
+        )
+        write_bytes(path, page.encode())
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**options)
+        data, *metadata = bundle if isinstance(bundle, tuple) else (bundle,)
+        try:
+            page = self.html()
+        except NeuroglotError as error:
+            page = f'<div data-neuroglot="none"><p>{html(str(error))}</p></div>'
+        data = {**(data or {}), "text/html": page}
+        return (data, *metadata) if metadata else data
+
+
+class ThresholdExplorer(_Live):
+    """Sliders for every threshold, and what they make of all neurons.
+
+    ``ThresholdExplorer(stats)`` in a cell shows it. Its :attr:`types` are those of the thresholds on the
+    screen; setting ``explorer.top_rate``, ``lam`` (``None`` solves it), ``quantile`` or ``languages`` moves the
+    sliders. In a built book the same works without a kernel.
+
+    Args:
+        stats: activation counts.
+        top_rate, lam, quantile, scaled, min_tokens: where to start; as for :func:`neuroglot.classify`.
+        browser: address of the page with a :class:`NeuronBrowser`, which listed neurons are linked to.
+    """
+
+    def __init__(
+        self,
+        stats: ActivationStats,
+        *,
+        top_rate: float = 0.01,
+        lam: float | None = None,
+        quantile: float = 0.95,
+        scaled: bool = True,
+        min_tokens: int = MIN_TOKENS,
+        browser: str | None = None,
+    ) -> None:
+        specs = explorer_panels(stats.shape[0], stats.languages)
+        given = {"kind": "explorer", "specs": specs, "browser": browser}
+        settings = {"top_rate": top_rate, "lam": lam, "quantile": quantile, "languages": list(stats.languages)}
+        super().__init__(stats, given, scaled, min_tokens, **settings)
+
+    def _pictures(self) -> str:
+        rows = panel_rows(self.types)
+        return "".join(_picture(spec, {name: rows[name]}) for name, spec in self.given["specs"].items())
+
+
+def _picture(spec: dict[str, Any], rows: dict[str, list[dict[str, Any]]]) -> str:
+    """A chart as it is where no script runs, with what it shows in words."""
+    drawn = vl_convert.vegalite_to_svg(nameable({**spec, "width": 620, "datasets": rows}))
+    return drawn.replace("<svg", f'<svg role="img" aria-label="{html(spec["description"])}"', 1)
+
+
+def panel_rows(types: NeuronTypes) -> dict[str, list[dict[str, Any]]]:
+    """The rows of :func:`neuroglot.book.charts.panels.explorer_panels` for some types."""
+    kinds = [(kind, code) for code, kind in enumerate(KINDS) if code]
+    codes, n = types.codes, types.n_languages
+    return {
+        "layers": [
+            {"layer": i, "kind": kind, "neurons": int((row == code).sum())}
+            for i, row in enumerate(codes)
+            for kind, code in kinds
+        ],
+        "shared": [
+            {"n": i, "kind": kind, "neurons": int(((codes == code) & (n == i)).sum())}
+            for i in range(1, len(types.languages) + 1)
+            for kind, code in kinds
+        ],
+        "languages": types.counts_per_language()[["language", "kind", "neurons"]].to_dict("records"),
+    }
+
+
+class NeuronBrowser(_Live):
+    """One neuron at a time: its probabilities, type and rank, the text on which it fires most, its neighbours.
+
+    Args:
+        stats: activation counts.
+        types: from :func:`neuroglot.classify` of these counts.
+        contexts: from :func:`neuroglot.neurons.contexts.top_contexts`, and
+        corpus: the text that they are of; both or neither.
+        find: for neurons without contexts, a function of layer and neuron that gives them
+            (``lambda *neuron: ng.top_contexts(model, tokenizer, corpus, [neuron])``); live only.
+        layer, neuron: where to start; default: the lowest score.
+
+    Raises:
+        NeuroglotError: types of other counts, contexts of another text, or no such neuron.
+    """
+
+    layer = traitlets.Int().tag(sync=True)
+    neuron = traitlets.Int().tag(sync=True)
+
+    def __init__(
+        self,
+        stats: ActivationStats,
+        types: NeuronTypes,
+        contexts: TopContexts | None = None,
+        corpus: Corpus | None = None,
+        *,
+        find: Callable[[int, int], TopContexts] | None = None,
+        layer: int | None = None,
+        neuron: int | None = None,
+    ) -> None:
+        if types.score.shape != stats.shape[:2] or not set(types.languages) <= set(stats.languages):
+            raise NeuroglotError("types and counts are not of the same neurons; give the types made from these counts.")
+        if (contexts is None) != (corpus is None) or (find is not None and corpus is None):
+            raise NeuroglotError("contexts are shown with their text; give contexts and corpus.")
+        lowest = np.unravel_index(types.score.argmin(), types.score.shape)
+        place = [int(own if given is None else given) for given, own in zip((layer, neuron), lowest, strict=True)]
+        if not all(0 <= number < size for number, size in zip(place, types.score.shape, strict=True)):
+            raise NeuroglotError(
+                f"there is no neuron {place[1]} in layer {place[0]}; the model has {types.score.shape}."
+            )
+        self._contexts, self._corpus, self._find = contexts, corpus, find
+        given = {
+            "kind": "browser",
+            "spec": neuron_panel(types.languages),
+            "colors": KIND_COLORS,
+            "contexts": _for_page(contexts, corpus, types) if contexts is not None else None,
+            "live": find is not None,
+        }
+        settings = {"top_rate": types.top_rate, "quantile": types.quantile, "languages": list(types.languages)}
+        settings |= {"lam": types.lam, "layer": place[0], "neuron": place[1]}
+        super().__init__(stats.select(types.languages), given, types.scaled, types.min_tokens, **settings)
+
+    @traitlets.validate("layer", "neuron")
+    def _there(self, proposal: Any) -> int:
+        value, name = proposal["value"], proposal["trait"].name
+        size = self.stats.shape[("layer", "neuron").index(name)]
+        if not 0 <= value < size:
+            raise NeuroglotError(f"{name}={value}: the model has {size}, counted from 0.")
+        return value
+
+    def _settings(self) -> dict[str, Any]:
+        return super()._settings() | {"layer": self.layer, "neuron": self.neuron}
+
+    def _page(self) -> dict[str, Any]:
+        return {**self.given, "live": False}
+
+    def _answer(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
+        super()._answer(widget, content, buffers)
+        if self._find is not None and (wanted := content.get("want")):
+            layer, neuron = map(int, wanted)
+            try:
+                answer = {"contexts": self._find(layer, neuron).for_page(self._corpus)}
+            except Exception as error:
+                self.send({"error": f"No text was found: {error}", "layer": layer, "neuron": neuron})
+                raise
+            self.send({**answer, "layer": layer, "neuron": neuron})
+
+    def _pictures(self) -> str:
+        types, place = self.types, (self.layer, self.neuron)
+        kind = types.kind[place]
+        p = self.stats.select(types.languages).probabilities(types.min_tokens)[place]
+        rows = [
+            {
+                "language": code,
+                "probability": None if np.isnan(own) else float(own),
+                "kind": kind if above else "unclassified",
+                "above": str(above),
+            }
+            for code, own, above in zip(types.languages, p, types.active[place], strict=True)
+        ]
+        data = {"probabilities": rows, "tau": [{"tau": types.tau}]}
+        return _picture(self.given["spec"], data) + self._texts(*place)
+
+    def _texts(self, layer: int, neuron: int) -> str:
+        """The contexts of a neuron, if they are kept, for paper."""
+        if self._contexts is None or [layer, neuron] not in self._contexts.neurons.tolist():
+            return ""
+        color, parts = KIND_COLORS[self.types.kind[layer, neuron]], []
+        for own in self._contexts.of(layer, neuron, self._corpus):
+            for context in own["contexts"]:
+                text = "".join(  # shaded as in browser.js
+                    f'<span style="background:{color}{round(150 * shade):02x}">{html(piece)}</span>'
+                    for piece, shade, _ in context["pieces"]
+                )
+                parts.append(f'<p lang="{html(own["language"])}"><b>{html(own["language"])}</b> {text}</p>')
+        return "".join(parts)
+
+
+def _for_page(contexts: TopContexts, corpus: Corpus, types: NeuronTypes) -> dict[str, Any]:
+    """The contexts for a page; of more than it may carry, those of the neurons with the lowest scores."""
+    page = contexts.for_page(corpus)
+    order = np.argsort(types.score[tuple(contexts.neurons.T)], kind="stable")
+    while len(json.dumps(page)) > PAGE_LIMIT and len(order) > 1:
+        order = order[: len(order) // 2]
+        rows = np.sort(order)
+        fewer = {name: getattr(contexts, name)[rows] for name in ("neurons", "value", "passage", "token", "shade")}
+        page = replace(contexts, **fewer).for_page(corpus)
+    return page
+
+
+def _name(stats: ActivationStats) -> str:
+    """Model and text in words, for the names of downloaded files."""
+    parts = (str(stats.provenance.get(name, "")).rsplit("/", 1)[-1] for name in ("model", "corpus"))
+    return "-".join(part for part in parts if part) or "neuroglot"

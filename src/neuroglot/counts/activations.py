@@ -1,0 +1,355 @@
+"""How often each neuron is active in each language: the counts, saved with their provenance."""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..base.artifacts import flat, load_artifact, require_tokens, save_artifact
+from ..base.errors import NeuroglotError, in_a_line, quoted
+from ..text.languages import languages_of, parse_languages, require_codes
+
+# --- the counts --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class ActivationStats:
+    """Activation counts of every neuron in every language, per shard of the corpus.
+
+    Attributes:
+        shard_counts: ``[shards, layers, neurons, languages]``, unsigned or int64: counted tokens
+            for which the neuron was active (``act_fn(x W) > 0``).
+        shard_tokens: ``[shards, languages]`` int64: counted (response) tokens.
+        languages: codes, in the order of the last axis.
+        provenance: what was counted on what, with which settings and versions. Of a part of some counts it says which:
+            ``selected_languages``, ``selected_shards``, or, where shards were added up, ``merged_shards``, each shard
+            as often as it went in, by its number in what was counted.
+        shard_routed: in a mixture of experts, ``[shards, layers, experts, languages]`` int64: counted
+            tokens that each expert saw. The neurons of a layer are those of its experts, one
+            expert after the other. ``None`` in a dense model.
+        sums, squares: where moments were asked for, float64 ``[layers, neurons, languages]``: the
+            sum over all counted tokens of the neuron's value, and of its square.
+
+    Raises:
+        NeuroglotError: shapes that do not fit, or a count that is negative or above its tokens.
+    """
+
+    shard_counts: np.ndarray
+    shard_tokens: np.ndarray
+    languages: tuple[str, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    shard_routed: np.ndarray | None = None
+    sums: np.ndarray | None = None
+    squares: np.ndarray | None = None
+
+    KIND = "activations"
+
+    def __post_init__(self) -> None:
+        counts, tokens, routed = self.shard_counts, self.shard_tokens, self.shard_routed
+        k = len(self.languages)
+        require_codes(self.languages, "languages")
+        if counts.ndim != 4 or counts.shape[::3] != tokens.shape:
+            raise NeuroglotError(
+                f"counts of shape {counts.shape} and tokens of shape {tokens.shape} do not fit; they must "
+                "be [shards, layers, neurons, languages] and [shards, languages]."
+            )
+        if counts.shape[-1] != k:
+            raise NeuroglotError(f"counts of {counts.shape[-1]} languages but {k} language names; give one name each.")
+        if not all(np.issubdtype(array.dtype, np.integer) for array in (counts, tokens)):
+            raise NeuroglotError(f"counts are {counts.dtype} and tokens {tokens.dtype}; both must be integers.")
+        if counts.size and counts.min() < 0:
+            raise NeuroglotError("some counts are negative; count again.")
+        require_tokens(tokens, axis=0)
+        if (self.sums is None) != (self.squares is None):
+            raise NeuroglotError("of the moments one is missing; count again.")
+        for moment in (self.sums, self.squares):
+            if moment is None:
+                continue
+            real = np.issubdtype(moment.dtype, np.floating)
+            if moment.shape != counts.shape[1:] or not real or not np.isfinite(moment).all():
+                raise NeuroglotError(f"moments of shape {moment.shape} do not fit the counts, or are not finite.")
+        if self.squares is not None and (self.squares < 0).any():
+            raise NeuroglotError("some sums of squares are negative; count again.")
+        if routed is not None:
+            self._check_routed()
+        over = np.argwhere(counts.max(axis=(1, 2), initial=0) > tokens)
+        if len(over):
+            shard, language = over[0]
+            raise NeuroglotError(
+                f"counts of {self.languages[language]} in shard {shard} exceed its "
+                f"{tokens[shard, language]} tokens; a neuron cannot be active more often than there are tokens."
+            )
+
+    def _check_routed(self) -> None:
+        counts, tokens, routed = self.shard_counts, self.shard_tokens, self.shard_routed
+        shards, layers, neurons, k = counts.shape
+        fits = routed.ndim == 4 and routed.shape[::3] == (shards, k) and routed.shape[1] == layers
+        if not fits or not routed.shape[2] or neurons % routed.shape[2] or not np.issubdtype(routed.dtype, np.integer):
+            raise NeuroglotError(
+                f"routed tokens of shape {routed.shape} do not fit counts of shape {counts.shape}; they must be "
+                "integers [shards, layers, experts, languages]."
+            )
+        if routed.size and (routed.min() < 0 or (routed.max(axis=(1, 2), initial=0) > tokens).any()):
+            raise NeuroglotError("an expert saw more tokens than there are, or fewer than none; count again.")
+        if (counts.reshape(shards, layers, routed.shape[2], -1, k).max(axis=3, initial=0) > routed).any():
+            raise NeuroglotError("some counts exceed the tokens that their expert saw; count again.")
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Active tokens, ``[layers, neurons, languages]`` int64, summed over the shards."""
+        return self.shard_counts.sum(axis=0, dtype=np.int64)
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """Counted tokens, ``[languages]`` int64."""
+        return self.shard_tokens.sum(axis=0, dtype=np.int64)
+
+    @property
+    def routed(self) -> np.ndarray | None:
+        """Counted tokens that each expert saw, ``[layers, experts, languages]`` int64; ``None`` in a dense model."""
+        return None if self.shard_routed is None else self.shard_routed.sum(axis=0, dtype=np.int64)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Counted tokens that each neuron saw, ``[layers, neurons, languages]`` int64 (read only).
+
+        All of a language's, or in a mixture those that were routed to the neuron's expert.
+        """
+        if self.shard_routed is None:
+            return np.broadcast_to(self.tokens, self.shape)
+        return np.repeat(self.routed, self.shape[1] // self.shard_routed.shape[2], axis=1)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(layers, neurons, languages)``."""
+        _, layers, neurons, languages = self.shard_counts.shape
+        return layers, neurons, languages
+
+    def probabilities(self, min_tokens: int = 1) -> np.ndarray:
+        """Activation probabilities ``p[i, j, k]``, float64 ``[layers, neurons, languages]``.
+
+        The share of language k's response tokens for which neuron j of layer i is active; in a
+        mixture of experts, of those routed to its expert.
+
+        Args:
+            min_tokens: in a mixture, no number stands (NaN) where the neuron saw fewer tokens of the
+                language than this and than there were. A share of no tokens is never a number.
+
+        Raises:
+            NeuroglotError: a language without tokens has no probabilities.
+        """
+        tokens = self._tokens_of_all()
+        if self.shard_routed is None:
+            return self.counts / tokens
+        return np.where(self.few(min_tokens), np.nan, self._shares(self.counts))
+
+    def _tokens_of_all(self) -> np.ndarray:
+        tokens = self.tokens
+        if not tokens.all():
+            code = self.languages[int(np.argmin(tokens))]
+            raise NeuroglotError(f"no token of {code} was counted, so it has no probabilities; give it text.")
+        return tokens
+
+    def few(self, min_tokens: int) -> np.ndarray:
+        """Where a neuron saw fewer tokens of a language than ``min_tokens`` and than there were; as :attr:`seen`.
+
+        In a dense model nowhere: there every neuron sees all tokens.
+        """
+        return self.seen < np.minimum(min_tokens, self.tokens)
+
+    def means(self) -> np.ndarray:
+        """Mean value of each neuron over the tokens it saw, float64 ``[layers, neurons, languages]``; 0 over none.
+
+        The value is ``act_fn(x W)``, or what enters the down projection where that was counted.
+
+        Raises:
+            NeuroglotError: moments were not asked for.
+        """
+        return self._moment(self.sums)
+
+    def second_moments(self) -> np.ndarray:
+        """Mean square of each neuron's value, as :meth:`means`; less the squared mean it is the variance."""
+        return self._moment(self.squares)
+
+    def _moment(self, total: np.ndarray | None) -> np.ndarray:
+        if total is None:
+            raise NeuroglotError("these counts hold no moments; collect them with moments=True (--moments).")
+        return self._shares(total)
+
+    def _shares(self, total: np.ndarray) -> np.ndarray:
+        seen = self.seen
+        return np.divide(total, seen, out=np.zeros(total.shape), where=seen > 0)
+
+    def select(self, languages: str | Iterable[str] | None) -> "ActivationStats":
+        """The same counts for some of the languages, in the order given."""
+        codes = parse_languages(languages)
+        if codes is None or codes == self.languages:
+            return self
+        index = [self._index(code) for code in codes]
+        return ActivationStats(
+            self.shard_counts[..., index],
+            self.shard_tokens[:, index],
+            codes,
+            self.provenance | {"selected_languages": list(codes)},
+            **{name: array[..., index] for name, array in self._optional().items()},
+        )
+
+    def _index(self, code: str) -> int:
+        if code not in self.languages:
+            raise NeuroglotError(
+                f"there is no language {quoted(code)} in the counts; they have {' '.join(self.languages)}."
+            )
+        return self.languages.index(code)
+
+    def _optional(self) -> dict[str, np.ndarray]:
+        """The arrays that not all counts have."""
+        arrays = {name: getattr(self, name) for name in _OPTIONAL}
+        return {name: array for name, array in arrays.items() if array is not None}
+
+    def take(self, shards: Iterable[int]) -> "ActivationStats":
+        """The same counts for some of the shards, for instance ``range(0, n, 2)`` for one half.
+
+        Moments are kept for the whole only, so a part has none.
+        """
+        index = [int(shard) for shard in shards]
+        if not index or not all(0 <= i < len(self.shard_tokens) for i in index):
+            raise NeuroglotError(f"shards {index}: give some of the {len(self.shard_tokens)}, counted from 0.")
+        provenance = self.provenance
+        if "merged_shards" not in provenance:  # what was merged is whole in every part
+            provenance = provenance | {"selected_shards": self._numbers(index)}
+        routed = None if self.shard_routed is None else self.shard_routed[index]
+        return ActivationStats(self.shard_counts[index], self.shard_tokens[index], self.languages, provenance, routed)
+
+    def resampled(self, rng: np.random.Generator) -> "ActivationStats":
+        """A bootstrap replicate: as many shards, drawn with replacement, merged into one.
+
+        It may lack a language; :func:`neuroglot.neurons.identification.replicated` says what becomes of such a draw.
+
+        Raises:
+            NeuroglotError: a language without tokens.
+        """
+        self._tokens_of_all()  # without which no draw would do
+        shards = len(self.shard_tokens)
+        return self.merged(rng.integers(shards, size=shards))
+
+    def merged(self, shards: Iterable[int]) -> "ActivationStats":
+        """Some of the shards, counted from 0 and as often as they are named, as one; without moments."""
+        index = [int(shard) for shard in shards]
+        times = np.bincount(index, minlength=len(self.shard_tokens))
+        some = np.flatnonzero(times)
+
+        def total(arrays: np.ndarray | None) -> np.ndarray | None:
+            return None if arrays is None else sum(times[s] * arrays[s].astype(np.int64) for s in some)[None]
+
+        parts = map(total, (self.shard_counts, self.shard_tokens))
+        own = {name: value for name, value in self.provenance.items() if name != "selected_shards"}
+        own["merged_shards"] = self._numbers(index)
+        return ActivationStats(*parts, self.languages, own, total(self.shard_routed))
+
+    def _numbers(self, index: list[int]) -> list[int]:
+        """Which shards of what was counted some of these are."""
+        merged = self.provenance.get("merged_shards")
+        if merged is not None:
+            return merged * len(index)
+        known = self.provenance.get("selected_shards")
+        return index if known is None else [known[i] for i in index]
+
+    def save(self, path: str | Path) -> None:
+        """Write to a safetensors file, whole or not at all; the same counts give the same bytes."""
+        largest = int(self.shard_counts.max(initial=0))
+        arrays = {
+            "shard_counts": self.shard_counts.astype(np.min_scalar_type(largest)),
+            "shard_tokens": self.shard_tokens.astype(np.int64),
+            **self._optional(),
+        }
+        metadata = {"languages": list(self.languages), "provenance": self.provenance}
+        save_artifact(path, self.KIND, arrays, metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "ActivationStats":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            NeuroglotError: the file is missing, truncated, of another kind, version or shape.
+        """
+        arrays, header = load_artifact(path, cls.KIND, ("shard_counts", "shard_tokens"))
+        languages = languages_of(header, path)
+        try:
+            optional = {name: arrays[name] for name in _OPTIONAL if name in arrays}
+            return cls(arrays["shard_counts"], arrays["shard_tokens"], languages, header["provenance"], **optional)
+        except NeuroglotError as error:
+            raise NeuroglotError(f"{path}: {error}") from error
+
+    def describe(self) -> pd.DataFrame:
+        """The provenance as a table of two columns, ``what`` and ``value``; hashes by their first digits."""
+        layers, neurons, _ = self.shape
+        tokens = ", ".join(f"{code} {count:,}" for code, count in zip(self.languages, self.tokens, strict=True))
+        experts = 1 if self.shard_routed is None else self.shard_routed.shape[2]
+        each = f"{experts} experts x {neurons // experts:,}" if experts > 1 else f"{neurons:,}"
+        rows = {
+            "neurons": f"{layers} layers x {each} = {layers * neurons:,}",
+            "counted tokens": f"{int(self.tokens.sum()):,} ({tokens})",
+            "shards": str(len(self.shard_tokens)),
+        }
+        return pd.DataFrame([*flat(self.provenance), *rows.items()], columns=["what", "value"])
+
+
+_OPTIONAL = ("shard_routed", "sums", "squares")
+
+
+# --- others' counts ----------------------------------------------------------------------------
+
+
+def read_njunlp(folder: str | Path, languages: str | Iterable[str] | None = None) -> ActivationStats:
+    """Read the counts released with arXiv 2505.21505, response = full run minus prefix run.
+
+    Args:
+        folder: holds ``activation.LL.NAME.pt`` and ``prefix.activation.LL.NAME.pt`` of one model.
+        languages: codes in the order wanted; default: all found, in alphabetical order.
+
+    Returns:
+        One shard. The released engine rounds differently in its two runs, which leaves a few
+        differences below zero or above the tokens; they are taken as zero and as the tokens.
+
+    Raises:
+        NeuroglotError: files missing, of several models, unreadable, or of different shapes.
+    """
+    folder = Path(folder)
+    full = sorted(folder.glob("activation.*.pt"))
+    if not full:
+        raise NeuroglotError(f"{folder} has no activation.LL.NAME.pt; give the folder of the released counts.")
+    names = {path.name.split(".", 2)[2] for path in full}
+    if len(names) > 1:
+        raise NeuroglotError(f"{folder} holds counts of {len(names)} models; keep one model per folder.")
+    name = names.pop()
+    codes = parse_languages(languages) or tuple(path.name.split(".")[1] for path in full)
+    counts, tokens = [], []
+    for code in codes:
+        whole, prefix = (_read_pt(folder / f"{kind}activation.{code}.{name}") for kind in ("", "prefix."))
+        if whole[0].shape != prefix[0].shape or (counts and whole[0].shape != counts[0].shape):
+            raise NeuroglotError(f"{folder}: the counts of {code} have another shape; give files of one model.")
+        tokens.append(whole[1] - prefix[1])
+        counts.append(np.clip(whole[0] - prefix[0], 0, tokens[-1]))
+    provenance = {"model": name.removesuffix(".pt"), "corpus": "counts released with arXiv 2505.21505"}
+    return ActivationStats(
+        np.stack(counts, axis=-1)[None], np.array(tokens, dtype=np.int64)[None], codes, copy.deepcopy(provenance)
+    )
+
+
+def _read_pt(path: Path) -> tuple[np.ndarray, int]:
+    if not path.is_file():
+        raise NeuroglotError(f"there is no file {path}; the released counts have one per language and run.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        counts, tokens = content["over_zero"], content["total_tokens"]
+        if counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool or int(tokens) != tokens:
+            raise ValueError("its numbers are not whole")
+        return counts.to(torch.int64).numpy(), int(tokens)
+    except Exception as error:  # torch raises many types for a damaged or foreign file
+        reason = in_a_line(error, 200) or type(error).__name__
+        raise NeuroglotError(f"{path} cannot be read as released counts ({reason}).") from error

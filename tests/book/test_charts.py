@@ -1,0 +1,384 @@
+"""Every figure is a valid specification of the right numbers, in the one theme."""
+
+import json
+import re
+from dataclasses import replace
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import pytest
+import vl_convert
+
+from neuroglot import ActivationStats, classify, layer_profile
+from neuroglot.alignment import comparison
+from neuroglot.base.uncertainty import wilson
+from neuroglot.book import charts
+from neuroglot.neurons import layers
+
+
+@pytest.fixture
+def stats():
+    rng = np.random.default_rng(5)
+    p = rng.beta(0.4, 0.6, size=(5, 60, 4))
+    p[:, :5] = 0.99
+    return ActivationStats(rng.binomial(30, p, size=(4, 5, 60, 4)), np.full((4, 4), 30), ("en", "de", "ru", "zh"))
+
+
+@pytest.fixture
+def types(stats):
+    return classify(stats, top_rate=0.3, quantile=0.7)
+
+
+@pytest.fixture(autouse=True)
+def theme():
+    charts.enable()
+    yield
+    alt.theme.enable("default")
+    alt.renderers.enable("default")
+
+
+def figures(stats, types):
+    profile = layer_profile(types)
+    tokens = pd.DataFrame({"language": ["en"], "tokens": [3], "characters": [9], "tokens_per_character": [1 / 3]})
+    rates = pd.DataFrame({"top_rate": [0.1, 0.2], "kind": "specific", "neurons": [1, 2], "lam": [0.3, 0.2]})
+    bands = layers.intervals(layers.bootstrap_profiles(stats, 3, top_rate=0.3, quantile=0.7, lam=0.1))
+    scores = pd.DataFrame([
+        {"language": code, "group": group, "questions": 5, "accuracy": 0.4, "low": 0.1, "high": 0.8,
+         "right_number": 0.6, "in_language": 0.8}
+        for code in ("en", "de") for group in ("level 1", "level 2", "all")
+    ])  # fmt: skip
+    return {
+        "tokens": charts.tokens(tokens),
+        "fertility": charts.fertility(tokens),
+        "solved": charts.solved(scores),
+        "solved, one group": charts.solved(scores[scores["group"] == "level 1"].assign(group="")),
+        "active_share": charts.active_share(stats),
+        "neuron": charts.neuron(stats, types, 2, 7),
+        "counts_per_language": charts.counts_per_language(types),
+        "counts_per_n": charts.counts_per_n(types),
+        "layers": charts.layers(profile),
+        "layers with parts": charts.layers(profile, bands, layers.four_parts(profile)),
+        "top_rates": charts.top_rates(rates),
+        "effects": charts.effects(effects_table()),
+        "doses": charts.doses(doses_table()),
+        "steering": charts.steering(outputs_table()),
+        "training": charts.training({"one": training_log(), "shuffled": training_log()}),
+        "layer_changes": charts.layer_changes(changes_of(stats, types).query("what == 'layer'")),
+        "shared_changes": charts.shared_changes(changes_of(stats, types).query("what == 'shared by'")),
+        "language_changes": charts.language_changes(changes_of(stats, types).query("what == 'language'")),
+        "transitions": charts.transitions(moves(types)),
+        "measure_changes": charts.measure_changes(measures_table()),
+        "language_sizes": charts.language_sizes(sizes_table(), "en"),
+        "overlaps": charts.overlaps(comparison.stability({"a": (stats, stats, False)}, types, splits=3)),
+    }
+
+
+# Names that JavaScript's objects have of their own, or that would be read as a path into one.
+ODD = {"en": "constructor", "de": "__proto__", "ru": "a.b", "zh": "x[0]"}
+
+
+def test_languages_of_any_name_are_drawn(stats, types):
+    """Every mark is there, and every name is written out, as for other names of languages."""
+    for name, chart in figures(stats, types).items():
+        spec = odd = json.dumps(chart.to_dict())
+        for code, other in ODD.items():
+            odd = odd.replace(f'"{code}"', f'"{other}"')
+        if odd == spec:
+            continue
+        plain, drawn = (
+            charts.theme.embed(json.loads(text))["text/html"].partition("<script")[0] for text in (spec, odd)
+        )
+        marks = [len(re.findall("<path aria-label=", picture)) for picture in (plain, drawn)]
+        assert marks[0] == marks[1] > 0, name
+        for code, other in ODD.items():
+            assert drawn.count(f">{other}") == plain.count(f">{code}<"), name
+
+
+def test_languages_named_like_a_column_have_their_own_numbers(stats):
+    names = ("layer", "language", "probability", "toString")
+    means = values(charts.active_share(replace(stats, languages=names))).groupby("language")["probability"].mean()
+    assert means.to_dict() == pytest.approx(dict(zip(names, stats.probabilities().mean(axis=(0, 1)), strict=True)))
+
+
+def effects_table():
+    rows = [
+        {"set": set_, "measure": measure, "removed": r, "language": c, "neurons": 5, "size": 90, "before": 1.0,
+         "after": 1.5, "effect": value, "low": value - 0.1, "high": value + 0.1, "harm": value, "random": 0.01,
+         "random_low": -0.1, "random_high": 0.1, "draws": 3, "beside": value, "verdict": verdict}
+        for set_ in ("specific", "specific + related") for measure in ("change in log-perplexity", "change in accuracy")
+        for r, c, value, verdict in (("en", "en", 0.5, "more"), ("en", "de", 0.05, "within"),
+                                     ("de", "en", np.nan, None), ("de", "de", -2.0, "less"))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def doses_table():
+    rows = [
+        {"language": code, "order": order, "draw": draw, "dose": dose, "neurons": int(40 * dose), "effect": dose + draw}
+        for code in ("en", "de") for order, draw in (("score", 0), ("shuffled", 1), ("random", 1), ("random", 2))
+        for dose in (0.25, 0.5, 1.0)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def outputs_table():
+    shares = {"target": 0.5, "source": 0.25, "another language": 0.25, "no language": 0.0}
+    rows = [
+        {"source": "en", "target": target, "way": way, "strength": strength, "neurons": neurons, "output": output,
+         "share": share, "low": 0.0, "high": 1.0, "letters": 80, "prompts": 2}
+        for target in ("de", "zh") for way in ("amplify", "set") for strength in (0, 2)
+        for neurons in ("language", "random") for output, share in shares.items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def training_log():
+    return pd.DataFrame({"step": [1, 2], "loss": [0.69, 0.5], "accuracy": [0.0, 1.0], "margin": [0.0, 0.4]})
+
+
+def changes_of(stats, types):
+    rng = np.random.default_rng(6)
+    counts = np.minimum(stats.shard_counts + rng.integers(0, 4, stats.shard_counts.shape), 30)
+    after = ActivationStats(counts, stats.shard_tokens, stats.languages)
+    tables = [
+        comparison.compare(types, stats, after, null, draws=4, splits=4).table().assign(thresholds=name)
+        for name, null in (("kept", after), ("solved", ()))
+    ]
+    return pd.concat(tables, ignore_index=True).assign(model="aligned", group="others")
+
+
+def moves(types):
+    one = comparison.transitions(types, types)
+    return pd.concat([one.assign(model=name, thresholds="kept") for name in ("aligned", "control")], ignore_index=True)
+
+
+def measures_table():
+    rng = np.random.default_rng(7)
+    before, after = (comparison.Measured(("en", "de"), rng.random((2, 5)), np.ones((2, 5))) for _ in range(2))
+    found = [comparison.measure_changes(before, after, null) for null in (None, before)]
+    return pd.concat(
+        [t.assign(measure=name, model="m") for t, name in zip(found, "ab", strict=True)], ignore_index=True
+    )
+
+
+def sizes_table():
+    rows = [
+        (c, kind, 4.0, 2.0, 6.0, when)
+        for when in ("before", "after")
+        for c in ("en", "de")
+        for kind in ("specific", "related")
+    ]
+    return pd.DataFrame(rows, columns=["place", "kind", "neurons", "low", "high", "when"])
+
+
+def values(chart):
+    return pd.DataFrame([row for rows in chart.to_dict()["datasets"].values() for row in rows])
+
+
+def leaves(chart):
+    if "layer" not in chart:
+        return [chart]
+    return [leaf for layer in chart["layer"] for leaf in leaves(layer)]
+
+
+def test_changes_are_filled_only_where_they_are_beyond_noise(stats, types):
+    table = changes_of(stats, types).query("what == 'layer'")
+    chart = charts.layer_changes(table).to_dict()
+    shown = values(charts.layer_changes(table))
+    assert len(shown) == len(table) and shown["change"].tolist() == table["change"].tolist()
+    assert set(shown["verdict"]) == set(table["verdict"])
+    points = next(layer for layer in leaves(chart["spec"]) if layer["mark"]["type"] == "point")
+    condition = points["encoding"]["fillOpacity"]["condition"]
+    assert condition["test"] == "datum.verdict == 'beyond noise'" and condition["value"] == 1
+    assert points["encoding"]["fillOpacity"]["value"] == 0
+
+
+def test_the_flow_moves_every_neuron_that_has_a_type(types):
+    after = classify_other(types)
+    table = comparison.transitions(types, after).assign(model="m", thresholds="kept")
+    every = values(charts.transitions(table))
+    bands = every[every["at"].notna()]
+    typed = table[(table["before"] != "unclassified") | (table["after"] != "unclassified")]
+    for end in (0, 1):
+        edge = bands[bands["at"] == end].sort_values("low")
+        assert edge["low"].tolist() == pytest.approx([0, *edge["high"].tolist()[:-1]]), "bands touch and do not overlap"
+        assert edge["high"].iloc[-1] == typed["neurons"].sum()
+        assert ((edge["high"] - edge["low"]).round(6) == edge["neurons"]).all()
+
+
+def classify_other(types):
+    """Types of which some have moved on by one neuron."""
+    from dataclasses import replace
+
+    return replace(types, selected=np.roll(types.selected, 1, axis=1), active=np.roll(types.active, 2, axis=1))
+
+
+def test_the_matrix_shows_one_set_and_measure_and_what_is_beyond_chance():
+    spec = charts.effects(effects_table()).to_dict()
+    bound = {p["name"]: p for p in spec["params"] if "bind" in p}
+    assert bound["set_"]["bind"]["options"] == ["specific", "specific + related"]
+    assert bound["set_"]["value"] == "specific + related"
+    assert bound["measure_"]["bind"]["options"] == ["change in log-perplexity", "change in accuracy"]
+    rows = next(iter(spec["datasets"].values()))
+    assert len(rows) == 16 and {row["verdict"] for row in rows} == {"more", "within", "less", "cannot be told"}
+    assert next(row["effect"] for row in rows if (row["removed"], row["language"]) == ("de", "en")) is None
+    filters = json.dumps(spec["vconcat"])
+    assert filters.count("datum.set == set_ && datum.measure == measure_") >= 3
+
+
+def drawn(spec, measure=None):
+    """The picture, as SVG, with a measure chosen."""
+    params = [p | ({"value": measure} if measure and p["name"] == "measure_" else {}) for p in spec["params"]]
+    return vl_convert.vegalite_to_svg(spec | {"params": params, "width": 600})
+
+
+def test_the_chosen_measure_has_its_unit():
+    table = measures_table().replace({"measure": {"a": "change in log-perplexity", "b": "change in accuracy"}})
+    units = {"change in log-perplexity": "nats per token", "change in accuracy": "share of questions"}
+    for spec in (charts.effects(effects_table()).to_dict(), charts.measure_changes(table).to_dict()):
+        for measure, unit in units.items():
+            shown = drawn(spec, measure)
+            assert f">{measure} ({unit})</text>" in shown
+            assert not any(other in shown for other in units.values() if other != unit)
+    assert "a share" not in drawn(spec)
+
+
+def grey_bars(shown):
+    """Paths in the colour of random neurons that are filled and framed, by their opacity."""
+    found = re.findall(r'<path [^>]*fill="#8a8a8a"[^>]*stroke="#8a8a8a" stroke-width="4"[^>]*>', shown)
+    opacity = [re.search(r' opacity="([\d.]+)"', bar) for bar in found]
+    return [float(one[1]) if one else 1.0 for one in opacity]
+
+
+def test_equal_draws_are_seen_and_missing_ones_are_not():
+    table = effects_table()
+    assert grey_bars(drawn(charts.effects(table.assign(random_low=0.2, random_high=0.2)).to_dict())) == [0.35] * 2
+    none = drawn(charts.effects(table.assign(random_low=np.nan, random_high=np.nan)).to_dict())
+    assert set(grey_bars(none)) <= {0.0}
+    changed = measures_table()
+    twice = drawn(charts.measure_changes(changed.assign(again_low=0.1, again_high=0.1)).to_dict())
+    assert grey_bars(twice) == [0.3] * 3
+    assert set(grey_bars(drawn(charts.measure_changes(changed).to_dict()))) <= {0.0}
+
+
+def test_no_scale_rests_on_numbers_that_are_all_missing(stats, types):
+    """Such a scale has no end, and the browser says so."""
+    missing = {"random_low", "random_high", "again_low", "again_high", "null", "low", "high", "effect", "change"}
+    shown = figures(stats, types)
+    for name in ("effects", "layer_changes", "shared_changes", "language_changes", "measure_changes"):
+        spec = shown[name].to_dict()
+        parts = [leaf for part in spec.get("vconcat", [spec.get("spec", spec)]) for leaf in leaves(part)]
+        fields = {e.get("field") for p in parts for c in ("x", "x2", "y", "y2") if (e := p["encoding"].get(c, {}))}
+        assert not fields & missing, name
+
+
+def test_doses_are_means_of_draws_and_of_languages():
+    spec = charts.doses(doses_table()).to_dict()
+    rows = next(iter(spec["datasets"].values()))
+    random = next(r for r in rows if (r["language"], r["order"], r["dose"]) == ("de", "random neurons", 0.5))
+    assert random["effect"] == pytest.approx(0.5 + 1.5)
+    mean = next(r for r in rows if (r["language"], r["order"], r["dose"]) == ("mean of all", "lowest score first", 1))
+    assert (mean["effect"], mean["neurons"]) == (1, 40)
+
+
+def test_what_was_not_measured_is_not_drawn():
+    table = doses_table()
+    empty = table["language"] == "de"
+    table = table.assign(effect=table["effect"].mask(empty), neurons=table["neurons"].mask(empty, 0))
+    spec = charts.doses(table).to_dict()
+    rows = next(iter(spec["datasets"].values()))
+    assert {row["language"] for row in rows} == {"mean of all", "en"} and all(row["neurons"] for row in rows)
+    ground = charts.effects(effects_table()).to_dict()["vconcat"][0]["layer"][0]["encoding"]["color"]
+    assert ground["value"] == "#ffffff" and ground["condition"]["test"] == "isValid(datum.effect)"
+
+
+def test_steering_shows_every_share_and_their_mean():
+    spec = charts.steering(outputs_table()).to_dict()
+    rows = next(iter(spec["datasets"].values()))
+    assert len(rows) == (2 + 1) * 2 * 2 * 2 * 4
+    means = [r for r in rows if r["target"] == "mean of all" and r["output"] == "target"]
+    assert {r["share"] for r in means} == {0.5}
+
+
+def test_every_figure_is_valid_described_and_titled(stats, types):
+    for name, chart in figures(stats, types).items():
+        spec = chart.to_dict()  # validates against the schema
+        assert spec["description"], name
+        assert spec["title"]["text"], name
+        assert spec["config"]["background"] == "transparent", name
+
+
+def test_accuracy_shows_one_level_at_a_time_and_never_the_sum(stats, types):
+    spec = figures(stats, types)["solved"].to_dict()
+    (pick,) = [p for p in spec["params"] if "bind" in p]
+    assert pick["bind"]["options"] == ["level 1", "level 2"] and pick["value"]
+    rows = next(iter(spec["datasets"].values()))
+    assert {row["group"] for row in rows} == {"level 1", "level 2"}
+    assert "params" not in figures(stats, types)["solved, one group"].to_dict()
+
+
+def test_colours_are_told_apart_without_colour_vision():
+    """Simulated by the matrices of Machado et al. (2009) at full severity, in linear RGB."""
+    matrices = {
+        "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+        "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+    }
+
+    def linear(color):
+        value = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+    def lab(rgb):
+        xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ rgb.clip(0, 1)
+        f = np.cbrt(xyz / [0.9505, 1, 1.089])
+        return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+    kinds = {kind: linear(color) for kind, color in charts.KIND_COLORS.items()}
+    languages = {code: linear(color) for code, color in charts.LANGUAGE_COLORS.items()}
+    typed = [rgb for kind, rgb in kinds.items() if kind != "unclassified"]
+    for matrix in [np.eye(3), *map(np.array, matrices.values())]:
+        for colours, least in ((typed, 30), (languages.values(), 20)):  # ten cannot be as far apart as three
+            seen = [lab(matrix @ rgb) for rgb in colours]
+            assert min(np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]) > least
+    for rgb in [*kinds.values(), *languages.values()]:  # visible on white and on near-black: contrast of 3 at least
+        luminance = np.array([0.2126, 0.7152, 0.0722]) @ rgb
+        assert 1.05 / (luminance + 0.05) > 3 and (luminance + 0.05) / (0.006 + 0.05) > 3
+
+
+def test_neuron_chart_has_the_counts(stats, types):
+    data = next(iter(charts.neuron(stats, types, 2, 7).to_dict()["datasets"].values()))
+    rows = data if "active" in data[0] else list(charts.neuron(stats, types, 2, 7).to_dict()["datasets"].values())[1]
+    assert [row["active"] for row in rows] == stats.counts[2, 7].tolist()
+    low, high = wilson(np.array([0, 15, 30]), np.array([30, 30, 30]))
+    assert np.allclose(low, [0, 0.3315, 0.8865], atol=1e-4) and np.allclose(high, [0.1135, 0.6685, 1], atol=1e-4)
+
+
+def test_a_click_on_a_neuron_s_bars_opens_the_browser(stats, types):
+    chart = charts.neuron(stats, types, 2, 7, browser="there.html").to_dict()
+    rows = next(rows for rows in chart["datasets"].values() if "address" in rows[0])
+    assert {row["address"] for row in rows} == {"there.html#layer=2&neuron=7"}
+    assert [layer["encoding"].get("href", {}).get("field") for layer in chart["layer"]].count("address") == 1
+    plain = charts.neuron(stats, types, 2, 7).to_dict()
+    assert not any("href" in layer["encoding"] for layer in plain["layer"])
+
+
+def test_page_and_notebook_get_the_same_chart(types):
+    bundle = charts.theme.embed(charts.counts_per_n(types).to_dict())
+    assert set(bundle) == {"application/vnd.vegalite.v6+json", "text/html"}
+    inside = bundle["text/html"].split('<script type="application/json">')[1].removesuffix("</script>")
+    assert json.loads(inside) == bundle["application/vnd.vegalite.v6+json"]
+    rest = bundle["text/html"].replace("https://vega.github.io/schema", "").replace("http://www.w3.org/", "")
+    assert "http" not in rest
+    assert "<svg" in bundle["text/html"] and "number of languages N" in bundle["text/html"].split("</svg>")[0]
+    evil = alt.Chart(pd.DataFrame({"x": [1]}), title="</script><script>alert(1)</script>").mark_point().to_dict()
+    assert charts.theme.embed(evil)["text/html"].count("</script>") == 1
+
+
+def test_languages_keep_their_colours():
+    some = charts.theme.language_scale(["vi", "zh", "ar"]).to_dict()
+    assert some["domain"] == ["vi", "zh", "ar"]
+    assert some["range"][1] == charts.LANGUAGE_COLORS["zh"] and len(set(some["range"])) == 3
+    many = charts.theme.language_scale([f"x{i}" for i in range(25)]).to_dict()
+    assert len(many["range"]) == 25 and set(many["range"]) == set(charts.LANGUAGE_COLORS.values())

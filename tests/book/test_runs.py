@@ -1,0 +1,116 @@
+"""Finished runs read together and set side by side."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from neuroglot import ActivationStats, NeuroglotError, classify, layer_profile
+from neuroglot.base.tables import write_tables
+from neuroglot.book import charts, runs
+from neuroglot.neurons import layers
+
+
+def finished(folder, depth, seed, shards=3, model="a"):
+    rng = np.random.default_rng(seed)
+    tokens = np.full((shards, 3), 400)
+    p = rng.beta(0.3, 2, size=(depth, 30, 3))
+    counts = rng.binomial(400, p, size=(shards, depth, 30, 3))
+    stats = ActivationStats(counts, tokens, ("en", "de", "sw"), {"model": model, "corpus_sha256": str(seed)})
+    types = classify(stats, top_rate=0.2, quantile=0.7, lam=0.1)
+    stats.save(folder / "activations.safetensors")
+    types.save(folder / "types.safetensors")
+    profile = layer_profile(types)
+    parts = layers.four_parts(profile)
+    tables = {"profile": profile, "parts": parts, "claims": layers.part_claims(profile, parts)}
+    if shards > 1:
+        tables["bands"] = layers.intervals(layers.bootstrap_profiles(stats, 5, top_rate=0.2, quantile=0.7, lam=0.1))
+    write_tables(folder / "layers.json", tables)
+    return types
+
+
+@pytest.fixture
+def two(tmp_path):
+    return [finished(tmp_path / "one", 5, 1, model="a"), finished(tmp_path / "two", 9, 2, shards=1, model="b")]
+
+
+def test_runs_of_other_depths_are_compared_in_relative_depth(tmp_path, two):
+    found = runs.load_runs([tmp_path / "one", tmp_path / "two"])
+    assert [run.name for run in found] == ["a", "b"]
+    table = runs.side_by_side(found)
+    assert table["neurons"].tolist() == [150, 270] and table["tokens"].tolist() == [3600, 1200]
+    for row, types in zip(table.itertuples(), two, strict=True):
+        assert row.specific == (types.kind == "specific").mean() and row.general == (types.kind == "general").mean()
+    profiles = runs.depth_profiles(found)
+    for name, types in zip("ab", two, strict=True):
+        mine = profiles[(profiles["run"] == name) & (profiles["kind"] == "related")]
+        assert mine["depth"].tolist() == [i / (len(types.score) - 1) for i in range(len(types.score))]
+        assert mine["neurons"].tolist() == (types.kind == "related").sum(1).tolist()
+        assert np.allclose(mine["share"], (types.kind == "related").mean(1))
+        assert mine[["low", "high"]].isna().all(axis=None) == (name == "b")
+    bands = found[0].layers["bands"]
+    band = bands[(bands["layer"] == 2) & (bands["kind"] == "general")].iloc[0]
+    row = profiles[(profiles["run"] == "a") & (profiles["layer"] == 2) & (profiles["kind"] == "general")].iloc[0]
+    assert (row["low"], row["high"]) == (band["low"] / 30, band["high"] / 30)
+    languages = runs.language_shares(found)
+    sw = languages[(languages["run"] == "b") & (languages["language"] == "sw") & (languages["kind"] == "related")]
+    assert sw["share"].item() == ((two[1].kind == "related") & two[1].active[..., 2]).sum() / 270
+    claims = runs.claims_table(found)
+    assert (
+        claims["b"].tolist()
+        == layers.part_claims(layer_profile(two[1]), layers.four_parts(layer_profile(two[1])))["holds"].tolist()
+    )
+    for kind in ("specific", "related", "general"):
+        spec = charts.depth(profiles, kind).to_dict()
+        assert kind in spec["title"]["text"] and spec["description"]
+    assert charts.languages_beside(languages).to_dict()["description"]
+
+
+def test_runs_of_one_model_are_called_by_their_folders(tmp_path, two):
+    finished(tmp_path / "three", 5, 3, model="a")
+    found = runs.load_runs([tmp_path / "one", tmp_path / "three"])
+    assert [run.name for run in found] == ["one", "three"]
+    finished(tmp_path / "other" / "one", 5, 4, model="a")
+    found = runs.load_runs([tmp_path / "one", tmp_path / "other" / "one"])
+    assert [run.name for run in found] == [str(tmp_path / "one"), str(tmp_path / "other" / "one")]
+    with pytest.raises(NeuroglotError, match="named twice"):
+        runs.load_runs([tmp_path / "one", tmp_path / "one"])
+
+
+def typed_on_a_part(folder, part):
+    """The types of a part of the counts in the place of those of the whole."""
+    stats = part(ActivationStats.load(folder / "activations.safetensors"))
+    classify(stats, top_rate=0.2, quantile=0.7, lam=0.1).save(folder / "types.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda path: (path / "layers.json").unlink(), r"no file .*layers\.json; run chapter 03"),
+        (lambda path: (path / "layers.json").write_text("{"), r"layers\.json is not what chapter 03 writes"),
+        (lambda path: (path / "layers.json").write_text("[]"), r"layers\.json is not what chapter 03 writes"),
+        (lambda path: (path / "types.safetensors").unlink(), r"no file .*types\.safetensors"),
+        (lambda path: (path / "types.safetensors").write_bytes(b"x"), r"types\.safetensors cannot be read"),
+        (lambda path: finished(path / "x", 7, 5) and (path / "x/layers.json").replace(path / "layers.json"), "one run"),
+        (lambda path: typed_on_a_part(path, lambda stats: stats.take([0, 2])), "one run"),
+        (lambda path: typed_on_a_part(path, lambda stats: stats.merged([0, 0, 1])), "one run"),
+    ],
+)
+def test_what_is_no_finished_run_is_named(tmp_path, two, harm, message):
+    harm(tmp_path / "one")
+    with pytest.raises(NeuroglotError, match=message):
+        runs.load_runs([tmp_path / "one", tmp_path / "two"])
+
+
+def test_no_run():
+    with pytest.raises(NeuroglotError, match="at least one folder"):
+        runs.load_runs([])
+
+
+def test_tables_survive_the_file(tmp_path, two):
+    written = json.loads((tmp_path / "one" / "layers.json").read_text())
+    read = runs.load_runs([tmp_path / "one"])[0].layers
+    assert len(written.pop("sha256")) == 64 and set(written) == set(read)
+    for name, rows in written.items():
+        pd.testing.assert_frame_equal(read[name], pd.DataFrame(rows))

@@ -1,0 +1,128 @@
+"""What a steering does to which neurons, and what generated text is counted as."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from neuroglot import Intervention, NeuroglotError
+from neuroglot.effects.removals import AS_IT_IS
+from neuroglot.effects.steering import OUTPUTS, Steering, idle, interventions, outputs, steerings
+
+from .test_removals import flat, types  # noqa: F401 - a fixture
+
+MEANS = np.random.default_rng(0).normal(size=(2, 40, 3))
+STRENGTHS = {"amplify": [0, 4], "set": [0, 1.5]}
+
+
+def sets(types, code):  # noqa: F811
+    return flat(types.neurons(code, ("specific", "related")))
+
+
+def test_one_is_driven_up_and_the_other_switched_off(types):  # noqa: F811
+    of = steerings("en", ["de", "zh"], STRENGTHS, draws=0)
+    made = interventions(types, of, MEANS)
+    names = [f"en to {code}, {what}" for code in ("de", "zh") for what in ("amplify 4", "set 1.5")]
+    assert list(made) == [AS_IT_IS, *names]
+    assert made[AS_IT_IS] is None
+    for k, code in enumerate(types.languages):
+        if code == "en":
+            continue
+        up, down = sets(types, code) - sets(types, "en"), sets(types, "en") - sets(types, code)
+        assert up and down and sets(types, code) & sets(types, "en"), "neurons of both languages are left alone"
+        louder, fixed = made[f"en to {code}, amplify 4"], made[f"en to {code}, set 1.5"]
+        assert flat(louder.neurons) == flat(fixed.neurons) == up | down
+        assert all(louder.factor[place] == 4 and fixed.values[place] == 1.5 * MEANS[place][k] for place in up)
+        assert all(louder.factor[place] == fixed.values[place] == 0 for place in down)
+        assert louder.values is None and fixed.factor is None
+
+
+def test_no_neuron_to_change_is_nothing_to_try(types):  # noqa: F811
+    none = replace(types, selected=np.zeros_like(types.selected))
+    assert idle(types, "en", ["de", "zh"]) == [] and idle(none, "en", ["de", "zh"]) == ["de", "zh"]
+    only = types.selected & types.active[..., 1] & ~types.active[..., 0]  # Chinese ones are left for both or none
+    assert idle(replace(types, selected=only & ~types.active[..., 2]), "en", ["de", "zh"]) == ["zh"]
+    with pytest.raises(NeuroglotError, match="there is no set 'all'"):
+        idle(types, "en", ["de"], "all")
+
+
+def test_random_ones_are_as_many_and_never_both(types):  # noqa: F811
+    of = steerings("en", ["de"], STRENGTHS, draws=2)
+    made = interventions(types, of, MEANS, seed=5)
+    up, down = sets(types, "de") - sets(types, "en"), sets(types, "en") - sets(types, "de")
+    seen = set()
+    for draw in (1, 2):
+        louder, fixed = (made[f"en to de, {way}, random {draw}"] for way in ("amplify 4", "set 1.5"))
+        places = flat(louder.neurons)
+        assert places == flat(fixed.neurons), "the same neurons at every strength and in either way"
+        off = {place for place in places if louder.factor[place] == 0}
+        for layer in (0, 1):
+            for mine, theirs in ((off, down), (places - off, up)):
+                assert sum(p[0] == layer for p in mine) == sum(p[0] == layer for p in theirs)
+        assert all(fixed.values[place] == (0 if place in off else 1.5 * MEANS[place][1]) for place in places)
+        seen.add(frozenset(places))
+    assert len(seen) == 2
+    again = interventions(types, of, MEANS, seed=5)
+    assert {k: v and v.hash for k, v in made.items()} == {k: v and v.hash for k, v in again.items()}
+    assert isinstance(made[of[-1].name], Intervention)
+
+
+def test_shares_are_of_letters_by_what_they_are():
+    of = [Steering("en", "de", "set", 0), Steering("en", "de", "set", 2), Steering("en", "de", "set", 2, 1)]
+    said = {
+        AS_IT_IS: ["She buys seven red apples at the market.", "The two brothers have nine coins together."],
+        of[1].name: ["Sie kauft sieben rote Äpfel auf dem Markt.", "The two brothers have nine coins together."],
+        of[2].name: ["Il achète des pommes rouges au marché.", "7 + 8 = 15"],
+    }
+    rows = [
+        {"intervention": name, "language": "en", "id": str(i), "response": text}
+        for name, texts in said.items()
+        for i, text in enumerate(texts)
+    ]
+    table = outputs(rows, of, resamples=400).set_index(["strength", "neurons", "output"])
+
+    def letters(text):
+        return sum(character.isalpha() for character in text)
+
+    assert table.loc[(0, "language", "source"), "share"] == 1
+    assert table.loc[(2, "language", "target"), "share"] == 0.5, "responses count alike"
+    assert table.loc[(2, "language", "source"), "share"] == 0.5
+    assert table.loc[(2, "random", "another language"), "share"] == 1
+    assert table.loc[(2, "random", "source"), "letters"] == letters(said[of[2].name][0])
+    assert table.loc[(2, "random", "source"), "responses"] == 1, "one without letters is left out"
+    row = table.loc[(2, "language", "target")]
+    assert (row["low"], row["high"], row["prompts"]) == (0, 1, 2)
+    assert table.groupby(level=[0, 1])["share"].sum().tolist() == pytest.approx([1, 1, 1])
+    assert set(table.index.get_level_values("output")) == set(OUTPUTS)
+    for source, target in (("en", "km"), ("xx", "de"), ("zh-Hans", "zh-Hant")):
+        rows = [{"intervention": f"{source} to {target}, set 1", "language": source, "id": "0", "response": "A text."}]
+        unknown = outputs(rows, [Steering(source, target, "set", 1)])
+        assert unknown["share"].isna().all() and (unknown["letters"] == 5).all()
+    with pytest.raises(NeuroglotError, match="nothing was generated for 'en to zh, set 1'"):
+        outputs(rows, [Steering("en", "zh", "set", 1)])
+
+
+def test_an_endless_loop_counts_as_one_response():
+    of = [Steering("en", "de", "set", 2)]
+    said = ["Sie kauft sieben rote Äpfel auf dem Markt. " * 200, "The two brothers have nine coins together."]
+    rows = [{"intervention": of[0].name, "language": "en", "id": "0", "response": text} for text in said]
+    rows += [row | {"id": "1", "response": said[1]} for row in rows[:1]]
+    table = outputs(rows, of, resamples=200).set_index("output")
+    assert table["share"].to_dict() == pytest.approx(dict(zip(OUTPUTS, (1 / 3, 2 / 3, 0, 0), strict=True)))
+    assert table.loc["target", ["low", "high", "responses"]].tolist() == [0, 0.5, 3], "prompts are drawn, not responses"
+
+
+def test_bad_requests_are_named(types):  # noqa: F811
+    one = [Steering("en", "de", "set", 1)]
+    for call, message in [
+        (lambda: steerings("en", ["de"], {"shout": [1]}), "no way 'shout'"),
+        (lambda: steerings("en", ["de"], {"set": [-1]}), "strength -1 is none"),
+        (lambda: steerings("en", ["de"], {"set": ["2"]}), "strength '2' is none"),
+        (lambda: interventions(types, one), "no means"),
+        (lambda: interventions(types, one, MEANS[..., :2]), "means of shape"),
+        (lambda: interventions(types, one, MEANS, "odd"), "no set 'odd'"),
+        (lambda: interventions(types, [Steering("en", "en", "set", 1)], MEANS), "nothing to steer from en to itself"),
+        (lambda: interventions(types, [Steering("en", "fr", "set", 1)], MEANS), "no language 'fr'"),
+    ]:
+        with pytest.raises(NeuroglotError, match=message):
+            call()

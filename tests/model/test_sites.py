@@ -1,0 +1,267 @@
+"""Where the neurons sit: every family against formulas, families found by structure, and refusals."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from neuroglot import NeuroglotError, count_activations
+from neuroglot.model import sites
+from neuroglot.model.sites import QUANTITIES, SITES, Site, keeps_sign, neuron_layers, neuron_site, observed
+
+from ..conftest import CONFIGS, TINY, tiny_model, unsettled
+from ..reference import REFERENCE, brute_force, neurons
+
+EXPERTS = [family for family, site in SITES.items() if site.experts]
+
+
+def test_every_known_architecture_is_tested():
+    assert set(CONFIGS) == set(SITES) == set(REFERENCE)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_counts_equal_brute_force(any_model, side):
+    rng = torch.Generator().manual_seed(1)
+    lengths = [7, 12, 3]
+    ids, mask = torch.zeros(3, 12, dtype=torch.long), torch.zeros(3, 12, dtype=torch.long)
+    count = torch.zeros(3, 12, dtype=torch.long)
+    expected_all, expected_masked = 0, 0
+    for row, length in enumerate(lengths):
+        text = torch.randint(1, 256, (length,), generator=rng)
+        keep = torch.randint(0, 2, (length,), generator=rng)
+        place = slice(12 - length, 12) if side == "left" else slice(0, length)
+        ids[row, place], mask[row, place], count[row, place] = text, 1, keep
+        expected_all = expected_all + brute_force(any_model, text.tolist(), [True] * length)
+        expected_masked = expected_masked + brute_force(any_model, text.tolist(), keep.bool().tolist())
+    counts = count_activations(any_model, ids, mask)
+    assert counts.dtype == torch.int64 and counts.shape == expected_all.shape and counts.any()
+    assert torch.equal(counts, expected_all)
+    assert torch.equal(count_activations(any_model, ids, mask, count), expected_masked)
+    assert torch.equal(count_activations(any_model, ids, mask, torch.ones_like(ids)), expected_all)  # never padding
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_other_quantities_and_levels(any_model, quantity):
+    ids = torch.randint(1, 256, (1, 9), generator=torch.Generator().manual_seed(2))
+    for above in (0.0, 0.05):
+        counts = count_activations(any_model, ids, torch.ones_like(ids), quantity=quantity, above=above)
+        assert torch.equal(counts, brute_force(any_model, ids[0].tolist(), [True] * 9, quantity, above)), above
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_reading_leaves_logits_alone(any_model, quantity):
+    ids = torch.arange(20).reshape(2, 10)
+    layers, seen = neuron_layers(any_model), set()
+    with torch.no_grad():
+        plain = any_model(ids).logits
+        with observed(layers, lambda layer, *_: seen.add(layer), quantity, values=True):
+            hooked = any_model(ids).logits
+        after = any_model(ids).logits
+    assert seen == {0, 1, 2} and torch.equal(plain, hooked) and torch.equal(plain, after)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in any_model.modules())
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_values_are_the_activation_or_the_product(any_model, quantity):
+    ids = [5, 77, 130, 9]
+    read = {}
+
+    def see(layer, counted, value, routing):
+        width = layers[layer].width
+        for expert, rows in routing.spans if routing else [(0, slice(None))]:
+            tokens = routing.tokens[rows] if routing else range(len(counted))
+            for token, a, b in zip(tokens, counted[rows], value[rows], strict=True):
+                read[layer, int(token), expert] = a, b, slice(expert * width, (expert + 1) * width)
+
+    layers = neuron_layers(any_model)
+    with torch.no_grad(), observed(layers, see, quantity, values=True):
+        any_model(torch.tensor([ids]))
+    expected = neurons(any_model, ids, any_model.config.model_type)
+    own = "product" if quantity == "product" else "activation"
+    assert len(read) == 3 * 4 * (2 if layers[0].experts is not None else 1)
+    tolerance = {"rtol": 1e-5, "atol": 1e-6} if any_model.dtype == torch.float32 else {}
+    for (layer, token, _), (counted, value, columns) in read.items():
+        torch.testing.assert_close(counted, expected[layer][token][quantity][columns], **tolerance)
+        torch.testing.assert_close(value, expected[layer][token][own][columns], **tolerance)
+
+
+@pytest.mark.parametrize("family", EXPERTS)
+@pytest.mark.parametrize("how", ["eager", "grouped_mm", "batched_mm"])
+def test_every_implementation_of_experts_is_read_right(family, how):
+    model = tiny_model(family).float()
+    model.set_experts_implementation(how)
+    ids = torch.randint(1, 256, (1, 40), generator=torch.Generator().manual_seed(3))
+    for quantity in QUANTITIES:
+        counts = count_activations(model, ids, torch.ones_like(ids), quantity=quantity)
+        assert torch.equal(counts, brute_force(model, ids[0].tolist(), [True] * 40, quantity)), quantity
+
+
+def test_an_unknown_implementation_of_experts_is_refused():
+    model = tiny_model("mixtral")
+    model.config._experts_implementation_internal = "sonicmoe"
+    with pytest.raises(NeuroglotError, match="'sonicmoe'"):
+        sites._routings(model.model.layers[0].mlp.experts, torch.zeros(3, 2, dtype=torch.long))
+
+
+# --- families outside the table ----------------------------------------------------------------
+
+OTHERS = {
+    "olmo": TINY,
+    "cohere2": TINY | {"head_dim": 8},
+    "seed_oss": TINY | {"head_dim": 8},
+    "glm4": TINY | {"head_dim": 8},
+    "codegen": {"n_embd": 32, "n_inner": 48, "n_layer": 3, "n_head": 4, "vocab_size": 300, "rotary_dim": 8},
+    "gpt_bigcode": {"n_embd": 32, "n_inner": 48, "n_layer": 3, "n_head": 4, "vocab_size": 300},
+    "biogpt": TINY,
+}
+
+
+def other_model(family):
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(family, **OTHERS[family])
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+@pytest.mark.parametrize(
+    ("family", "site"),
+    [
+        ("olmo", Site()),
+        ("cohere2", Site()),
+        ("seed_oss", Site()),
+        ("glm4", Site(gate="mlp.gate_up_proj", activation="mlp.activation_fn", fused=True)),
+        ("codegen", Site("h", "mlp.fc_in", "mlp.act", "mlp.fc_out")),
+        ("gpt_bigcode", Site("h", "mlp.c_fc", "mlp.act", "mlp.c_proj")),
+        ("biogpt", Site("layers", "fc1", "activation_fn", "fc2")),
+    ],
+)
+def test_a_family_outside_the_table_is_found_by_structure(family, site):
+    assert family not in SITES
+    model = other_model(family)
+    assert neuron_site(model) == site
+    with unsettled(other_model(family)) as training:
+        assert neuron_site(training) == site
+    assert not any(module._forward_hooks for module in model.modules())
+    ids = torch.arange(1, 21).reshape(2, 10)
+    counts = count_activations(model, ids, torch.ones_like(ids))
+    assert counts.shape[0] == 3 and counts.any()
+
+
+def test_structure_alone_finds_what_the_table_says(any_model):
+    site = SITES[any_model.config.model_type]
+    assert sites._found(any_model) == (None if site.experts else site)
+
+
+def test_weights_lie_as_the_table_says(any_model):
+    site = SITES[any_model.config.model_type]
+    for layer in neuron_layers(any_model):
+        if layer.experts is None:
+            assert layer.gate.weight.shape[1 if site.transposed else 0] == layer.width * (2 if site.fused else 1)
+            assert layer.down.weight.shape[0 if site.transposed else 1] == layer.width == layer.neurons
+        else:
+            assert layer.experts.gate_up_proj.shape[:2] == (layer.n_experts, 2 * layer.width)
+
+
+def test_unknown_architecture_is_named():
+    model = tiny_model("mixtral")
+    model.config.model_type = "martian"
+    with pytest.raises(NeuroglotError, match="'martian' is not known to neuroglot"):
+        neuron_layers(model)
+
+
+@pytest.mark.parametrize("family", ["mamba", "bert", "qwen2_moe"])
+def test_what_is_no_causal_dense_transformer_is_refused(family):
+    config = AutoConfig.for_model(family, **(TINY | {"moe_intermediate_size": 12, "num_experts": 4}))
+    model = AutoModelForCausalLM.from_config(config).eval()
+    with pytest.raises(NeuroglotError, match=f"'{family}' is not known"):
+        neuron_site(model)
+
+
+def test_a_site_that_is_not_there_is_refused(monkeypatch):
+    model = tiny_model("llama")
+    monkeypatch.setitem(SITES, "llama", Site(gate="mlp.gate"))
+    with pytest.raises(NeuroglotError, match="does not keep its neurons where"):
+        neuron_layers(model)
+
+
+def test_layers_that_differ_are_refused():
+    model = tiny_model("qwen3_moe", mlp_only_layers=[0])
+    with pytest.raises(NeuroglotError, match="several kinds"):
+        neuron_layers(model)
+    model = tiny_model("llama")
+    model.model.layers[1] = tiny_model("llama", intermediate_size=24).model.layers[1]
+    with pytest.raises(NeuroglotError, match=r"differ in width \(24, 48\)"):
+        neuron_layers(model)
+
+
+def test_bidirectional_attention_is_refused():
+    model = tiny_model("gemma3_text")
+    model.config.use_bidirectional_attention = True
+    with pytest.raises(NeuroglotError, match="both sides"):
+        neuron_layers(model)
+
+
+def test_a_configuration_that_is_not_causal_is_refused():
+    model = tiny_model("llama")
+    model.config.is_causal = False
+    with pytest.raises(NeuroglotError, match="both sides"):
+        neuron_layers(model)
+
+
+class Looped(nn.Module):
+    """Runs a layer's MLP twice, as models that share layers do."""
+
+    def __init__(self, mlp):
+        super().__init__()
+        self.gate_proj, self.up_proj, self.down_proj, self.act_fn = (
+            mlp.gate_proj,
+            mlp.up_proj,
+            mlp.down_proj,
+            mlp.act_fn,
+        )
+
+    def forward(self, x):
+        for _ in range(2):
+            x = x + self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x))
+        return x
+
+
+class Mixed(nn.Module):
+    """A shared MLP, and experts of which every token sees one by its place."""
+
+    def __init__(self, mlp):
+        super().__init__()
+        self.shared = mlp
+        self.experts = nn.ModuleList([copy.deepcopy(mlp) for _ in range(4)])
+
+    def forward(self, x):
+        out = self.shared(x)
+        for token in range(x.shape[1]):
+            out[:, token] += self.experts[token % 2](x[:, token])
+        return out
+
+
+@pytest.mark.parametrize("mlp", [Looped, Mixed])
+def test_structure_that_proves_nothing_is_refused(mlp):
+    model = tiny_model("llama")
+    model.config.model_type = "martian"
+    assert neuron_site(model) == Site()
+    for layer in model.model.layers:
+        layer.mlp = mlp(layer.mlp)
+    with pytest.raises(NeuroglotError, match="'martian' is not known"):
+        neuron_site(model)
+
+
+def test_an_activation_that_does_not_keep_the_sign():
+    model = tiny_model("llama", hidden_act="sigmoid")
+    assert not keeps_sign(neuron_layers(model)) and keeps_sign(neuron_layers(tiny_model("llama")))
+    ids = torch.arange(1, 9)[None]
+    with pytest.raises(NeuroglotError, match="does not keep the sign"):
+        count_activations(model, ids, torch.ones_like(ids))
+    counts = count_activations(model, ids, torch.ones_like(ids), quantity="activation")
+    assert (counts == 8).all()  # a sigmoid is always positive
+    half = count_activations(model, ids, torch.ones_like(ids), quantity="activation", above=0.5)
+    assert torch.equal(
+        half, count_activations(tiny_model("llama", hidden_act="sigmoid"), ids, torch.ones_like(ids), above=1e-300)
+    )
