@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from neuroglot.book import chapters
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = sorted((ROOT / "book").glob("*.md"))
@@ -14,7 +16,7 @@ FINDINGS = sorted((ROOT / "src" / "neuroglot" / "book" / "findings").glob("*.py"
 
 #: Chapters that are still to be made thin.
 NOT_YET = ["05-deactivation", "06-steering", "07-alignment", "08-spontaneous", "09-stability"]
-NOT_YET += ["00-introduction", "01-activations", "03-layers", "04-neurons", "10-models", "index"]
+NOT_YET += ["00-introduction", "03-layers", "04-neurons", "10-models", "index"]
 THIN = [path for path in NOTEBOOKS if path.stem not in NOT_YET]
 FIGURE = re.compile(r"\bcharts\.(?!enable)|\bng\.(?:NeuronBrowser|ThresholdExplorer)\(")
 
@@ -116,3 +118,8 @@ def test_no_line_is_swallowed(path):
     if path.suffix == ".ipynb":
         parts = [(cell.cell_type, cell.source) for cell in cells_of(path)]
     assert parts and [text for kind, text in parts if SWALLOWED[kind].search(text)] == []
+
+
+def test_a_text_is_read_as_asked_or_in_the_books_own_size():
+    assert chapters.text_options("problems", None) == {"n": 60} and chapters.text_options("udhr", None) == {}
+    assert chapters.text_options("problems", {}) == {} and chapters.text_options("udhr", {"n": 3}) == {"n": 3}
