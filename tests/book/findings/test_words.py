@@ -1,4 +1,4 @@
-from neuroglot.book.findings.words import counted, interval, number
+from neuroglot.book.findings.words import counted, holding, interval, number
 
 NAN = float("nan")
 
@@ -20,3 +20,7 @@ def test_one_and_many():
 def test_an_interval_or_that_there_is_none():
     assert interval(-0.5, 1, "{:+.2f}") == "-0.50 to +1.00"
     assert interval(NAN, 1, "{:.2f}") == interval(1, None, "{:.2f}") == "no interval"
+
+
+def test_one_holds_and_many_hold():
+    assert [holding(n) for n in (0, 1, 2)] == ["0 hold", "1 holds", "2 hold"]

@@ -1,7 +1,10 @@
 """What chapter 03 says in words."""
 
+import pandas as pd
+
 from ...neurons.layers import Depth
 from ..markup import myst
+from .words import holding
 
 #: Said in the place of the four parts.
 TOO_FEW = "with fewer than four layers there are no four parts, so none of the paper's comparisons is drawn"
@@ -19,7 +22,9 @@ def no_parts() -> str:
 
 def opening(depth: Depth) -> str:
     """In which layers neurons are most numerous, and how many of the paper's comparisons hold."""
-    compared = f"of the {len(depth.claims)} comparisons drawn from the paper {_hold(depth)}{_firm(depth)}"
+    compared = (
+        f"of the {len(depth.claims)} comparisons drawn from the paper {holding(len(_held(depth)))} here{_firm(depth)}"
+    )
     return f"**{_where(depth)}; {TOO_FEW if depth.parts.empty else compared}.**"
 
 
@@ -27,7 +32,7 @@ def summary(depth: Depth) -> str:
     """What was found, and which comparisons do not hold."""
     differ = depth.claims["claim"][~depth.claims["holds"]].tolist()
     not_so = f"; {'this does' if len(differ) == 1 else 'these do'} **not**: " if differ else ""
-    compared = f"Of the {len(depth.claims)} comparisons {_hold(depth)}"
+    compared = f"Of the {len(depth.claims)} comparisons {holding(len(_held(depth)))} here"
     return (
         f"{_where(depth)}. {TOO_FEW.capitalize() if depth.parts.empty else compared}{not_so}"
         f"{', '.join(f'“{claim}”' for claim in differ)}. "
@@ -54,14 +59,13 @@ def _peak(depth: Depth, *kinds: str) -> str:
     return f"{where}{again})"
 
 
-def _hold(depth: Depth) -> str:
-    agree = int(depth.claims["holds"].sum())
-    return f"{agree} hold{'s' * (agree == 1)} here"
+def _held(depth: Depth) -> pd.DataFrame:
+    return depth.claims[depth.claims["holds"]]
 
 
 def _firm(depth: Depth) -> str:
     """How many of those that hold do so in nearly all replicates; nothing without replicates."""
-    agree = depth.claims[depth.claims["holds"]]
+    agree = _held(depth)
     if "replicates" not in agree or agree.empty:
         return ""
     return f" ({(agree['replicates'] >= 0.95).sum()} of {len(agree)} in at least 95 % of the replicates)"

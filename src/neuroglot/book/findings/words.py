@@ -15,3 +15,8 @@ def interval(low: float | None, high: float | None, form: str) -> str:
     """From one end to the other, each in a format such as ``"{:+.2f}"``, or that there is none."""
     ends = [number(end, form) for end in (low, high)]
     return "no interval" if number(None, form) in ends else " to ".join(ends)
+
+
+def holding(n: int) -> str:
+    """How many of some comparisons hold: ``1 holds``, ``2 hold``."""
+    return f"{n} hold{'s' * (n == 1)}"
