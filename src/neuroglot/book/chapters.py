@@ -129,6 +129,13 @@ def quick_parameters(parameters: Mapping[str, Any], *, beside: bool = False) -> 
 _MOST = {"udhr": "articles", "text": "paragraphs"}
 
 
+def text_options(corpus: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Options of a chapter's corpus: those given, or 60 of the packaged problems and all of any other text."""
+    if options is not None:
+        return dict(options)
+    return {"n": 60} if corpus == "problems" else {}
+
+
 def run_name(parameters: Mapping[str, Any], *, quick: bool = False) -> str:
     """Folder name of a run: model and corpus in words, and a hash of whatever else decides the counts.
 

@@ -30,8 +30,8 @@ def page(
     """The notebook that a chapter's page is made from.
 
     Cells tagged ``opening`` come right behind the title; the run stands in the margin, the command
-    at the end; what papermill injects is folded; tables can be scrolled, and pictures say what they show. Widgets are
-    shown as the HTML that they bring along; those without any are left out.
+    at the end, which has all that papermill injected; tables can be scrolled, and pictures say what they show.
+    Widgets are shown as the HTML that they bring along; those without any are left out.
 
     Args:
         notebook: the executed chapter, as JSON; it is left as it is.
@@ -71,10 +71,10 @@ def _markdown(name: str, source: str) -> dict[str, Any]:
 
 
 def _readable(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """The cell with what papermill injects folded, and its tables and pictures prepared."""
+    """The cell without what papermill injects, and its tables and pictures prepared."""
     tags = _tags(cell)
     if "injected-parameters" in tags:
-        tags = [*tags, "hide-input"]
+        tags = [*tags, "remove-cell"]
     readable = {**cell, "metadata": {**cell["metadata"], "tags": tags}}
     if "outputs" in cell:
         readable["outputs"] = [_prepared(output) for output in cell["outputs"] if not _needs_kernel(output)]

@@ -6,4 +6,4 @@ losses and in answers, beside random neurons.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["effects", "grading", "removals", "steering"])
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["asking", "effects", "grading", "removals", "steering"])

@@ -5,7 +5,7 @@ import hashlib
 import json
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -382,6 +382,23 @@ def top_contexts(
     if path is not None:
         result.save(path)
     return result
+
+
+def finder(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus, **settings: Any
+) -> Callable[[int, int], TopContexts]:
+    """What fetches the passages of any neuron, by layer and number, as :class:`neuroglot.NeuronBrowser` wants it.
+
+    Args:
+        model, tokenizer: from :func:`neuroglot.load_model` or transformers.
+        corpus: the text.
+        **settings: of :func:`top_contexts`.
+    """
+
+    def find(layer: int, neuron: int) -> TopContexts:
+        return top_contexts(model, tokenizer, corpus, [(layer, neuron)], **settings)
+
+    return find
 
 
 def _checked(neurons: ArrayLike, layers: Sequence[Layer]) -> np.ndarray:

@@ -167,6 +167,10 @@ class NeuronTypes:
             }
         )
 
+    def sizes(self) -> dict[str, int]:
+        """Neurons of each type, by its name, in the order of :data:`KINDS`."""
+        return dict(zip(KINDS, np.bincount(self.codes.ravel(), minlength=len(KINDS)).tolist(), strict=True))
+
     def counts_per_language(self) -> pd.DataFrame:
         """Specific and related neurons of each language: columns ``language, kind, neurons``."""
         rows = [

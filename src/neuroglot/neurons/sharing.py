@@ -253,3 +253,23 @@ def bootstrap_kinship(
         differences.append([np.subtract(*_means(*_grouped(found, name))[1:]) for name in GROUPINGS])
     low, high = percentiles(np.array(differences), level)
     return pd.DataFrame({"grouping": list(GROUPINGS), "low": low, "high": high})
+
+
+def kinship_and_intervals(types: NeuronTypes, stats: ActivationStats, draws: int = 100, seed: int = 0) -> pd.DataFrame:
+    """:func:`kinship` of related neurons, with the intervals of :func:`bootstrap_kinship` where there are any.
+
+    Args:
+        types: whose settings the replicates take.
+        stats: the counts that they came from.
+        draws: number of replicates.
+        seed: of permutations and of random draws.
+
+    Returns:
+        The columns of both; no number for ``low`` and ``high`` from one shard, or where too few replicates can be
+        classified.
+    """
+    kin = kinship(similarity(types), seed=seed)
+    try:
+        return kin.merge(bootstrap_kinship(stats, draws, seed, **types.arguments()), on="grouping")
+    except NeuroglotError:
+        return kin.assign(low=np.nan, high=np.nan)
