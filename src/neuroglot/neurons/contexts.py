@@ -380,13 +380,7 @@ def top_contexts(
     reader = _Reader(model, layers, wanted, quantity)
     best = _Best(passages, len(wanted), len(corpus.languages), contexts, window)
     batches = batches_of((passage.text for passage in passages), batch_tokens)
-    shown: dict[str, Any] = {
-        "unit": "tok",
-        "desc": "contexts",
-        "mininterval": 1,
-        "file": sys.stderr,
-        "disable": not progress,
-    }
+    shown = dict[str, Any](unit="tok", desc="contexts", mininterval=1, file=sys.stderr, disable=not progress)
     with torch.inference_mode(), evaluating(model), tqdm(total=sum(batch.counted for batch in batches), **shown) as bar:
         for batch in batches:
             best.add(batch.texts, *reader.read(batch))
