@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import langcodes
 from lingua import Language, LanguageDetector, LanguageDetectorBuilder
@@ -93,6 +93,12 @@ def require_codes(codes: Iterable[Any], place: str) -> None:
             )
 
 
+@overload
+def parse_languages(languages: str | Iterable[str], least: int = 2) -> tuple[str, ...]: ...
+@overload
+def parse_languages(languages: None, least: int = 2) -> None: ...
+@overload
+def parse_languages(languages: str | Iterable[str] | None, least: int = 2) -> tuple[str, ...] | None: ...
 def parse_languages(languages: str | Iterable[str] | None, least: int = 2) -> tuple[str, ...] | None:
     """Codes from ``"en,zh sw"`` or a list of codes; ``None`` stays ``None``.
 
