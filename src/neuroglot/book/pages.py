@@ -59,11 +59,13 @@ def page(
 
 def parameters_of(notebook: Mapping[str, Any]) -> dict[str, Any]:
     """What papermill gave an executed chapter."""
-    return notebook["metadata"].get("papermill", {}).get("parameters", {})
+    given: dict[str, Any] = notebook["metadata"].get("papermill", {}).get("parameters", {})
+    return given
 
 
 def _tags(cell: Mapping[str, Any]) -> list[str]:
-    return cell["metadata"].get("tags", [])
+    tags: list[str] = cell["metadata"].get("tags", [])
+    return tags
 
 
 def _markdown(name: str, source: str) -> dict[str, Any]:
@@ -224,7 +226,7 @@ def _option(name: str, value: Any) -> str:
         return f"-p {shlex.quote(name)} {value!r}"
     # Unprintable letters in the clear are not read back as they were.
     printable = json.dumps(value, ensure_ascii=False).isprintable()
-    style = {"default_flow_style": True, "sort_keys": False, "width": math.inf}
+    style: dict[str, Any] = {"default_flow_style": True, "sort_keys": False, "width": math.inf}
     flow = yaml.safe_dump({name: value}, allow_unicode=printable, **style)
     return f"-y {shlex.quote(flow.strip())}"
 

@@ -49,12 +49,12 @@ def load_runs(folders: Iterable[str | Path]) -> list[Run]:
     Raises:
         NeuroglotError: a file is missing, damaged, or not of the same run as the others.
     """
-    folders = [Path(folder) for folder in folders]
-    if not folders:
+    places = [Path(folder) for folder in folders]
+    if not places:
         raise NeuroglotError("there is no run to read; name at least one folder.")
-    read = [_load(folder) for folder in folders]
+    read = [_load(folder) for folder in places]
     models = [str(stats.provenance.get("model")) for stats, _, _ in read]
-    ways = (models, [folder.name for folder in folders], [str(folder) for folder in folders])
+    ways = (models, [folder.name for folder in places], [str(folder) for folder in places])
     names = next((names for names in ways if len(set(names)) == len(names)), None)
     if names is None:
         raise NeuroglotError("a run is named twice; name different folders.")
@@ -68,9 +68,9 @@ def _load(folder: Path) -> tuple[ActivationStats, NeuronTypes, dict[str, pd.Data
     try:
         layers = read_tables(path)
         profile = layers["profile"][["layer", "kind", "neurons", "share"]]
-        few = profile["layer"].max() < 3
-        none = pd.DataFrame({"claim": [], "holds": []}) if few else None
-        claims = layers.setdefault("claims", none)[["claim", "holds"]]
+        if few := profile["layer"].max() < 3:
+            layers.setdefault("claims", pd.DataFrame({"claim": [], "holds": []}))
+        claims = layers["claims"][["claim", "holds"]]
         numbers = [*profile["layer"], *profile["neurons"], *profile["share"]]
         if not all(is_number(number) and number >= 0 for number in numbers) or not profile["kind"].isin(KINDS).all():
             raise ValueError("its numbers or kinds are none")

@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -148,7 +149,7 @@ def interventions(
 
 
 def _random_pair(
-    up: Sequence[np.ndarray], down: Sequence[np.ndarray], width: int, key: tuple[object, ...]
+    up: Sequence[np.ndarray], down: Sequence[np.ndarray], width: int, key: tuple[str | int, ...]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Random neurons for both, in each layer as many, none in both."""
     rng = generator("steering", *key)
@@ -207,7 +208,7 @@ def outputs(
         weights = bootstrap_weights(len(prompts), resamples)
         low, high = percentiles(ratios(shares, sizes, weights)[..., 0], level)
         for output, share, lower, upper in zip(OUTPUTS, ratios(shares, sizes)[:, 0], low, high, strict=True):
-            row = {
+            cell: dict[str, Any] = {
                 "source": source,
                 "target": target,
                 "way": way,
@@ -215,8 +216,8 @@ def outputs(
                 "neurons": kind,
                 "output": output,
             }
-            row |= {"share": share, "low": lower, "high": upper}
-            table.append(row | {"letters": letters, "responses": responses, "prompts": len(prompts)})
+            cell |= {"share": share, "low": lower, "high": upper}
+            table.append(cell | {"letters": letters, "responses": responses, "prompts": len(prompts)})
     return pd.DataFrame(table)
 
 

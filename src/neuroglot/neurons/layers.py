@@ -142,7 +142,7 @@ def intervals(profiles: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """Percentile intervals of the replicates' counts: ``layer, kind, low, high`` (neurons)."""
     tail = (1 - level) / 2
     grouped = profiles.groupby(["layer", "kind"])["neurons"]
-    return grouped.quantile([tail, 1 - tail]).unstack().set_axis(["low", "high"], axis=1).reset_index()
+    return grouped.quantile(np.array([tail, 1 - tail])).unstack().set_axis(["low", "high"], axis=1).reset_index()
 
 
 def replicate_parts(profiles: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
@@ -173,7 +173,7 @@ def part_ranges(own_parts: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     if own_parts.empty:
         return pd.DataFrame({"part": [], "low": [], "high": []})
     tail = (1 - level) / 2
-    firsts = own_parts.groupby("part", sort=False)["first"].quantile([tail, 1 - tail]).unstack()
+    firsts = own_parts.groupby("part", sort=False)["first"].quantile(np.array([tail, 1 - tail])).unstack()
     return firsts.loc[list(PARTS)].set_axis(["low", "high"], axis=1).rename_axis("part").reset_index()
 
 

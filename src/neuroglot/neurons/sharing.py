@@ -80,7 +80,10 @@ def _expected(patterns: np.ndarray, neurons: np.ndarray) -> np.ndarray:
         odds = fitted
         if moved < _TOLERANCE:
             break
-    return by_size[sizes] * np.prod(np.where(patterns, odds, 1), axis=1) / _symmetric_sums(odds)[0, sizes]
+    expected: np.ndarray = (
+        by_size[sizes] * np.prod(np.where(patterns, odds, 1), axis=1) / _symmetric_sums(odds)[0, sizes]
+    )
+    return expected
 
 
 def _symmetric_sums(odds: np.ndarray) -> np.ndarray:
@@ -126,7 +129,7 @@ def linkage(similarity: pd.DataFrame) -> np.ndarray:
 
 def order(similarity: pd.DataFrame) -> list[str]:
     """The languages, those that share most beside each other: the leaves of :func:`linkage`."""
-    return [similarity.index[i] for i in hierarchy.leaves_list(linkage(similarity))]
+    return [similarity.index[int(i)] for i in hierarchy.leaves_list(linkage(similarity))]
 
 
 def kinship(similarity: pd.DataFrame, permutations: int = 10_000, seed: int = 0) -> pd.DataFrame:
@@ -168,7 +171,8 @@ def _means(values: np.ndarray, groups: np.ndarray) -> tuple[int, float, float]:
     pairs = values[one, other]
     known, same = ~np.isnan(pairs), groups[one] == groups[other]
     within, between = pairs[known & same], pairs[known & ~same]
-    return len(within), *(float(part.mean()) if len(part) else np.nan for part in (within, between))
+    inside, outside = (float(part.mean()) if len(part) else np.nan for part in (within, between))
+    return len(within), inside, outside
 
 
 def _compared(similarity: pd.DataFrame, grouping: str, permutations: int, seed: int) -> dict[str, float]:

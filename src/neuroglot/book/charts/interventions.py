@@ -69,13 +69,13 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
     own = base.transform_filter("datum.removed == datum.language")
     others, there = drawn(base.transform_filter("datum.removed != datum.language"), "effect", "effect")
     y = alt.Y("removed:N", title="neurons removed of", sort=removed)
-    draws, known = drawn(own, "effect", "random_low", "random_high")
+    draws, both = drawn(own, "effect", "random_low", "random_high")
     # The stroke shows it where its ends are one.
     random = draws.mark_bar(color=DONE_COLORS["random"], stroke=DONE_COLORS["random"], strokeWidth=4, height=14).encode(
         x=alt.X("random_low_drawn:Q", title="change"),
         x2="random_high_drawn:Q",
         y=y,
-        opacity=seen(known, 0.35),
+        opacity=seen(both, 0.35),
         tooltip=tips,
     )
     elsewhere = others.mark_tick(color=DONE_COLORS["random"], thickness=1.5, size=12).encode(
