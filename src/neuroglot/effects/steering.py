@@ -99,7 +99,7 @@ def _pair(types: NeuronTypes, source: str, target: str, set_: str) -> tuple[list
     return next(apart), next(apart)
 
 
-def interventions(
+def driving(
     types: NeuronTypes,
     of: Iterable[Steering],
     means: np.ndarray | None = None,
@@ -186,11 +186,9 @@ def outputs(
     table = []
     grouped: dict[tuple[str, str, str, float, str], list[Steering]] = {}
     for steering in of:
-        kind = "random" if steering.draw else "language"
-        grouped.setdefault((steering.source, steering.target, steering.way, steering.strength, kind), []).append(
-            steering
-        )
-    for (source, target, way, strength, kind), same in grouped.items():
+        key = steering.source, steering.target, steering.way, steering.strength
+        grouped.setdefault((*key, "random" if steering.draw else "language"), []).append(steering)
+    for (source, target, way, strength, neurons), same in grouped.items():
         names = dict.fromkeys(steering.name for steering in same)
         mine = [row for name in names for row in by_name.get(name, ()) if row["language"] == source]
         if not mine:
@@ -213,7 +211,7 @@ def outputs(
                 "target": target,
                 "way": way,
                 "strength": strength,
-                "neurons": kind,
+                "neurons": neurons,
                 "output": output,
             }
             cell |= {"share": share, "low": lower, "high": upper}

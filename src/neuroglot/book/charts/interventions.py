@@ -12,7 +12,7 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
     """Languages x languages: what removing a language's neurons changes, and random neurons beside it.
 
     Args:
-        table: from :meth:`neuroglot.effects.effects.Effects.table`.
+        table: from :meth:`neuroglot.effects.matrix.Effects.table`.
     """
     order, removed = (list(dict.fromkeys(table[name])) for name in ("language", "removed"))
     chosen_set = choice(table, "set", "neurons", min(1, table["set"].nunique() - 1))
@@ -112,7 +112,7 @@ def doses(table: pd.DataFrame) -> alt.LayerChart:
     """Own log-perplexity against the number of neurons removed, by score, shuffled and at random.
 
     Args:
-        table: from :func:`neuroglot.effects.effects.of_doses`.
+        table: from :func:`neuroglot.effects.matrix.of_doses`.
     """
     names = {"score": "lowest score first", "shuffled": "the same set, shuffled", "random": "random neurons"}
     by_draw = ["language", "order", "dose", "neurons"]

@@ -103,8 +103,8 @@ class Effects:
             ``random_high`` (where one more random draw would fall), ``draws`` (their number), ``beside``
             (the effect on the text that the draws were measured on) and ``verdict``: ``"more"`` harm
             than that interval, ``"less"``, or ``"within"`` it; missing where it cannot be told. Where a set has no
-            neuron (``neurons`` is 0) nothing was measured, and all but ``before`` is missing. Measures that share
-            a unit have ``before`` and ``after`` in it: log-perplexity, or a share.
+            neuron (``neurons`` is 0) nothing was measured, and all but ``before`` is missing. ``before`` and
+            ``after`` are log-perplexities (of both measures of it), or shares.
         """
         rows = []
         for block in self.blocks:
