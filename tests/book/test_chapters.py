@@ -215,7 +215,7 @@ def test_every_library_that_decides_is_in_the_key(project, monkeypatch):
     """What the package needs to be installed, but for what only draws bars and boxes."""
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     names = {re.match(r"[\w-]+", one)[0] for one in needed}
-    assert names - {"tqdm", "ipywidgets", "filelock"} <= set(chapters._DECIDING)
+    assert names - {"tqdm", "ipywidgets", "filelock", "lazy-loader"} <= set(chapters._DECIDING)
     assert {"tokenizers", "scipy", "ruptures", "lingua-language-detector"} <= set(chapters._DECIDING)
     arguments = project, chapters.CHAPTERS[0], project / "notebooks/01-activations.ipynb"
     parameters = {"model": "model"}
