@@ -18,6 +18,7 @@ from neuroglot import (
     load_corpus,
     load_model,
 )
+from neuroglot.base import provenance
 from neuroglot.counts import collecting as module
 
 from ..conftest import byte_tokenizer, tiny_model, unsettled
@@ -574,7 +575,7 @@ def test_counts_of_other_versions_are_not_overwritten_unasked(llama, tokenizer, 
     path, corpus = tmp_path / "s.safetensors", load_corpus(f"text:{texts}")
     collect(llama, tokenizer, corpus, path, progress=False)
     before = path.read_bytes()
-    monkeypatch.setattr(module, "__version__", "99")
+    monkeypatch.setattr(provenance, "__version__", "99")
     with pytest.raises(NeuroglotError, match=r"holds other counts \(versions differ\)"):
         collect(llama, tokenizer, corpus, path, progress=False)
     assert path.read_bytes() == before

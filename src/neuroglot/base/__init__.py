@@ -7,5 +7,5 @@ is wrong, and intervals.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, ["artifacts", "errors", "files", "locks", "npm", "records", "uncertainty"]
+    __name__, ["artifacts", "errors", "files", "locks", "npm", "provenance", "records", "tables", "uncertainty"]
 )

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..base.artifacts import flat, load_artifact, require_tokens, save_artifact
+from ..base.artifacts import load_artifact, require_tokens, save_artifact
 from ..base.errors import NeuroglotError, in_a_line, quoted
+from ..base.provenance import table
 from ..text.languages import languages_of, parse_languages, require_codes
 
 # --- the counts --------------------------------------------------------------------------------
@@ -296,7 +297,7 @@ class ActivationStats:
             "counted tokens": f"{int(self.tokens.sum()):,} ({tokens})",
             "shards": str(len(self.shard_tokens)),
         }
-        return pd.DataFrame([*flat(self.provenance), *rows.items()], columns=["what", "value"])
+        return table(self.provenance, rows)
 
 
 _OPTIONAL = ("shard_routed", "sums", "squares")

@@ -3,15 +3,12 @@
 import contextlib
 import hashlib
 import json
-import platform
 import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +18,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..base.artifacts import finished, load_artifact, save_artifact
 from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..base.locks import alone
+from ..base.provenance import differing, record
 from ..base.records import kept_part
-from ..base.versions import __version__
 from ..model.batches import Batch, Inputs, Unit, texts_of, units_of
-from ..model.loading import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
+from ..model.loading import evaluating, input_device, itself, longest_input, model_record
 from ..model.processes import joined, unbroken
 from ..model.sites import QUANTITIES, SITES, Layer, Routing, Seen, keeps_sign, neuron_layers, neuron_site, observed
 from ..text.corpora import Corpus
@@ -315,33 +312,24 @@ class Collection:
         inputs = hashlib.sha256()
         for text in self.texts:
             inputs.update(json.dumps([text.ids, text.counted, text.language, text.shard]).encode())
-        self.provenance: dict[str, Any] = {
-            **model_source(model),
-            "weights_sha256": weights_hash(model),
-            "config_sha256": config_hash(model),
-            "neurons": f"{site.layers}.*.{f'{site.experts}.' * bool(site.experts)}{site.gate}",
-            "tokenizer": type(tokenizer).__name__,
-            "corpus": corpus.name,
-            "corpus_source": corpus.source,
-            "corpus_options": dict(corpus.options),
-            "corpus_sha256": corpus.hash,
-            "input_sha256": inputs.hexdigest(),
-            "examples": len(corpus.examples),
-            "examples_split": self.split,
-            "settings": {
+        neurons = f"{site.layers}.*.{f'{site.experts}.' * bool(site.experts)}{site.gate}"
+        self.provenance = record(
+            model_record(model),
+            {"neurons": neurons, "tokenizer": type(tokenizer).__name__},
+            corpus.record(),
+            input_sha256=inputs.hexdigest(),
+            examples=len(corpus.examples),
+            examples_split=self.split,
+            settings={
                 **self.rule,
                 "shards": shards,
                 "batch_tokens": batch_tokens,
                 "max_tokens": longest,
                 "share_prefixes": share_prefixes,
             },
-            "machine": {"device": str(input_device(model)), "threads": torch.get_num_threads()},
-            "versions": {
-                "neuroglot": __version__,
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")},
-            },
-        }
+            machine={"device": str(input_device(model)), "threads": torch.get_num_threads()},
+            libraries=("python", "torch", "transformers", "tokenizers", "numpy"),
+        )
 
     # --- before ---
 
@@ -458,10 +446,9 @@ class Collection:
     def _run(self, path: str | Path | None, overwrite: bool, progress: bool) -> ActivationStats | None:
         path = Path(path) if path is not None else None
         once, first = self.processes.once, self.processes.first
-        theirs = once(lambda: _identity(self.provenance))
-        if differing := [key for key, value in _identity(self.provenance).items() if theirs.get(key) != value]:
+        if keys := differing(self.provenance, once(lambda: self.provenance)):
             raise NeuroglotError(
-                f"process {self.processes.index} has not what the first one has ({', '.join(differing)} differ); "
+                f"process {self.processes.index} has not what the first one has ({', '.join(keys)} differ); "
                 "start all of them with the same model, text and settings."
             )
         results: list[ActivationStats | None] = [None]  # what the first process has, and no other needs
@@ -525,8 +512,8 @@ class Collection:
 
         def read(path: Path) -> tuple[dict[str, np.ndarray], int] | None:
             arrays, header = load_artifact(path, "activations-part", ("counts",))
-            same = _same(header["provenance"], self.provenance) and arrays["counts"].shape[0] == len(unit.shards)
-            return (arrays, header.get("batches", 0)) if same else None
+            foreign = differing(header["provenance"], self.provenance) or len(arrays["counts"]) != len(unit.shards)
+            return None if foreign else (arrays, header.get("batches", 0))
 
         return kept_part(parts / _part_name(unit, begun), read)
 
@@ -550,15 +537,6 @@ def _parts(path: Path) -> Path:
 
 def _part_name(unit: Unit, begun: bool = False) -> str:
     return f"shards-{unit.shards[0]:04d}{'.begun' * begun}.safetensors"
-
-
-def _identity(provenance: dict[str, Any]) -> dict[str, Any]:
-    """The part of a provenance that decides the counts; the machine may differ."""
-    return {key: value for key, value in provenance.items() if key != "machine"}
-
-
-def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return _identity(one) == _identity(other)
 
 
 def collect(

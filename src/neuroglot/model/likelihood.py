@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,17 @@ from torch import nn
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..base.artifacts import finished, flat, load_artifact, require_tokens, save_artifact
+from ..base.artifacts import finished, load_artifact, require_tokens, save_artifact
 from ..base.errors import NeuroglotError, quoted, require_whole
 from ..base.locks import one_writer
+from ..base.provenance import record, table
 from ..base.records import content_hash, kept_part, read_record, write_record
 from ..base.uncertainty import bootstrap_weights, of_several, percentiles, ratios
-from ..base.versions import __version__
 from ..text.corpora import Corpus
 from ..text.languages import languages_of
 from .batches import Batch, Text, batches_of, texts_of
 from .interventions import Intervention, hashes, intervene
-from .loading import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
+from .loading import evaluating, input_device, itself, longest_input, model_record
 from .sites import SITES, neuron_site
 
 
@@ -90,7 +89,7 @@ class Losses:
         tokens = self.tokens.sum(axis=1)
         each = ", ".join(f"{code} {count:,}" for code, count in zip(self.languages, tokens, strict=True))
         rows = {"interventions": f"{len(self.rows):,}", "scored tokens": f"{int(tokens.sum()):,} ({each})"}
-        return pd.DataFrame([*flat(own), *rows.items()], columns=["what", "value"])
+        return table(own, rows)
 
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, whole or not at all; the same losses give the same bytes."""
@@ -315,20 +314,15 @@ class _Run:
 
     def _provenance(self, settings: dict[str, Any]) -> dict[str, Any]:
         inputs = hashlib.sha256(json.dumps([[t.ids, t.counted, t.language, t.shard] for t in self.texts]).encode())
-        return {
-            **model_source(self.model),
-            "weights_sha256": weights_hash(self.model),
-            "config_sha256": config_hash(self.model),
-            "corpus": self.corpus.name,
-            "corpus_source": self.corpus.source,
-            "corpus_options": json.loads(json.dumps(dict(self.corpus.options))),
-            "corpus_sha256": self.corpus.hash,
-            "input_sha256": inputs.hexdigest(),
-            "interventions": [[name, change] for name, change in self.hashes.items()],  # in their order
-            "only": self.only,
-            "settings": settings,
-            "versions": {"neuroglot": __version__, **{name: version(name) for name in ("torch", "transformers")}},
-        }
+        return record(
+            model_record(self.model),
+            self.corpus.record(),
+            input_sha256=inputs.hexdigest(),
+            interventions=[[name, change] for name, change in self.hashes.items()],  # in their order
+            only=self.only,
+            settings=settings,
+            libraries=("torch", "transformers"),
+        )
 
     def _passes(self, positions: str, batch_tokens: int) -> Iterator[_Pass]:
         """Language by language, so that what is finished is whole cells."""

@@ -8,7 +8,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,14 @@ from transformers import (
 from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..base.files import require_file
 from ..base.locks import one_writer
+from ..base.provenance import record
 from ..base.records import kept_part, read_lines, write_lines
-from ..base.versions import __version__
 from ..text import problems
 from ..text.corpora import Corpus, Example
 from ..text.readers import load_corpus
 from .batches import begins_twice
 from .interventions import Intervention, hashes, intervene
-from .loading import config_hash, context_length, evaluating, input_device, itself, model_source, weights_hash
+from .loading import context_length, evaluating, input_device, itself, model_record
 
 # What stands between worked examples, and so ends a response to a few-shot prompt.
 _END = "\n\n"
@@ -174,21 +173,18 @@ def sample_rows(
     given = corpus.options if corpus.name.startswith("responses:") else {}
     end = _END if (shots and not chat) or (given.get("shots") and not given.get("chat")) else ""
     settings = {"n": n, "temperature": temperature, "seed": seed, "shots": shots, "chat": chat}
-    provenance: dict[str, Any] = {
-        **model_source(model),
-        "weights_sha256": weights_hash(model),
-        "config_sha256": config_hash(model),
-        "corpus": corpus.name,
-        "corpus_source": corpus.source,
-        "corpus_options": dict(corpus.options),
-        "questions_sha256": _hash([[q.id, q.language, q.answer, q.group, q.cluster, ids] for q, ids in ordered]),
-        "settings": settings | {"max_new_tokens": max_new_tokens, "batch_size": batch_size},
-        "ends_at": end,
-        "versions": {"neuroglot": __version__, "torch": version("torch"), "transformers": version("transformers")},
-    }
+    text = corpus.record()
+    del text["corpus_sha256"]  # of its responses, too, which nobody sees
+    provenance = record(
+        model_record(model),
+        text,
+        questions_sha256=_hash([[q.id, q.language, q.answer, q.group, q.cluster, ids] for q, ids in ordered]),
+        settings=settings | {"max_new_tokens": max_new_tokens, "batch_size": batch_size},
+        ends_at=end,
+        libraries=("torch", "transformers"),
+    )
     if interventions is not None:
         provenance["interventions"] = hashes(interventions)
-    provenance = json.loads(json.dumps(provenance))  # as it will be read again
     path = Path(path) if path is not None else None
     parts = path.with_name(path.name + ".parts") if path else None
     if path is not None and path.is_dir():

@@ -7,7 +7,6 @@ import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,13 @@ from numpy.typing import ArrayLike
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..base.artifacts import finished, flat, load_artifact, save_artifact
+from ..base.artifacts import finished, load_artifact, save_artifact
 from ..base.errors import NeuroglotError, quoted, require_whole
 from ..base.locks import one_writer
-from ..base.versions import __version__
+from ..base.provenance import record, table
 from ..counts.activations import ActivationStats
 from ..model.batches import Batch, Text, batches_of, begins_twice, split_text, tokenize
-from ..model.loading import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
+from ..model.loading import evaluating, input_device, itself, longest_input, model_record
 from ..model.sites import QUANTITIES, Layer, Routing, Seen, neuron_layers, observed
 from ..text.corpora import Corpus, Example
 from ..text.languages import languages_of
@@ -197,7 +196,7 @@ class TopContexts:
     def describe(self) -> pd.DataFrame:
         """The provenance as a table of two columns, ``what`` and ``value``; hashes by their first digits."""
         rows = {"neurons": f"{len(self.neurons):,}", "contexts": f"{int((self.passage >= 0).sum()):,}"}
-        return pd.DataFrame([*flat(self.provenance), *rows.items()], columns=["what", "value"])
+        return table(self.provenance, rows)
 
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, whole or not at all; the same contexts give the same bytes."""
@@ -439,19 +438,14 @@ def _provenance(
     inputs = hashlib.sha256()
     for passage in passages:
         inputs.update(json.dumps([passage.text.ids, passage.text.counted, passage.example]).encode())
-    return {
-        **model_source(model),
-        "weights_sha256": weights_hash(model),
-        "config_sha256": config_hash(model),
-        "corpus": corpus.name,
-        "corpus_source": corpus.source,
-        "corpus_options": json.loads(json.dumps(dict(corpus.options))),
-        "corpus_sha256": corpus.hash,
-        "input_sha256": inputs.hexdigest(),
-        "neurons_sha256": hashlib.sha256(neurons.astype("<i8").tobytes()).hexdigest(),
-        "settings": dict(settings),
-        "versions": {"neuroglot": __version__, **{name: version(name) for name in ("torch", "transformers")}},
-    }
+    return record(
+        model_record(model),
+        corpus.record(),
+        input_sha256=inputs.hexdigest(),
+        neurons_sha256=hashlib.sha256(neurons.astype("<i8").tobytes()).hexdigest(),
+        settings=settings,
+        libraries=("torch", "transformers"),
+    )
 
 
 class _Reader:
