@@ -19,6 +19,7 @@ from neuroglot import (
     load_model,
 )
 from neuroglot.base import provenance
+from neuroglot.base.parts import Parts
 from neuroglot.counts import collecting as module
 
 from ..conftest import byte_tokenizer, tiny_model, unsettled
@@ -329,10 +330,7 @@ def test_shards_of_another_run_are_not_taken_over(llama, tokenizer, texts, tmp_p
     path = tmp_path / "s.safetensors"
     other = collect(tiny_model("gpt2"), tokenizer, load_corpus(f"text:{texts}"), progress=False)
     for shard in range(4):
-        part = path.with_name("s.safetensors.parts") / f"shards-{shard:04d}.safetensors"
-        module.save_artifact(
-            part, "activations-part", {"counts": other.shard_counts[shard:]}, {"provenance": other.provenance}
-        )
+        Parts(path, other.provenance).keep(f"shards-{shard:04d}", {"counts": other.shard_counts[shard:]})
     stats = collect(llama, tokenizer, load_corpus(f"text:{texts}"), path, progress=False)
     assert not np.array_equal(stats.counts, other.counts)
     assert np.array_equal(stats.counts, collect(llama, tokenizer, load_corpus(f"text:{texts}"), progress=False).counts)

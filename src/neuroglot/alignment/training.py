@@ -26,8 +26,9 @@ from ..base.artifacts import finished
 from ..base.errors import NeuroglotError, in_a_line, is_number, quoted, require_whole
 from ..base.files import atomic, read_json, remove, sha256_file, write_json
 from ..base.locks import one_writer
+from ..base.parts import Parts
 from ..base.provenance import record, table
-from ..base.records import content_hash, is_marked, kept_folder, kept_part, mark_whole, read_record, write_record
+from ..base.records import is_marked, kept_folder, mark_whole, read_record, write_record
 from ..model.loading import (
     ADAPTER,
     ADAPTER_BASE,
@@ -170,8 +171,7 @@ class Alignment:
         return found
 
 
-# What was trained, and, beside unfinished work, of which training that is.
-_RECORD, _BEGUN = "alignment.json", "base.json"
+_RECORD = "alignment.json"
 _LOGGED = ["step", "loss", "accuracy", "margin"]
 
 
@@ -245,10 +245,11 @@ def align(
         raise NeuroglotError(f"{folder} holds something else than an alignment; give another folder.")
     if done := finished(folder / _RECORD, lambda path: Alignment.load(path.parent), provenance, "training", overwrite):
         return done
-    parts = folder.with_name(folder.name + ".parts")
-    if not _begun(parts, provenance):
-        shutil.rmtree(parts, ignore_errors=True)
-        write_record(parts / _BEGUN, "training", {"key": content_hash(provenance)})
+    unfinished = Parts(folder, provenance)
+    parts = unfinished.folder
+    if unfinished.kept("begun") is None:  # the checkpoints are another training's
+        unfinished.remove()
+        unfinished.keep("begun")
     whole = _whole(parts, recipe)
     if not whole or _step(whole[-1]) < recipe.steps:
         with _as_it_was(model, tokenizer), uncompiled(), _quiet_trainer(), _only_responses(model):
@@ -266,7 +267,7 @@ def align(
         write_record(part / _RECORD, "alignment", {"provenance": provenance, "log": log.to_dict("records")})
         if folder.exists():
             shutil.rmtree(folder)
-    shutil.rmtree(parts, ignore_errors=True)
+    unfinished.remove()
     return Alignment.load(folder)
 
 
@@ -301,11 +302,6 @@ def _check_lengths(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, p
             raise NeuroglotError(
                 f"{pair.language}, {pair.document}: a pair has {size} tokens, the context {longest}; leave it out."
             )
-
-
-def _begun(parts: Path, provenance: Mapping[str, Any]) -> bool:
-    said = kept_part(parts / _BEGUN, lambda path: read_record(path, "training", "neuroglot align"))
-    return said is not None and said["key"] == content_hash(provenance)
 
 
 @contextlib.contextmanager

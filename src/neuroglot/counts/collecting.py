@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,11 +14,11 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..base.artifacts import finished, load_artifact, save_artifact
+from ..base.artifacts import finished
 from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..base.locks import alone
+from ..base.parts import Parts
 from ..base.provenance import differing, record
-from ..base.records import kept_part
 from ..model.batches import Batch, Inputs, Unit, texts_of, units_of
 from ..model.loading import evaluating, input_device, itself, longest_input, model_record
 from ..model.processes import joined, unbroken
@@ -396,23 +395,23 @@ class Collection:
                 raise
         return counter.take()
 
-    def _arrays(self, unit: Unit, bar: tqdm, parts: Path | None) -> dict[str, np.ndarray]:
-        """What a part's file holds: ``counts``, and ``routed`` and ``moments`` where there are any."""
-        before = bar.n
-        begun, keep, batches = None, None, self.processes.mine(unit.batches)
-        if parts is not None and self.processes.number == 1:
-            begun = self._part(parts, unit, begun=True)
-            at = 0
-            if begun is not None:
-                begun, at = begun
-                bar.update(sum(batch.counted for batch in batches[:at]))
-                batches = batches[at:]
+    def _arrays(self, unit: Unit, bar: tqdm, parts: Parts) -> dict[str, np.ndarray]:
+        """What a part holds: ``counts``, and ``routed`` and ``moments`` where there are any."""
+        before, single = bar.n, self.processes.number == 1
+        name, batches = f"{_part_name(unit)}.begun", self.processes.mine(unit.batches)
+        begun, said = (parts.kept(name) if single else None) or ({}, {"batches": 0})
+        at = said["batches"]
+        bar.update(sum(batch.counted for batch in batches[:at]))
 
-            def keep(totals: Totals, done: int) -> None:
-                arrays = _added(self._by_shard(unit, totals), begun)
-                self._save_part(parts, unit, arrays, at + done)
+        def by_now(totals: Totals) -> dict[str, np.ndarray]:
+            """With what was counted before; all are whole numbers, so the order changes nothing."""
+            arrays = self._by_shard(unit, totals)
+            return {name: array + begun[name] for name, array in arrays.items()} if begun else arrays
 
-        arrays = _added(self._by_shard(unit, self._count(unit, bar, batches, keep)), begun)
+        def keep(totals: Totals, done: int) -> None:
+            parts.keep(name, by_now(totals), batches=at + done)
+
+        arrays = by_now(self._count(unit, bar, batches[at:], keep if single and parts.there else None))
         bar.update(int(self.tokens[unit.shards].sum()) + before - bar.n)  # what the other processes counted
         return arrays
 
@@ -451,15 +450,17 @@ class Collection:
                 f"process {self.processes.index} has not what the first one has ({', '.join(keys)} differ); "
                 "start all of them with the same model, text and settings."
             )
+        parts = Parts(path, self.provenance)
         results: list[ActivationStats | None] = [None]  # what the first process has, and no other needs
         if path is not None:
-            once(lambda: results.append(self._finished(path, overwrite)))
+            load = ActivationStats.load
+            once(lambda: results.append(finished(path, load, self.provenance, "counts", overwrite)))
             if once(lambda: results[-1] is not None):
+                once(parts.remove)
                 return results[-1]
-        parts = _parts(path) if path else None
         total, held = int(self.tokens.sum()), {}
-        if parts is not None and first:
-            found = ((unit.shards[0], self._part(parts, unit)) for unit in self.units)
+        if first:
+            found = ((unit.shards[0], parts.kept(_part_name(unit))) for unit in self.units)
             held = {shard: part[0] for shard, part in found if part is not None}
         have = once(lambda: set(held))
         if progress and first:
@@ -474,14 +475,17 @@ class Collection:
                 arrays = held.get(unit.shards[0], {})
                 if unit.shards[0] not in have:
                     arrays = self._arrays(unit, bar, parts)
-                    if parts is not None:
-                        once(lambda u=unit, a=arrays: self._save_part(parts, u, a))
+                    once(lambda unit=unit, arrays=arrays: self._keep(unit, arrays, parts))
                 if first:
                     collected.append(arrays)
-        once(lambda: results.append(self._finish(path, collected)))
+        once(lambda: results.append(self._finish(path, collected, parts)))
         return results[-1]
 
-    def _finish(self, path: Path | None, collected: list[dict[str, np.ndarray]]) -> ActivationStats:
+    def _keep(self, unit: Unit, arrays: dict[str, np.ndarray], parts: Parts) -> None:
+        parts.keep(_part_name(unit), arrays)
+        parts.discard(f"{_part_name(unit)}.begun")
+
+    def _finish(self, path: Path | None, collected: list[dict[str, np.ndarray]], parts: Parts) -> ActivationStats:
         counts = np.concatenate([arrays["counts"] for arrays in collected])
         routed = np.concatenate([a["routed"] for a in collected]) if "routed" in collected[0] else None
         sums = squares = None
@@ -491,52 +495,15 @@ class Collection:
         stats = ActivationStats(counts, self.tokens, self.languages, self.provenance, routed, sums, squares)
         if path is not None:
             # Made among the parts, so that whatever is interrupted leaves nothing beside the file.
-            made = _parts(path) / path.name
+            made = parts.folder / path.name
             stats.save(made)
             made.replace(path)
-            shutil.rmtree(_parts(path))
+            parts.remove()
         return stats
 
-    def _finished(self, path: Path, overwrite: bool) -> ActivationStats | None:
-        """The finished file, if it holds just this; ``None`` if it is to be made (again)."""
-        stats = finished(path, ActivationStats.load, self.provenance, "counts", overwrite)
-        if stats is not None:
-            shutil.rmtree(_parts(path), ignore_errors=True)
-        return stats
 
-    def _part(self, parts: Path, unit: Unit, begun: bool = False) -> tuple[dict[str, np.ndarray], int] | None:
-        """What an interrupted run of just this has of some shards, and how many batches are in it, else ``None``.
-
-        Finished shards, or with ``begun`` those that it was at.
-        """
-
-        def read(path: Path) -> tuple[dict[str, np.ndarray], int] | None:
-            arrays, header = load_artifact(path, "activations-part", ("counts",))
-            foreign = differing(header["provenance"], self.provenance) or len(arrays["counts"]) != len(unit.shards)
-            return None if foreign else (arrays, header.get("batches", 0))
-
-        return kept_part(parts / _part_name(unit, begun), read)
-
-    def _save_part(self, parts: Path, unit: Unit, arrays: dict[str, np.ndarray], batches: int | None = None) -> None:
-        """Keep some shards: whole, or with as many of their batches."""
-        whole = batches is None
-        head = {"batches": len(unit.batches) if whole else batches, "provenance": self.provenance}
-        save_artifact(parts / _part_name(unit, not whole), "activations-part", arrays, head)
-        if whole:
-            (parts / _part_name(unit, begun=True)).unlink(missing_ok=True)
-
-
-def _added(arrays: dict[str, np.ndarray], begun: dict[str, np.ndarray] | None) -> dict[str, np.ndarray]:
-    """With what was counted before; all are whole numbers, so the order changes nothing."""
-    return arrays if begun is None else {name: array + begun[name] for name, array in arrays.items()}
-
-
-def _parts(path: Path) -> Path:
-    return path.with_name(path.name + ".parts")
-
-
-def _part_name(unit: Unit, begun: bool = False) -> str:
-    return f"shards-{unit.shards[0]:04d}{'.begun' * begun}.safetensors"
+def _part_name(unit: Unit) -> str:
+    return f"shards-{unit.shards[0]:04d}"
 
 
 def collect(

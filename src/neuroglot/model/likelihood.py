@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,8 +20,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..base.artifacts import finished, load_artifact, require_tokens, save_artifact
 from ..base.errors import NeuroglotError, quoted, require_whole
 from ..base.locks import one_writer
+from ..base.parts import Parts
 from ..base.provenance import record, table
-from ..base.records import content_hash, kept_part, read_record, write_record
 from ..base.uncertainty import bootstrap_weights, of_several, percentiles, ratios
 from ..text.corpora import Corpus
 from ..text.languages import languages_of
@@ -279,18 +278,17 @@ class _Run:
         if path is not None and (done := finished(path, self._load, provenance, "losses", overwrite)) is not None:
             return done
         passes = list(self._passes(positions, batch_tokens))
-        parts = _Parts(path, provenance)
+        parts = Parts(path, provenance)
         found: dict[tuple[str, int, int], float] = {}
         shown = {"unit": "tok", "desc": "scoring", "mininterval": 1, "file": sys.stderr, "disable": not progress}
         with evaluating(self.model), tqdm(total=sum(each.tokens for each in passes), **shown) as bar:
             head = _Head(self.model)
             for number, each in enumerate(passes):
-                shape = len(each.changes), len(each.texts)
-                nll = parts.read(number, shape)
-                if nll is None:
-                    nll = self._score(each, head, positions).tolist()
-                    parts.write(number, nll)
-                for change, row in zip(each.changes, nll, strict=True):
+                kept = parts.kept(f"{number:05d}")
+                nll = kept[0]["nll"] if kept else self._score(each, head, positions).numpy()
+                if not kept:
+                    parts.keep(f"{number:05d}", {"nll": nll})
+                for change, row in zip(each.changes, nll.tolist(), strict=True):
                     for text, loss in zip(each.texts, row, strict=True):
                         key = change, text.language, text.shard
                         found[key] = found.get(key, 0.0) + loss
@@ -298,7 +296,7 @@ class _Run:
         result = self._gather(found, provenance)
         if path is not None:
             result.save(path)
-            shutil.rmtree(parts.folder, ignore_errors=True)
+            parts.remove()
         return result
 
     def _load(self, path: Path) -> Losses:
@@ -442,27 +440,3 @@ class _Head:
             chosen[here] = precise[here, targets[here] - start].double()
             start += logits.shape[-1]
         return chosen - torch.stack(totals).logsumexp(0)
-
-
-class _Parts:
-    """The finished passes of an interrupted run, one small file each."""
-
-    def __init__(self, path: Path | None, provenance: dict[str, Any]) -> None:
-        self.folder = path.with_name(path.name + ".parts") if path is not None else Path()
-        self.kept = path is not None
-        self.key = content_hash(provenance)
-
-    def read(self, number: int, shape: tuple[int, int]) -> list[list[float]] | None:
-        def read(path: Path) -> list[list[float]] | None:
-            content = read_record(path, "losses-part", "neuroglot.losses")
-            same = content["key"] == self.key and np.shape(content["nll"]) == shape
-            return content["nll"] if same else None
-
-        return kept_part(self._file(number), read) if self.kept else None
-
-    def write(self, number: int, nll: list[list[float]]) -> None:
-        if self.kept:
-            write_record(self._file(number), "losses-part", {"key": self.key, "nll": nll})
-
-    def _file(self, number: int) -> Path:
-        return self.folder / f"{number:05d}.json"
