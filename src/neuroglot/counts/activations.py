@@ -13,6 +13,7 @@ import torch
 from ..base.artifacts import load_artifact, require_tokens, save_artifact
 from ..base.errors import NeuroglotError, in_a_line, quoted
 from ..base.provenance import table
+from ..base.uncertainty import redrawn
 from ..text.languages import languages_of, parse_languages, require_codes
 
 # --- the counts --------------------------------------------------------------------------------
@@ -235,8 +236,7 @@ class ActivationStats:
             NeuroglotError: a language without tokens.
         """
         self._tokens_of_all()  # without which no draw would do
-        shards = len(self.shard_tokens)
-        return self.merged(rng.integers(shards, size=shards))
+        return self.merged(redrawn(len(self.shard_tokens), rng))
 
     def merged(self, shards: Iterable[int]) -> "ActivationStats":
         """Some of the shards, counted from 0 and as often as they are named, as one; without moments."""
