@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -194,7 +194,7 @@ def sample_rows(
     changes = interventions or {"": None}
     beginnings = _Beginnings(model, batches, changes)
     # In tokens, since a batch of responses takes minutes.
-    shown = {"unit": "tok", "desc": "sampling", "mininterval": 1, "file": sys.stderr, "disable": not progress}
+    shown = dict[str, Any](unit="tok", desc="sampling", mininterval=1, file=sys.stderr, disable=not progress)
     with evaluating(model), tqdm(total=len(asked) * max_new_tokens, **shown) as bar:
         for number, batch in enumerate(batches):
             if (kept := parts.kept(f"{number:05d}")) is not None:
@@ -318,7 +318,7 @@ def _chat(tokenizer: PreTrainedTokenizerBase, question: Example, before: list[Ex
         turns += [{"role": "user", "content": example.prompt.strip()}]
         turns += [{"role": "assistant", "content": example.response}]
     turns += [{"role": "user", "content": question.prompt.strip()}]
-    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    text = cast(str, tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
     # The tokenizer adds its own beginning; a template's would be a second one.
     first = tokenizer("a")["input_ids"][0]
     if tokenizer.bos_token and first == tokenizer.bos_token_id:
@@ -416,7 +416,7 @@ def _common(prompts: list[list[int]]) -> tuple[int, ...]:
 class _Moved(StoppingCriteria):
     """Ends nothing: moves a bar by a token of every row."""
 
-    def __init__(self, bar: tqdm, rows: int) -> None:
+    def __init__(self, bar: "tqdm[Any]", rows: int) -> None:
         self.bar, self.rows = bar, rows
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
@@ -487,7 +487,7 @@ def _generate(
     )
     with torch.inference_mode(), torch.random.fork_rng(), _plainly(model):
         torch.manual_seed(int.from_bytes(hashlib.sha256(label.encode()).digest()[:7]))
-        output = model.generate(
+        output = cast(Any, model).generate(
             ids.to(device),
             attention_mask=mask.to(device),
             past_key_values=cache,
