@@ -268,7 +268,7 @@ class _Run:
         progress: bool,
     ) -> Losses:
         longest = longest_input(self.model, max_tokens)
-        # A shard for every unit, in the order in which the corpus has them.
+        # A bin for every unit, in the order in which the corpus has them.
         self.units = tuple(dict.fromkeys(example.unit for example in self.corpus.examples))
         texts, _ = texts_of(self.tokenizer, self.corpus, len(self.units), longest)
         self.texts = [text for text in texts if _scored(text)]
@@ -290,7 +290,7 @@ class _Run:
                     parts.keep(f"{number:05d}", {"nll": nll})
                 for change, row in zip(each.changes, nll.tolist(), strict=True):
                     for text, loss in zip(each.texts, row, strict=True):
-                        key = change, text.language, text.shard
+                        key = change, text.language, text.bin
                         found[key] = found.get(key, 0.0) + loss
                 bar.update(each.tokens)
         result = self._gather(found, provenance)
@@ -311,7 +311,7 @@ class _Run:
         return replace(found, rows=tuple(self.hashes), nll=found.nll[at], provenance=provenance)
 
     def _provenance(self, settings: dict[str, Any]) -> dict[str, Any]:
-        inputs = hashlib.sha256(json.dumps([[t.ids, t.counted, t.language, t.shard] for t in self.texts]).encode())
+        inputs = hashlib.sha256(json.dumps([[t.ids, t.counted, t.language, t.bin] for t in self.texts]).encode())
         return record(
             model_record(self.model),
             self.corpus.record(),
@@ -376,7 +376,7 @@ class _Run:
         languages, shape = self.corpus.languages, (len(self.corpus.languages), len(self.units))
         tokens = np.zeros(shape, dtype=np.int64)
         for text in self.texts:
-            tokens[text.language, text.shard] += _scored(text)
+            tokens[text.language, text.bin] += _scored(text)
         nll = np.full((len(self.hashes), *shape), np.nan)
         for row, (name, change) in enumerate(self.hashes.items()):
             for code in self.only[name]:

@@ -426,7 +426,7 @@ def _checked(neurons: ArrayLike, layers: Sequence[Layer]) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class _Passage:
-    """A text to run; ``text.shard`` is its own number.
+    """A text to run; ``text.bin`` is its own number.
 
     From ``text.ids[skipped]`` on its tokens are those of the example from ``token`` on, without a gap.
     """
@@ -547,7 +547,7 @@ class _Best:
         peak = np.take_along_axis(competing, token[:, :, None], axis=2)[:, :, 0]
         for language in sorted({text.language for text in texts}):
             rows = np.array([row for row, text in enumerate(texts) if text.language == language])
-            numbers = np.array([texts[row].shard for row in rows])
+            numbers = np.array([texts[row].bin for row in rows])
             skipped = np.array([self.passages[number].skipped for number in numbers])
             self._merge(language, values, rows, numbers, skipped, peak[:, rows], token[:, rows] - skipped)
 
