@@ -29,8 +29,8 @@ SHAPES = [(16, 32), (16, 64), (8, 128), (32, 64), (4, 256)]
 def padded(collection: Collection):
     """Every batch that collect runs: ids, attention mask (which only the peers take), weights."""
     k = len(collection.languages)
-    for unit in collection.units:
-        for batch in unit.batches:
+    for portion in collection.portions:
+        for batch in portion.batches:
             inputs = batch.tensors(k)
             mask = torch.zeros_like(inputs.ids)
             for row, text in enumerate(batch.texts):

@@ -20,6 +20,7 @@ from neuroglot import Alignment, NeuroglotError, align, collect, deactivate, loa
 from neuroglot.alignment.preferences import prefer
 from neuroglot.alignment.scorers import Exact
 from neuroglot.alignment.training import PRESETS, recipe_of
+from neuroglot.base.parts import Parts
 from neuroglot.model.loading import config_hash, weights_hash
 from neuroglot.text.corruptions import corrupted
 
@@ -233,10 +234,9 @@ def test_several_processes_are_refused(base, preferences, tmp_path, monkeypatch)
 
 def test_parts_of_another_training_are_not_gone_on_with(trained, base, preferences, tmp_path):
     lm, tokenizer = load_model(str(base))
-    parts = tmp_path / "a.parts"
-    parts.mkdir()
-    (parts / "base.json").write_text("{}")
-    (parts / "checkpoint-9").mkdir()
+    parts = Parts(tmp_path / "a", {"model": "another"})
+    parts.keep("begun")
+    (parts.folder / "checkpoint-2").mkdir()
     assert files(align(lm, tokenizer, preferences, tmp_path / "a", SHORT, progress=False).folder) == files(
         trained.folder
     )
@@ -386,7 +386,7 @@ def test_damaged_checkpoints_are_made_again(trained, base, preferences, tmp_path
         "checkpoint-4/trainer_state.json",
         "checkpoint-4/optimizer.pt",
         "checkpoint-4/whole.json",
-        "base.json",
+        "begun.safetensors",
     ):
         shutil.rmtree(parts, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from neuroglot import (
     ActivationStats,
@@ -208,12 +208,12 @@ def test_a_part_with_other_numbers_and_the_old_hash_is_not_believed(tokenizer, t
     with pytest.raises(KeyboardInterrupt):
         scored(path, tokenizer, corpus)
     monkeypatch.undo()
-    part = tmp_path / "out.parts" / "00001.json"
-    said = json.loads(part.read_text())
-    said["nll"][0][0] += 1
-    part.write_text(json.dumps(said))
+    part = tmp_path / "out.parts" / "00001.safetensors"
+    arrays, head = load_file(part), safe_open(part, "numpy").metadata()
+    arrays["nll"][0, 0] += 1
+    save_file(arrays, part, head)
     scored(path, tokenizer, corpus)
-    assert path.read_bytes() == plain.read_bytes() and "00001.json is damaged" in capsys.readouterr().err
+    assert path.read_bytes() == plain.read_bytes() and "00001.safetensors is damaged" in capsys.readouterr().err
 
 
 # --- places that cannot be written, words that cannot be encoded --------------------------------

@@ -18,6 +18,8 @@ from neuroglot import (
     load_corpus,
     load_model,
 )
+from neuroglot.base import provenance
+from neuroglot.base.parts import Parts
 from neuroglot.counts import collecting as module
 
 from ..conftest import byte_tokenizer, tiny_model, unsettled
@@ -66,7 +68,7 @@ def test_training_mode_checkpoints_and_compiled_code_change_no_count(family, dro
             prepared = module.Collection(
                 model, tokenizer, corpus, shards=2, moments=True, share_prefixes=share, batch_tokens=300
             )
-            assert any(batch.shared for unit in prepared.units for batch in unit.batches) == share
+            assert any(batch.shared for portion in prepared.portions for batch in portion.batches) == share
             found = prepared.run(progress=False)
             assert np.array_equal(found.shard_counts, wanted.shard_counts)
             assert prepared.estimate_seconds() > 0
@@ -156,11 +158,11 @@ def test_prompt_longer_than_the_context_is_refused(tokenizer):
 
 def test_batches_hold_like_lengths_within_the_limit(llama, tokenizer, texts):
     collection = module.Collection(llama, tokenizer, load_corpus(f"text:{texts}"), shards=2, batch_tokens=90)
-    for unit in collection.units:
-        for batch in unit.batches:
+    for portion in collection.portions:
+        for batch in portion.batches:
             assert len(batch.texts) == 1 or batch.size <= 90
-    assert sum(len(batch.texts) for unit in collection.units for batch in unit.batches) == 12
-    assert [shard for unit in collection.units for shard in unit.shards] == [0, 1]
+    assert sum(len(batch.texts) for portion in collection.portions for batch in portion.batches) == 12
+    assert [shard for portion in collection.portions for shard in portion.shards] == [0, 1]
 
 
 # --- texts that begin alike ---------------------------------------------------------------------
@@ -183,7 +185,7 @@ def test_shared_prefixes_count_the_same(any_model, tokenizer, worked):
     corpus = answers_to_questions(0, 6, 4, worked)
     sizes = {"shards": 3, "batch_tokens": 500}
     shared, apart = (module.Collection(any_model, tokenizer, corpus, share_prefixes=s, **sizes) for s in (True, False))
-    runs = [[batch for unit in c.units for batch in unit.batches] for c in (shared, apart)]
+    runs = [[batch for portion in c.portions for batch in portion.batches] for c in (shared, apart)]
     assert any(batch.shared for batch in runs[0]) and not any(batch.shared for batch in runs[1])
     assert sum(batch.size for batch in runs[0]) < 0.95 * sum(batch.size for batch in runs[1])
     assert all(len(batch.texts) == 1 or batch.size <= 500 for batch in runs[0])
@@ -195,16 +197,16 @@ def test_answers_to_one_question_share_a_shard(llama, tokenizer):
     prepared = module.Collection(llama, tokenizer, answers_to_questions(1, 5, 3), shards=5)
     shards = {}
     for text in prepared.texts:
-        shards.setdefault((text.language, tuple(text.ids[: text.counted.index(True)])), set()).add(text.shard)
+        shards.setdefault((text.language, tuple(text.ids[: text.counted.index(True)])), set()).add(text.bin)
     assert len(shards) == 10 and all(len(found) == 1 for found in shards.values())
 
 
 def test_a_shared_prefix_holds_nothing_counted(llama, tokenizer):
     prepared = module.Collection(llama, tokenizer, answers_to_questions(2, 6, 4), shards=1)
-    texts = [text for unit in prepared.units for batch in unit.batches for text in batch.texts]
+    texts = [text for portion in prepared.portions for batch in portion.batches for text in batch.texts]
     assert len(texts) == len(prepared.texts) == 48
-    for unit in prepared.units:
-        for batch in unit.batches:
+    for portion in prepared.portions:
+        for batch in portion.batches:
             assert batch.shared % 8 == 0 and not any(any(text.counted[: batch.shared]) for text in batch.texts)
             assert batch.counted == int(batch.tensors(2).weights.sum())
 
@@ -217,7 +219,7 @@ def test_texts_that_only_begin_alike_by_chance_are_run_apart(llama, tokenizer):
         for code in ("en", "de") for i in range(9)
     ))  # fmt: skip
     prepared = module.Collection(llama, tokenizer, corpus, shards=1)
-    assert not any(batch.shared for unit in prepared.units for batch in unit.batches)
+    assert not any(batch.shared for portion in prepared.portions for batch in portion.batches)
 
 
 # --- files, resuming, provenance ---------------------------------------------------------------
@@ -269,7 +271,7 @@ def test_interrupted_counting_goes_on_after_the_last_shard(llama, tokenizer, tex
 
     monkeypatch.setattr(module.Collection, "_count", later)
     stats = collect(llama, tokenizer, corpus, path, progress=False, batch_tokens=8)
-    assert len(done) == len(whole.shard_tokens) == 4  # one unit a shard, none counted twice
+    assert len(done) == len(whole.shard_tokens) == 4  # one portion a shard, none counted twice
     assert np.array_equal(stats.shard_counts, whole.shard_counts)
     assert path.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
     assert not list(tmp_path.glob("*.parts"))
@@ -328,10 +330,7 @@ def test_shards_of_another_run_are_not_taken_over(llama, tokenizer, texts, tmp_p
     path = tmp_path / "s.safetensors"
     other = collect(tiny_model("gpt2"), tokenizer, load_corpus(f"text:{texts}"), progress=False)
     for shard in range(4):
-        part = path.with_name("s.safetensors.parts") / f"shards-{shard:04d}.safetensors"
-        module.save_artifact(
-            part, "activations-part", {"counts": other.shard_counts[shard:]}, {"provenance": other.provenance}
-        )
+        Parts(path, other.provenance).keep(f"shards-{shard:04d}", {"counts": other.shard_counts[shard:]})
     stats = collect(llama, tokenizer, load_corpus(f"text:{texts}"), path, progress=False)
     assert not np.array_equal(stats.counts, other.counts)
     assert np.array_equal(stats.counts, collect(llama, tokenizer, load_corpus(f"text:{texts}"), progress=False).counts)
@@ -574,7 +573,7 @@ def test_counts_of_other_versions_are_not_overwritten_unasked(llama, tokenizer, 
     path, corpus = tmp_path / "s.safetensors", load_corpus(f"text:{texts}")
     collect(llama, tokenizer, corpus, path, progress=False)
     before = path.read_bytes()
-    monkeypatch.setattr(module, "__version__", "99")
+    monkeypatch.setattr(provenance, "__version__", "99")
     with pytest.raises(NeuroglotError, match=r"holds other counts \(versions differ\)"):
         collect(llama, tokenizer, corpus, path, progress=False)
     assert path.read_bytes() == before

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 import neuroglot
 from neuroglot import Corpus, Example, NeuroglotError, collect, load_corpus
-from neuroglot.model.batches import Text, texts_of, units_of
+from neuroglot.model.batches import Text, portions_of, texts_of
 
 from ..conftest import byte_tokenizer
 
@@ -145,14 +145,14 @@ def test_every_counted_token_is_in_one_batch_of_its_shard(drawn, batch_tokens, s
         Text([7] * prompt + [number % 5 + 1] * size, [False] * prompt + [True] * size, number % 3, shards.index(shard))
         for number, (size, prompt, shard) in enumerate(drawn)
     ]
-    units = units_of(texts, batch_tokens, share)
-    assert [shard for unit in units for shard in unit.shards] == list(range(len(shards)))
+    portions = portions_of(texts, batch_tokens, share)
+    assert [shard for portion in portions for shard in portion.shards] == list(range(len(shards)))
     ran = []
-    for unit in units:
-        for batch in unit.batches:
+    for portion in portions:
+        for batch in portion.batches:
             assert len(batch.texts) == 1 or batch.size <= batch_tokens
-            assert all(text.shard in unit.shards for text in batch.texts)
-            inputs = batch.tensors(3, unit.shards[0] * 3)
+            assert all(text.bin in portion.shards for text in batch.texts)
+            inputs = batch.tensors(3, portion.shards[0] * 3)
             assert inputs.weights.sum() == batch.counted and inputs.groups.min() >= 0
             ran += batch.texts
     assert sorted(map(id, ran)) == sorted(map(id, texts))

@@ -1,7 +1,6 @@
 """Losses against the model's own logits and hand-changed weights, over all families; files that go on."""
 
 import copy
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from tokenizers import processors
 
 from neuroglot import Corpus, Example, Intervention, NeuroglotError, load_corpus, load_model, losses, perplexity
+from neuroglot.base.parts import Parts
 from neuroglot.base.uncertainty import bootstrap_weights
 from neuroglot.model import likelihood as module
 from neuroglot.model.likelihood import Losses
@@ -189,8 +189,8 @@ def test_interrupted_runs_go_on_to_the_same_bytes(llama, tokenizer, corpus, tmp_
         with pytest.raises(KeyboardInterrupt):
             losses(*asked, path, batch_tokens=60, **QUIET)
         assert not path.exists() and hookless(llama)
-    damaged = tmp_path / "losses.parts" / "00001.json"
-    damaged.write_text(damaged.read_text()[:-9])
+    damaged = tmp_path / "losses.parts" / "00001.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
     losses(*asked, path, batch_tokens=60, **QUIET)
     made = [call for call in calls if call is not None]
     assert len(made) == len({(tuple(t.language for t in m.texts), m.changes, id(m.texts[0])) for m in made})
@@ -250,10 +250,9 @@ def test_a_text_that_is_all_response_has_no_prompt_to_spare(llama, positions):
 def test_parts_of_another_run_are_not_taken(llama, tokenizer, corpus, tmp_path):
     path, plain = tmp_path / "losses", tmp_path / "plain"
     losses(llama, tokenizer, corpus, INTERVENTIONS, plain, **QUIET)
-    parts = tmp_path / "losses.parts"
-    parts.mkdir()
+    other = Parts(path, {"corpus": "another"})
     for number in range(9):
-        (parts / f"{number:05d}.json").write_text(json.dumps({"key": "0" * 64, "nll": [[1.0] * 3] * 3}))
+        other.keep(f"{number:05d}", {"nll": np.ones((3, 3))})
     losses(llama, tokenizer, corpus, INTERVENTIONS, path, **QUIET)
     assert path.read_bytes() == plain.read_bytes()
 

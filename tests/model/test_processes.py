@@ -115,8 +115,10 @@ def test_a_process_that_dies_fails_the_run_and_the_next_one_goes_on(place, alone
     script.write_text(HARMED.format(harm="pass"))
     done = launch(place, out, *torchrun(2, script))
     assert done.returncode == 0, done.stderr
-    units = Collection(*load_model(str(place / "llama")), load_corpus(f"text:{place / 'texts'}"), batch_tokens=60).units
-    assert f"process 1 counted {len(units) - finished} times" in done.stdout
+    portions = Collection(
+        *load_model(str(place / "llama")), load_corpus(f"text:{place / 'texts'}"), batch_tokens=60
+    ).portions
+    assert f"process 1 counted {len(portions) - finished} times" in done.stdout
     assert (place / out).read_bytes() == alone and not parts.exists()
 
 

@@ -21,6 +21,7 @@ from neuroglot import (
     load_corpus,
     sample,
 )
+from neuroglot.base.parts import Parts
 from neuroglot.effects.grading import summarize
 from neuroglot.model import sampling as module
 from neuroglot.model.batches import tokenize
@@ -163,17 +164,14 @@ def test_damaged_parts_are_made_again_and_damaged_files_refused(model, tokenizer
         }
         return change[damage]
 
-    parts = tmp_path / "r.jsonl.parts"
-    parts.mkdir()
-    head = plain.read_text().split("\n")[0]
+    parts = Parts(path, json.loads(plain.read_text().split("\n")[0])["provenance"])
     by_id = {(r["language"], r["id"]): r for r in map(json.loads, plain.read_text().splitlines()[1:])}
     ordered = module._ordered(tokenizer, module._questions(tokenizer, questions, 0, None, False, 1))
     asked = [ordered[i : i + 4] for i in range(0, len(ordered), 4)]
     for number, batch in enumerate(asked):
-        rows = [json.dumps(by_id[q.language, q.id], ensure_ascii=False) for q, _ in batch]
-        (parts / f"{number:05d}.jsonl").write_text("\n".join([head, *rows]) + "\n")
-    broken = parts / "00000.jsonl"
-    broken.write_text(damaged(broken.read_text()))
+        parts.keep(f"{number:05d}", rows=[by_id[q.language, q.id] for q, _ in batch])
+    broken = parts.folder / "00000.safetensors"
+    broken.write_bytes(broken.read_bytes()[:-30])
     module.sample_rows(model, tokenizer, questions, path, shots=0, **SHORT)
     assert path.read_bytes() == plain.read_bytes()
     path.write_text(damaged(path.read_text()))

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from lingua import Language
 
 from neuroglot import KINDS, ActivationStats, NeuroglotError, NeuronTypes, classify, four_parts, layer_profile
+from neuroglot.base import uncertainty
 from neuroglot.book import charts
 from neuroglot.neurons import layers, sharing
 from neuroglot.text import languages
@@ -247,9 +248,9 @@ def test_every_deal_once(sizes):
     def blocks(names):
         return frozenset(frozenset(i for i, name in enumerate(names) if name == one) for one in set(names))
 
-    found = [blocks(deal.tolist()) for deal in sharing._deals(np.array(sizes))]
+    found = [blocks(deal.tolist()) for deal in uncertainty._deals(np.array(sizes))]
     assert set(found) == {blocks(names) for names in itertools.permutations(groups)}
-    assert len(found) == len(set(found)) == sharing._n_deals(np.array(sizes))
+    assert len(found) == len(set(found)) == uncertainty._n_deals(np.array(sizes))
 
 
 def test_bootstrap_is_that_of_the_shards(stats):

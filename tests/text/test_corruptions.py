@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuroglot import Corpus, Example, NeuroglotError, load_corpus
-from neuroglot.text.corruptions import KINDS, corrupted
+from neuroglot.text.corruptions import GROUPS, corrupted
 from neuroglot.text.numbers import equations, last_number, numbers
 
 
@@ -51,7 +51,7 @@ def test_every_corruption_of_the_problems_is_wrong_in_one_respect():
     for example in made.examples:
         true = right[example.language, example.document]
         kinds.setdefault((example.language, example.document), []).append(example.group)
-        assert example.prompt == true.prompt and example.id.endswith(f"#{KINDS.index(example.group) + 1}")
+        assert example.prompt == true.prompt and example.id.endswith(f"#{GROUPS.index(example.group) + 1}")
         same_answer = last_number(example.response) == Decimal(true.answer)
         steps = all(each.true for each in equations(example.response))
         if example.group == "right":
@@ -63,7 +63,7 @@ def test_every_corruption_of_the_problems_is_wrong_in_one_respect():
             changed = [i for i, (a, b) in enumerate(zip(example.response, true.response, strict=True)) if a != b]
             assert len(changed) == 1 and example.response[changed[0]].isdecimal()
             assert (same_answer, steps) == ((False, True) if example.group == "wrong number" else (True, False))
-    assert all(found == list(KINDS) for found in kinds.values()) and len(kinds) == 124
+    assert all(found == list(GROUPS) for found in kinds.values()) and len(kinds) == 124
     assert corrupted(corpus, ("zh", "bn"), seed=1) == made != corrupted(corpus, ("zh", "bn"), seed=2)
 
 

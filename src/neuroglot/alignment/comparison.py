@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..base.errors import NeuroglotError, quoted
-from ..base.uncertainty import mean_interval, percentiles, ratios, sum_interval
+from ..base.uncertainty import bootstrap_draws, halves, mean_interval, percentiles, ratios, sum_interval
 from ..counts.activations import ActivationStats
 from ..effects.grading import grade, own_shares
 from ..model.likelihood import Losses
@@ -257,8 +257,8 @@ def compare(
 
     first = of(before)
     every = np.array([of(each).to_numpy() for each in others]).reshape(len(others), -1) - first.to_numpy()
-    rng, count = np.random.default_rng(seed), len(before.shard_tokens)
-    drawn = [rng.integers(count, size=count) for _ in range(draws if count > 1 else 0)]
+    count = len(before.shard_tokens)
+    drawn = bootstrap_draws(count, draws, seed)
     n = len(afters)
     changes = _sample(drawn, change, (len(others), len(first)))
     return Changes(
@@ -349,7 +349,6 @@ def language_sizes(
         One row per language or group, and kind: ``place``, ``kind``, ``neurons``, ``low``, ``high``.
     """
     stats = stats.select(types.languages)
-    rng, count = np.random.default_rng(seed), len(stats.shard_tokens)
     members = {code: [code] for code in types.languages} | {
         name: list(codes) for name, codes in groups.items() if codes
     }
@@ -358,7 +357,7 @@ def language_sizes(
         own = found.counts_per_language().pivot(index="language", columns="kind", values="neurons")
         return np.array([own.loc[codes, kind].mean() for codes in members.values() for kind in ("specific", "related")])
 
-    drawn = [rng.integers(count, size=count) for _ in range(draws if count > 1 else 0)]
+    drawn = bootstrap_draws(len(stats.shard_tokens), draws, seed)
     index = pd.MultiIndex.from_product([list(members), ["specific", "related"]], names=["place", "kind"])
     replicates = _sample(drawn, lambda shards: of(classified(types, stats.merged(shards), thresholds)), (len(index),))
     low, high = percentiles(replicates, level)
@@ -392,14 +391,6 @@ _SAME = {
     "selected_shards": "selected_shards",
     "merged_shards": "merged_shards",
 }
-
-
-def halves(shards: int, splits: int, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Random splits of the shards into two halves; of an odd number, one is left out; of one shard, there are none."""
-    rng, half = np.random.default_rng([seed, 1]), shards // 2
-    for _ in range(splits if half else 0):
-        order = rng.permutation(shards)
-        yield np.sort(order[:half]), np.sort(order[half : 2 * half])
 
 
 def transitions(before: NeuronTypes, after: NeuronTypes) -> pd.DataFrame:

@@ -13,11 +13,10 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..base.artifacts import flat
 from ..base.errors import NeuroglotError, is_number, quoted, require_characters
 from ..base.files import require_file
+from ..base.provenance import record, table
 from ..base.records import as_written, read_lines, write_lines
-from ..base.versions import __version__
 from ..model.sampling import sample
 from ..text.corpora import Corpus, Example
 from ..text.corruptions import corrupted
@@ -104,7 +103,7 @@ class Preferences:
     def describe(self) -> pd.DataFrame:
         """The provenance as a table of two columns, ``what`` and ``value``; hashes by their first digits."""
         rows = {"pairs": f"{len(self.pairs):,}", "aligned on": " ".join(self.languages), "pivot": self.pivot}
-        return pd.DataFrame([*flat(self.provenance), *rows.items()], columns=["what", "value"])
+        return table(self.provenance, rows)
 
     def save(self, path: str | Path) -> None:
         """Write as JSON lines, whole or not at all: a header, then a pair a line."""
@@ -240,16 +239,12 @@ def prefer(
             f"the scorer finds no response in {quoted(lacking[0])} better than another to the same question; "
             "give more different responses or another scorer."
         )
-    provenance = {
-        "responses": responses.name,
-        "responses_source": responses.source,
-        "responses_options": json.loads(json.dumps(dict(responses.options))),
-        "responses_sha256": responses.hash,
-        "references": references.name,
-        "references_sha256": references.hash,
-        "scoring": scorer.provenance,
-        "versions": {"neuroglot": __version__},
-    }
+    provenance = record(
+        responses.record("responses"),
+        references=references.name,
+        references_sha256=references.hash,
+        scoring=scorer.provenance,
+    )
     return Preferences(codes, pivot, tuple(pairs), provenance)
 
 

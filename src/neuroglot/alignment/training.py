@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import json
 import math
 import os
 import random
@@ -11,7 +10,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,26 +22,25 @@ from safetensors import SafetensorError
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
-from ..base.artifacts import finished, flat
+from ..base.artifacts import finished
 from ..base.errors import NeuroglotError, in_a_line, is_number, quoted, require_whole
 from ..base.files import atomic, read_json, remove, sha256_file, write_json
 from ..base.locks import one_writer
-from ..base.records import content_hash, is_marked, kept_folder, kept_part, mark_whole, read_record, write_record
-from ..base.versions import __version__
+from ..base.parts import Parts
+from ..base.provenance import record, table
+from ..base.records import is_marked, kept_folder, mark_whole, read_record, write_record
 from ..model.loading import (
     ADAPTER,
     ADAPTER_BASE,
     ADAPTER_CONFIG,
-    config_hash,
     context_length,
     has_adapter,
     hub_revision,
     input_device,
     itself,
-    model_source,
+    model_record,
     read_adapter_base,
     uncompiled,
-    weights_hash,
 )
 from .preferences import Preferences
 
@@ -145,7 +142,7 @@ class Alignment:
 
     def describe(self) -> pd.DataFrame:
         """The provenance as a table of two columns, ``what`` and ``value``; hashes by their first digits."""
-        return pd.DataFrame(flat({"training": dict(self.provenance)}), columns=["what", "value"])
+        return table({"training": dict(self.provenance)})
 
     @classmethod
     def load(cls, folder: str | Path) -> "Alignment":
@@ -174,8 +171,7 @@ class Alignment:
         return found
 
 
-# What was trained, and, beside unfinished work, of which training that is.
-_RECORD, _BEGUN = "alignment.json", "base.json"
+_RECORD = "alignment.json"
 _LOGGED = ["step", "loss", "accuracy", "margin"]
 
 
@@ -235,26 +231,25 @@ def align(
     if tokenizer.eos_token is None:
         raise NeuroglotError(f"{tokenizer.name_or_path} has no end-of-text token, which ends a response in training.")
     _check_lengths(model, tokenizer, preferences)
-    provenance = {
-        **model_source(model),
-        "weights_sha256": weights_hash(model),
-        "config_sha256": config_hash(model),
-        "preferences_sha256": preferences.hash,
-        "aligned_on": list(preferences.languages),
-        "pivot": preferences.pivot,
-        "preferences": json.loads(json.dumps(dict(preferences.provenance))),
-        "recipe": asdict(recipe),
-        "seed": seed,
-        "versions": {"neuroglot": __version__, **{name: version(name) for name in _LIBRARIES}},
-    }
+    provenance = record(
+        model_record(model),
+        preferences_sha256=preferences.hash,
+        aligned_on=preferences.languages,
+        pivot=preferences.pivot,
+        preferences=dict(preferences.provenance),
+        recipe=asdict(recipe),
+        seed=seed,
+        libraries=("torch", "transformers", "trl", "peft"),
+    )
     if folder.is_dir() and not (folder / _RECORD).exists() and any(folder.iterdir()):
         raise NeuroglotError(f"{folder} holds something else than an alignment; give another folder.")
     if done := finished(folder / _RECORD, lambda path: Alignment.load(path.parent), provenance, "training", overwrite):
         return done
-    parts = folder.with_name(folder.name + ".parts")
-    if not _begun(parts, provenance):
-        shutil.rmtree(parts, ignore_errors=True)
-        write_record(parts / _BEGUN, "training", {"key": content_hash(provenance)})
+    unfinished = Parts(folder, provenance)
+    parts = unfinished.folder
+    if unfinished.kept("begun") is None:  # the checkpoints are another training's
+        unfinished.remove()
+        unfinished.keep("begun")
     whole = _whole(parts, recipe)
     if not whole or _step(whole[-1]) < recipe.steps:
         with _as_it_was(model, tokenizer), uncompiled(), _quiet_trainer(), _only_responses(model):
@@ -272,11 +267,8 @@ def align(
         write_record(part / _RECORD, "alignment", {"provenance": provenance, "log": log.to_dict("records")})
         if folder.exists():
             shutil.rmtree(folder)
-    shutil.rmtree(parts, ignore_errors=True)
+    unfinished.remove()
     return Alignment.load(folder)
-
-
-_LIBRARIES = ("torch", "transformers", "trl", "peft")
 
 
 def _installed() -> None:
@@ -310,11 +302,6 @@ def _check_lengths(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, p
             raise NeuroglotError(
                 f"{pair.language}, {pair.document}: a pair has {size} tokens, the context {longest}; leave it out."
             )
-
-
-def _begun(parts: Path, provenance: Mapping[str, Any]) -> bool:
-    said = kept_part(parts / _BEGUN, lambda path: read_record(path, "training", "neuroglot align"))
-    return said is not None and said["key"] == content_hash(provenance)
 
 
 @contextlib.contextmanager

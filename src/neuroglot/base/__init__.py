@@ -7,5 +7,6 @@ is wrong, and intervals.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, ["artifacts", "errors", "files", "locks", "npm", "records", "uncertainty"]
+    __name__,
+    ["artifacts", "errors", "files", "locks", "npm", "parts", "provenance", "records", "tables", "uncertainty"],
 )

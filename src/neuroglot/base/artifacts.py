@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -12,6 +12,7 @@ from safetensors.numpy import save
 
 from .errors import NeuroglotError, in_a_line, listed, quoted
 from .files import FORMAT_VERSION, UNREADABLE, json_text, require_file, write_bytes
+from .provenance import differing
 
 
 class _Made(Protocol):
@@ -109,15 +110,12 @@ def finished(
         if overwrite:
             return None
         raise
-    missing = object()  # unlike any value
-    keys = (key for key in dict.fromkeys([*provenance, *found.provenance]) if key != "machine")
-    differing = [key for key in keys if provenance.get(key, missing) != found.provenance.get(key, missing)]
-    if not differing:
+    if not (keys := differing(provenance, found.provenance)):
         return found
     if overwrite:
         return None
     raise NeuroglotError(
-        f"{path} holds other {what} ({listed(differing)} differ); give another file or ask for it to be overwritten."
+        f"{path} holds other {what} ({listed(keys)} differ); give another file or ask for it to be overwritten."
     )
 
 
@@ -131,13 +129,3 @@ def require_tokens(tokens: np.ndarray, axis: int) -> None:
         raise NeuroglotError("some numbers of tokens are negative; count again.")
     if int(tokens.max(initial=0)) * tokens.shape[axis] >= 2**53:
         raise NeuroglotError(f"{int(tokens.max()):,} tokens in one place cannot be; count again.")
-
-
-def flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """A provenance as pairs of words for reading; hashes by their first digits."""
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key} ")
-        elif value not in ("", None, []):
-            shown = f"{value[:16]}…" if key.endswith("sha256") else str(value)
-            yield f"{prefix}{key}".replace("_", " "), shown

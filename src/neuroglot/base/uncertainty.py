@@ -1,6 +1,11 @@
-"""How sure a number is: intervals of shares and means, resampling of documents, where another random draw falls."""
+"""How sure a number is: the one place that resamples, permutes, or makes an interval."""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 
@@ -16,6 +21,34 @@ def wilson(counts: np.ndarray, tokens: np.ndarray, z: float = 1.959964) -> tuple
 def bootstrap_weights(units: int, resamples: int, seed: int = 0) -> np.ndarray:
     """How often each of ``units`` is drawn when as many are drawn with replacement, ``[resamples, units]``."""
     return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=resamples).astype(float)
+
+
+def redrawn(units: int, rng: np.random.Generator) -> np.ndarray:
+    """As many of ``units``, by their numbers, drawn with replacement."""
+    return rng.integers(units, size=units)
+
+
+def bootstrap_draws(units: int, draws: int, seed: int = 0) -> list[np.ndarray]:
+    """So many times :func:`redrawn`; not at all from one unit, which is nothing to resample."""
+    rng = np.random.default_rng(seed)
+    return [redrawn(units, rng) for _ in range(draws if units > 1 else 0)]
+
+
+def halves(units: int, splits: int, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Random splits of units into two halves; of an odd number, one is left out; of one unit, there are none."""
+    rng, half = np.random.default_rng([seed, 1]), units // 2
+    for _ in range(splits if half else 0):
+        order = rng.permutation(units)
+        yield np.sort(order[:half]), np.sort(order[half : 2 * half])
+
+
+def bootstrap_mean(
+    values: np.ndarray, resamples: int, rng: np.random.Generator, level: float = 0.95
+) -> tuple[float, float]:
+    """The percentile interval of the mean of values, drawn with replacement; no numbers where one of them is none."""
+    means = values[rng.integers(len(values), size=(resamples, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return low, high
 
 
 def ratios(sums: np.ndarray, sizes: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -57,6 +90,13 @@ def percentiles(replicates: np.ndarray, level: float = 0.95) -> tuple[np.ndarray
     ends[:, some] = np.nanquantile(flat[:, some], [(1 - level) / 2, (1 + level) / 2], axis=0)
     low, high = ends.reshape(2, *replicates.shape[1:])
     return low, high
+
+
+def percentiles_by(replicates: pd.DataFrame, by: list[str], value: str, level: float = 0.95) -> pd.DataFrame:
+    """The middle ``level`` of a column of replicates in each group of rows: the columns ``by``, ``low``, ``high``."""
+    tail = (1 - level) / 2
+    ends = replicates.groupby(by)[value].quantile(np.array([tail, 1 - tail])).unstack()
+    return ends.set_axis(["low", "high"], axis=1).reset_index()
 
 
 def prediction_interval(draws: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -102,3 +142,56 @@ def sum_interval(total: float, parts: np.ndarray, level: float = 0.95) -> tuple[
         return np.nan, np.nan
     half = stats.t.ppf((1 + level) / 2, n - 1) * error
     return total - half, total + half
+
+
+# --- permutation -------------------------------------------------------------------------------
+
+
+def dealt_anew(groups: np.ndarray, of: Callable[[np.ndarray], float], most: int, seed: int = 0) -> float:
+    """How often a statistic of groups is at least as large as it is when they are dealt anew to the same units: ``p``.
+
+    All distinct deals are taken where they are at most ``most``; else so many are drawn and
+    ``p = (hits + 1) / (n + 1)``.
+
+    Args:
+        groups: ``[units]``, the number of each one's group, from 0 on.
+        of: the statistic; a deal for which it is no number is left out.
+        most: deals.
+        seed: of those drawn.
+    """
+    found, sizes = of(groups), np.bincount(groups)
+    exact = _n_deals(sizes) <= most
+    rng = np.random.default_rng(seed)
+    deals = _deals(sizes) if exact else (rng.permutation(groups) for _ in range(most))
+    others = np.array([of(deal) for deal in deals])
+    hits, n = np.count_nonzero(others > found - 1e-12), np.count_nonzero(~np.isnan(others))
+    return hits / n if exact else (hits + 1) / (n + 1)
+
+
+def _n_deals(sizes: np.ndarray) -> int:
+    """In how many ways units fall into groups of these sizes; groups of one size are interchangeable."""
+    ways = math.factorial(int(sizes.sum()))
+    for size, times in zip(*np.unique(sizes, return_counts=True), strict=True):
+        ways //= math.factorial(int(size)) ** int(times) * math.factorial(int(times))
+    return ways
+
+
+def _deals(sizes: np.ndarray) -> Iterator[np.ndarray]:
+    """All these ways, each as the number of every unit's group."""
+    units = int(sizes.sum())
+    for several in _partitions(tuple(range(units)), sorted((int(size) for size in sizes if size > 1), reverse=True)):
+        groups = np.arange(units)  # alone, but for those that are put together
+        for group in several:
+            groups[list(group)] = group[0]
+        yield groups
+
+
+def _partitions(items: tuple[int, ...], sizes: list[int]) -> Iterator[list[tuple[int, ...]]]:
+    if not sizes:
+        yield []
+        return
+    for group in combinations(items, sizes[0]):
+        left = tuple(item for item in items if item not in group)
+        for others in _partitions(left, sizes[1:]):
+            if not (others and len(others[0]) == sizes[0] and others[0] < group):  # each pair of equals once
+                yield [group, *others]

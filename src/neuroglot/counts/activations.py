@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..base.artifacts import flat, load_artifact, require_tokens, save_artifact
+from ..base.artifacts import load_artifact, require_tokens, save_artifact
 from ..base.errors import NeuroglotError, in_a_line, quoted
+from ..base.provenance import table
+from ..base.uncertainty import redrawn
 from ..text.languages import languages_of, parse_languages, require_codes
 
 # --- the counts --------------------------------------------------------------------------------
@@ -239,8 +241,7 @@ class ActivationStats:
             NeuroglotError: a language without tokens.
         """
         self._tokens_of_all()  # without which no draw would do
-        shards = len(self.shard_tokens)
-        return self.merged(rng.integers(shards, size=shards))
+        return self.merged(redrawn(len(self.shard_tokens), rng))
 
     def merged(self, shards: Iterable[int]) -> "ActivationStats":
         """Some of the shards, counted from 0 and as often as they are named, as one; without moments."""
@@ -301,7 +302,7 @@ class ActivationStats:
             "counted tokens": f"{int(self.tokens.sum()):,} ({tokens})",
             "shards": str(len(self.shard_tokens)),
         }
-        return pd.DataFrame([*flat(self.provenance), *rows.items()], columns=["what", "value"])
+        return table(self.provenance, rows)
 
 
 _OPTIONAL = ("shard_routed", "sums", "squares")

@@ -4,13 +4,10 @@ import contextlib
 import functools
 import hashlib
 import json
-import platform
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,13 +16,13 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..base.artifacts import finished, load_artifact, save_artifact
+from ..base.artifacts import finished
 from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..base.locks import alone
-from ..base.records import kept_part
-from ..base.versions import __version__
-from ..model.batches import Batch, Inputs, Unit, texts_of, units_of
-from ..model.loading import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
+from ..base.parts import Parts
+from ..base.provenance import differing, record
+from ..model.batches import Batch, Inputs, Portion, portions_of, texts_of
+from ..model.loading import evaluating, input_device, itself, longest_input, model_record
 from ..model.processes import joined, unbroken
 from ..model.sites import QUANTITIES, SITES, Layer, Routing, Seen, keeps_sign, neuron_layers, neuron_site, observed
 from ..text.corpora import Corpus
@@ -39,7 +36,7 @@ class Totals:
     """What a :class:`Counter` has counted, on the CPU.
 
     ``counts`` int64 ``[layers, groups, neurons]``; ``routed`` int64 ``[layers, groups, experts]``;
-    ``moments`` int64 ``[4, layers, groups, neurons]``: sums of values in units of :data:`UNITS`, then
+    ``moments`` int64 ``[4, layers, groups, neurons]``: sums of values in :data:`LIMBS`, then
     of squares; the last two ``None`` where there are no experts, or no moments wanted.
     """
 
@@ -48,8 +45,8 @@ class Totals:
     moments: torch.Tensor | None = None
 
 
-#: Moments are summed in two whole numbers, of these units, so that any order of batches gives the same.
-UNITS = (2.0**-16, 2.0**-60)
+#: Moments are summed in two whole numbers, multiples of these, so that any order of batches gives the same.
+LIMBS = (2.0**-16, 2.0**-60)
 
 
 class Counter:
@@ -151,7 +148,7 @@ class Counter:
         self, number: int, columns: slice, weights: torch.Tensor, groups: torch.Tensor, value: torch.Tensor
     ) -> None:
         precise = value if value.dtype == torch.float64 else value.float()
-        weights, (large, small) = weights.to(precise.dtype), UNITS
+        weights, (large, small) = weights.to(precise.dtype), LIMBS
         for kind, powers in enumerate((precise, precise.square())):
             sums = (weights @ powers).double()
             self._bound[number] = self._bound[number] + sums.abs().max() * len(weights)
@@ -167,7 +164,7 @@ class Counter:
             NeuroglotError: values so large, or not finite, that their sums are not exact.
         """
         # Room is left for the sum over a hundred processes.
-        if self.moments and not all(float(bound) < 2**56 * UNITS[0] for bound in self._bound):
+        if self.moments and not all(float(bound) < 2**56 * LIMBS[0] for bound in self._bound):
             raise NeuroglotError("the neurons' values are too large to be summed, or not finite; leave out moments.")
         numbers = range(len(self.layers))
         for number in numbers:
@@ -309,68 +306,59 @@ class Collection:
         self.processes = joined()
         self.languages = corpus.languages
         self.texts, self.split = texts_of(tokenizer, corpus, shards, longest)
-        self.n_shards = max((text.shard for text in self.texts), default=-1) + 1
+        self.n_shards = max((text.bin for text in self.texts), default=-1) + 1
         self.tokens = np.zeros((self.n_shards, len(self.languages)), dtype=np.int64)
         for text in self.texts:
-            self.tokens[text.shard, text.language] += sum(text.counted)
+            self.tokens[text.bin, text.language] += sum(text.counted)
         if not self.tokens.sum(0).all():
             code = self.languages[int(np.argmin(self.tokens.sum(0)))]
             raise NeuroglotError(f"corpus {corpus.name}: {code} has no token to count; give it text.")
-        self.units = units_of(self.texts, batch_tokens, share_prefixes)
+        self.portions = portions_of(self.texts, batch_tokens, share_prefixes)
         inputs = hashlib.sha256()
         for text in self.texts:
-            inputs.update(json.dumps([text.ids, text.counted, text.language, text.shard]).encode())
-        self.provenance: dict[str, Any] = {
-            **model_source(model),
-            "weights_sha256": weights_hash(model),
-            "config_sha256": config_hash(model),
-            "neurons": f"{site.layers}.*.{f'{site.experts}.' * bool(site.experts)}{site.gate}",
-            "tokenizer": type(tokenizer).__name__,
-            "corpus": corpus.name,
-            "corpus_source": corpus.source,
-            "corpus_options": dict(corpus.options),
-            "corpus_sha256": corpus.hash,
-            "input_sha256": inputs.hexdigest(),
-            "examples": len(corpus.examples),
-            "examples_split": self.split,
-            "settings": {
+            inputs.update(json.dumps([text.ids, text.counted, text.language, text.bin]).encode())
+        neurons = f"{site.layers}.*.{f'{site.experts}.' * bool(site.experts)}{site.gate}"
+        self.provenance = record(
+            model_record(model),
+            {"neurons": neurons, "tokenizer": type(tokenizer).__name__},
+            corpus.record(),
+            input_sha256=inputs.hexdigest(),
+            examples=len(corpus.examples),
+            examples_split=self.split,
+            settings={
                 **self.rule,
                 "shards": shards,
                 "batch_tokens": batch_tokens,
                 "max_tokens": longest,
                 "share_prefixes": share_prefixes,
             },
-            "machine": {"device": str(input_device(model)), "threads": torch.get_num_threads()},
-            "versions": {
-                "neuroglot": __version__,
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")},
-            },
-        }
+            machine={"device": str(input_device(model)), "threads": torch.get_num_threads()},
+            libraries=("python", "torch", "transformers", "tokenizers", "numpy"),
+        )
 
     # --- before ---
 
     def estimate_seconds(self) -> float:
         """Time for the whole run, from timing one middling batch (run twice, the second counts)."""
-        batches = sorted((b for unit in self.units for b in unit.batches), key=lambda b: b.size)
+        batches = sorted((b for portion in self.portions for b in portion.batches), key=lambda b: b.size)
         batch = batches[len(batches) // 2]
         for _ in range(2):
             start = time.perf_counter()
-            shards = [text.shard for text in batch.texts]
-            self._count(Unit(range(min(shards), max(shards) + 1), [batch]))
+            shards = [text.bin for text in batch.texts]
+            self._count(Portion(range(min(shards), max(shards) + 1), [batch]))
             seconds = time.perf_counter() - start
         return seconds * sum(b.size for b in batches) / batch.size / self.processes.number
 
     def memory(self) -> dict[str, int]:
         """What the run needs, in bytes: ``model``, ``batch`` (the largest one), ``counts``."""
-        size = max(batch.size for unit in self.units for batch in unit.batches)
+        size = max(batch.size for portion in self.portions for batch in portion.batches)
         config = self.model.config.get_text_config()
         layer, item = self.layers[0], self.model.dtype.itemsize
         # Of one layer: hidden states and attention's, the MLP's gate, up and product, and the mask as float32.
         rows = size * (getattr(config, "num_experts_per_tok", 1) if layer.experts is not None else 1)
         batch = 8 * size * config.hidden_size * item + rows * layer.width * (3 * item + 4)
         cells = len(self.layers) * layer.neurons * len(self.languages)
-        most = max(len(unit.shards) for unit in self.units)
+        most = max(len(portion.shards) for portion in self.portions)
         # While a part is counted, and twice the result, as it is put together.
         counts = cells * (8 * most * (5 if self.rule["moments"] else 1) + 2 * self._smallest().itemsize * self.n_shards)
         parameters = [*self.model.parameters(), *self.model.buffers()]
@@ -387,23 +375,23 @@ class Collection:
 
     def _count(
         self,
-        unit: Unit,
+        portion: Portion,
         bar: "tqdm[Any] | None" = None,
         batches: Sequence[Batch] | None = None,
         keep: Callable[[Totals, int], None] | None = None,
     ) -> Totals:
-        """Totals of some shards; a group is ``shard of the unit * languages + language``.
+        """Totals of some shards; a group is ``shard of the portion * languages + language``.
 
         An interruption waits for the end of its pass; what is whole then is given to ``keep``, with the number of
         batches in it.
         """
         k, done = len(self.languages), 0
-        counter = Counter(self.layers, len(unit.shards) * k, **self.rule)
+        counter = Counter(self.layers, len(portion.shards) * k, **self.rule)
         with torch.inference_mode(), evaluating(self.model), counter.attached():
             try:
-                for batch in unit.batches if batches is None else batches:
+                for batch in portion.batches if batches is None else batches:
                     with unbroken():
-                        counter.forward(self.model, batch.tensors(k, unit.shards[0] * k))
+                        counter.forward(self.model, batch.tensors(k, portion.shards[0] * k))
                         done += 1
                     if bar is not None:
                         bar.update(batch.counted)
@@ -413,31 +401,34 @@ class Collection:
                 raise
         return counter.take()
 
-    def _arrays(self, unit: Unit, bar: "tqdm[Any]", parts: Path | None) -> dict[str, np.ndarray]:
-        """What a part's file holds: ``counts``, and ``routed`` and ``moments`` where there are any."""
-        before = bar.n
-        begun, keep, batches = None, None, self.processes.mine(unit.batches)
-        if parts is not None and self.processes.number == 1:
-            at = 0
-            if (left := self._part(parts, unit, begun=True)) is not None:
-                begun, at = left
-                bar.update(sum(batch.counted for batch in batches[:at]))
-                batches = batches[at:]
+    def _arrays(self, portion: Portion, bar: "tqdm[Any]", parts: Parts) -> dict[str, np.ndarray]:
+        """What a part holds: ``counts``, and ``routed`` and ``moments`` where there are any."""
+        before, single = bar.n, self.processes.number == 1
+        name, batches = f"{_part_name(portion)}.begun", self.processes.mine(portion.batches)
+        begun, said = (parts.kept(name) if single else None) or ({}, {"batches": 0})
+        at = said["batches"]
+        bar.update(sum(batch.counted for batch in batches[:at]))
 
-            def keep(totals: Totals, done: int) -> None:
-                arrays = _added(self._by_shard(unit, totals), begun)
-                self._save_part(parts, unit, arrays, at + done)
+        def by_now(totals: Totals) -> dict[str, np.ndarray]:
+            """With what was counted before; all are whole numbers, so the order changes nothing."""
+            arrays = self._by_shard(portion, totals)
+            return {name: array + begun[name] for name, array in arrays.items()} if begun else arrays
 
-        arrays = _added(self._by_shard(unit, self._count(unit, bar, batches, keep)), begun)
-        bar.update(int(self.tokens[unit.shards].sum()) + before - bar.n)  # what the other processes counted
+        def keep(totals: Totals, done: int) -> None:
+            parts.keep(name, by_now(totals), batches=at + done)
+
+        arrays = by_now(self._count(portion, bar, batches[at:], keep if single and parts.there else None))
+        bar.update(int(self.tokens[portion.shards].sum()) + before - bar.n)  # what the other processes counted
         return arrays
 
-    def _by_shard(self, unit: Unit, totals: Totals) -> dict[str, np.ndarray]:
+    def _by_shard(self, portion: Portion, totals: Totals) -> dict[str, np.ndarray]:
         """Totals of all processes as a file has them, by shard."""
 
         def by_shard(tensor: torch.Tensor) -> torch.Tensor:
             """``[layers, groups, n]`` as ``[shards, layers, n, languages]``."""
-            grouped: torch.Tensor = self.processes.total(tensor).unflatten(1, (len(unit.shards), len(self.languages)))
+            grouped: torch.Tensor = self.processes.total(tensor).unflatten(
+                1, (len(portion.shards), len(self.languages))
+            )
             return grouped.permute(1, 0, 3, 2)
 
         arrays = {"counts": by_shard(totals.counts).numpy().astype(self._smallest())}
@@ -462,108 +453,66 @@ class Collection:
     def _run(self, path: str | Path | None, overwrite: bool, progress: bool) -> ActivationStats | None:
         path = Path(path) if path is not None else None
         once, first = self.processes.once, self.processes.first
-        theirs = once(lambda: _identity(self.provenance))
-        if differing := [key for key, value in _identity(self.provenance).items() if theirs.get(key) != value]:
+        if keys := differing(self.provenance, once(lambda: self.provenance)):
             raise NeuroglotError(
-                f"process {self.processes.index} has not what the first one has ({', '.join(differing)} differ); "
+                f"process {self.processes.index} has not what the first one has ({', '.join(keys)} differ); "
                 "start all of them with the same model, text and settings."
             )
+        parts = Parts(path, self.provenance)
         results: list[ActivationStats | None] = [None]  # what the first process has, and no other needs
         if path is not None:
-            once(lambda: results.append(self._finished(path, overwrite)))
+            load = ActivationStats.load
+            once(lambda: results.append(finished(path, load, self.provenance, "counts", overwrite)))
             if once(lambda: results[-1] is not None):
+                once(parts.remove)
                 return results[-1]
-        parts = _parts(path) if path else None
         total, held = int(self.tokens.sum()), {}
-        if parts is not None and first:
-            found = ((unit.shards[0], self._part(parts, unit)) for unit in self.units)
+        if first:
+            found = ((portion.shards[0], parts.kept(_part_name(portion))) for portion in self.portions)
             held = {shard: part[0] for shard, part in found if part is not None}
         have = once(lambda: set(held))
         if progress and first:
             what = f"{total:,} tokens of {len(self.languages)} languages in {self.n_shards} shards"
             place = f" into {path}" if path else ""
             print(f"counting {what}{place}, about {self.estimate_seconds():.0f} s", file=sys.stderr, flush=True)
-        already = sum(int(self.tokens[unit.shards].sum()) for unit in self.units if unit.shards[0] in have)
+        already = sum(int(self.tokens[portion.shards].sum()) for portion in self.portions if portion.shards[0] in have)
         collected: list[dict[str, np.ndarray]] = []
         shown = dict[str, Any](unit="tok", desc="counting", mininterval=1, file=sys.stderr)
         with tqdm(total=total, initial=already, disable=not (progress and first), **shown) as bar:
-            for unit in self.units:
-                arrays = held.get(unit.shards[0], {})
-                if unit.shards[0] not in have:
-                    arrays = self._arrays(unit, bar, parts)
-                    if parts is not None:
-                        once(functools.partial(self._save_part, parts, unit, arrays))
+            for portion in self.portions:
+                arrays = held.get(portion.shards[0], {})
+                if portion.shards[0] not in have:
+                    arrays = self._arrays(portion, bar, parts)
+                    once(functools.partial(self._keep, portion, arrays, parts))
                 if first:
                     collected.append(arrays)
-        once(lambda: results.append(self._finish(path, collected)))
+        once(lambda: results.append(self._finish(path, collected, parts)))
         return results[-1]
 
-    def _finish(self, path: Path | None, collected: list[dict[str, np.ndarray]]) -> ActivationStats:
+    def _keep(self, portion: Portion, arrays: dict[str, np.ndarray], parts: Parts) -> None:
+        parts.keep(_part_name(portion), arrays)
+        parts.discard(f"{_part_name(portion)}.begun")
+
+    def _finish(self, path: Path | None, collected: list[dict[str, np.ndarray]], parts: Parts) -> ActivationStats:
         counts = np.concatenate([arrays["counts"] for arrays in collected])
         routed = np.concatenate([a["routed"] for a in collected]) if "routed" in collected[0] else None
         sums = squares = None
         if "moments" in collected[0]:
             moments = sum(arrays["moments"].astype(np.float64) for arrays in collected)
             whole, rest, whole2, rest2 = cast(np.ndarray, moments)
-            sums, squares = (a * UNITS[0] + b * UNITS[1] for a, b in ((whole, rest), (whole2, rest2)))
+            sums, squares = (a * LIMBS[0] + b * LIMBS[1] for a, b in ((whole, rest), (whole2, rest2)))
         stats = ActivationStats(counts, self.tokens, self.languages, self.provenance, routed, sums, squares)
         if path is not None:
             # Made among the parts, so that whatever is interrupted leaves nothing beside the file.
-            made = _parts(path) / path.name
+            made = parts.folder / path.name
             stats.save(made)
             made.replace(path)
-            shutil.rmtree(_parts(path))
+            parts.remove()
         return stats
 
-    def _finished(self, path: Path, overwrite: bool) -> ActivationStats | None:
-        """The finished file, if it holds just this; ``None`` if it is to be made (again)."""
-        stats = finished(path, ActivationStats.load, self.provenance, "counts", overwrite)
-        if stats is not None:
-            shutil.rmtree(_parts(path), ignore_errors=True)
-        return stats
 
-    def _part(self, parts: Path, unit: Unit, begun: bool = False) -> tuple[dict[str, np.ndarray], int] | None:
-        """What an interrupted run of just this has of some shards, and how many batches are in it, else ``None``.
-
-        Finished shards, or with ``begun`` those that it was at.
-        """
-
-        def read(path: Path) -> tuple[dict[str, np.ndarray], int] | None:
-            arrays, header = load_artifact(path, "activations-part", ("counts",))
-            same = _same(header["provenance"], self.provenance) and arrays["counts"].shape[0] == len(unit.shards)
-            return (arrays, header.get("batches", 0)) if same else None
-
-        return kept_part(parts / _part_name(unit, begun), read)
-
-    def _save_part(self, parts: Path, unit: Unit, arrays: dict[str, np.ndarray], batches: int | None = None) -> None:
-        """Keep some shards: whole, or with as many of their batches."""
-        whole = batches is None
-        head = {"batches": len(unit.batches) if whole else batches, "provenance": self.provenance}
-        save_artifact(parts / _part_name(unit, not whole), "activations-part", arrays, head)
-        if whole:
-            (parts / _part_name(unit, begun=True)).unlink(missing_ok=True)
-
-
-def _added(arrays: dict[str, np.ndarray], begun: dict[str, np.ndarray] | None) -> dict[str, np.ndarray]:
-    """With what was counted before; all are whole numbers, so the order changes nothing."""
-    return arrays if begun is None else {name: array + begun[name] for name, array in arrays.items()}
-
-
-def _parts(path: Path) -> Path:
-    return path.with_name(path.name + ".parts")
-
-
-def _part_name(unit: Unit, begun: bool = False) -> str:
-    return f"shards-{unit.shards[0]:04d}{'.begun' * begun}.safetensors"
-
-
-def _identity(provenance: dict[str, Any]) -> dict[str, Any]:
-    """The part of a provenance that decides the counts; the machine may differ."""
-    return {key: value for key, value in provenance.items() if key != "machine"}
-
-
-def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return _identity(one) == _identity(other)
+def _part_name(portion: Portion) -> str:
+    return f"shards-{portion.shards[0]:04d}"
 
 
 def collect(

@@ -10,6 +10,7 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError
+from ..base.uncertainty import bootstrap_mean
 from ..model.sampling import sample_rows
 from ..text.corpora import Corpus, Example
 from ..text.languages import is_detectable, is_language, own_letters
@@ -139,8 +140,7 @@ def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.9
         for group, these in groups:
             means = these.reindex(columns=_SHARES).astype(float).groupby(these["document"], sort=False).mean()
             shares = means["correct"].to_numpy()
-            drawn = shares[rng.integers(len(shares), size=(resamples, len(shares)))].mean(axis=1)
-            low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+            low, high = bootstrap_mean(shares, resamples, rng, level)
             rows.append(
                 {
                     "language": language,
@@ -191,9 +191,8 @@ def language_fidelity(
         shares = mine.groupby("document", sort=False)["share"].mean().to_numpy(dtype=float)
         fidelity = low = high = np.nan
         if len(shares) and not np.isnan(shares).any():
-            drawn = shares[rng.integers(len(shares), size=(resamples, len(shares)))].mean(axis=1)
             fidelity = shares.mean()
-            low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+            low, high = bootstrap_mean(shares, resamples, rng, level)
         size = {"questions": len(shares), "letters": int(mine["letters"].sum())}
         result.append({"language": language, **size, "fidelity": fidelity, "low": low, "high": high})
     return pd.DataFrame(result)

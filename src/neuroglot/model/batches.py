@@ -32,12 +32,15 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One tokenized example, or one piece of an example longer than the context."""
+    """One tokenized example, or one piece of an example longer than the context.
+
+    ``bin`` is the number of what it is added up in: a shard of the counts, a unit of the losses, or itself alone.
+    """
 
     ids: list[int]
     counted: list[bool]
     language: int
-    shard: int
+    bin: int
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ class Batch:
         return sum(sum(text.counted) for text in self.texts)
 
     def tensors(self, languages: int, first: int = 0) -> Inputs:
-        """For the counter's ``forward``; a group is ``shard * languages + language - first``."""
-        of_text = [text.shard * languages + text.language - first for text in self.texts]
+        """For the counter's ``forward``; a group is ``bin * languages + language - first``."""
+        of_text = [text.bin * languages + text.language - first for text in self.texts]
         groups = sorted(set(of_text))
         start, width = self.shared, max(len(text.ids) for text in self.texts) - self.shared
         ids = torch.zeros(len(self.texts), width, dtype=torch.long)  # padding is neither seen nor counted
@@ -83,7 +86,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Unit:
+class Portion:
     """Consecutive shards that are batched together and saved together, so that none is too small."""
 
     shards: range
@@ -167,12 +170,12 @@ def split_text(
 
 
 def texts_of(
-    tokenizer: PreTrainedTokenizerBase, corpus: Corpus, shards: int, longest: int | None
+    tokenizer: PreTrainedTokenizerBase, corpus: Corpus, bins: int, longest: int | None
 ) -> tuple[list[Text], int]:
-    """All texts to run, and how many examples were split."""
+    """All texts to run, dealt out to ``bins`` by their unit, and how many examples were split."""
     together = [example.unit for example in corpus.examples]
     ids = list(dict.fromkeys(together))
-    shard_of = {id_: number % min(shards, len(ids)) for number, id_ in enumerate(ids)}
+    bin_of = {id_: number % min(bins, len(ids)) for number, id_ in enumerate(ids)}
     language_of = {code: number for number, code in enumerate(corpus.languages)}
     texts, split = [], 0
     tokenized = tokenize(tokenizer, corpus)
@@ -180,7 +183,7 @@ def texts_of(
         name = f"{corpus.name}, {example.place}"
         pieces = list(split_text(name, tokens, counted, longest))
         split += len(pieces) > 1
-        place = language_of[example.language], shard_of[id_]
+        place = language_of[example.language], bin_of[id_]
         texts += [Text(*piece, *place) for piece in pieces if any(piece[1])]
     return texts, split
 
@@ -289,18 +292,18 @@ def tokens_per_language(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> p
     return frame.assign(tokens_per_character=frame["tokens"] / frame["characters"])
 
 
-def units_of(texts: Sequence[Text], batch_tokens: int, share_prefixes: bool) -> list[Unit]:
+def portions_of(texts: Sequence[Text], batch_tokens: int, share_prefixes: bool) -> list[Portion]:
     """Shards of fewer than eight batches share their batches with the next ones."""
-    n_shards = max((text.shard for text in texts), default=-1) + 1
-    sizes = np.bincount([text.shard for text in texts], [len(text.ids) for text in texts], n_shards)
-    units, start, size = [], 0, 0
+    n_shards = max((text.bin for text in texts), default=-1) + 1
+    sizes = np.bincount([text.bin for text in texts], [len(text.ids) for text in texts], n_shards)
+    portions, start, size = [], 0, 0
     for shard in range(n_shards):
         size += sizes[shard]
         if size >= 8 * batch_tokens or shard == n_shards - 1:
             shards = range(start, shard + 1)
-            mine = [text for text in texts if text.shard in shards]
+            mine = [text for text in texts if text.bin in shards]
             groups, others = _beginnings(mine) if share_prefixes else ({}, mine)
             batches = [*batches_of(others, batch_tokens), *_shared_batches(groups, batch_tokens)]
-            units.append(Unit(shards, batches))
+            portions.append(Portion(shards, batches))
             start, size = shard + 1, 0
-    return units
+    return portions

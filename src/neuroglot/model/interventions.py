@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from ..base.errors import NeuroglotError
 from .loading import itself, uncompiled
-from .sites import Layer, Routing, at_experts, beside, blocks, neuron_layers, neuron_site
+from .sites import Layer, Routing, at_experts, blocks, neuron_layers, neuron_site, up_output
 
 #: One index array per layer, as :meth:`neuroglot.NeuronTypes.neurons` returns them.
 Neurons = Sequence[np.ndarray]
@@ -291,7 +291,7 @@ def _mixed(layer: Layer, table: _Table) -> Any:
 
     def change(z: torch.Tensor, activation: torch.Tensor, routing: Routing) -> torch.Tensor:
         table.applied = True
-        rows, up, changed = routing.tokens // (routing.total // table.rows), beside(z), activation.clone()
+        rows, up, changed = routing.tokens // (routing.total // table.rows), up_output(z), activation.clone()
         factors, replaced, values = table.on(activation)
         for expert, own in routing.spans:
             columns = slice(expert * layer.width, (expert + 1) * layer.width)

@@ -3,11 +3,9 @@
 import hashlib
 import json
 import math
-import shutil
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,17 +17,17 @@ from torch import nn
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..base.artifacts import finished, flat, load_artifact, require_tokens, save_artifact
+from ..base.artifacts import finished, load_artifact, require_tokens, save_artifact
 from ..base.errors import NeuroglotError, quoted, require_whole
 from ..base.locks import one_writer
-from ..base.records import content_hash, kept_part, read_record, write_record
+from ..base.parts import Parts
+from ..base.provenance import record, table
 from ..base.uncertainty import bootstrap_weights, of_several, percentiles, ratios
-from ..base.versions import __version__
 from ..text.corpora import Corpus
 from ..text.languages import languages_of
 from .batches import Batch, Text, batches_of, texts_of
 from .interventions import Intervention, hashes, intervene
-from .loading import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
+from .loading import evaluating, input_device, itself, longest_input, model_record
 from .sites import SITES, neuron_site
 
 
@@ -90,7 +88,7 @@ class Losses:
         tokens = self.tokens.sum(axis=1)
         each = ", ".join(f"{code} {count:,}" for code, count in zip(self.languages, tokens, strict=True))
         rows = {"interventions": f"{len(self.rows):,}", "scored tokens": f"{int(tokens.sum()):,} ({each})"}
-        return pd.DataFrame([*flat(own), *rows.items()], columns=["what", "value"])
+        return table(own, rows)
 
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, whole or not at all; the same losses give the same bytes."""
@@ -270,7 +268,7 @@ class _Run:
         progress: bool,
     ) -> Losses:
         longest = longest_input(self.model, max_tokens)
-        # A shard for every unit, in the order in which the corpus has them.
+        # A bin for every unit, in the order in which the corpus has them.
         self.units = tuple(dict.fromkeys(example.unit for example in self.corpus.examples))
         texts, _ = texts_of(self.tokenizer, self.corpus, len(self.units), longest)
         self.texts = [text for text in texts if _scored(text)]
@@ -280,26 +278,25 @@ class _Run:
         if path is not None and (done := finished(path, self._load, provenance, "losses", overwrite)) is not None:
             return done
         passes = list(self._passes(positions, batch_tokens))
-        parts = _Parts(path, provenance)
+        parts = Parts(path, provenance)
         found: dict[tuple[str, int, int], float] = {}
         shown = dict[str, Any](unit="tok", desc="scoring", mininterval=1, file=sys.stderr, disable=not progress)
         with evaluating(self.model), tqdm(total=sum(each.tokens for each in passes), **shown) as bar:
             head = _Head(self.model)
             for number, each in enumerate(passes):
-                shape = len(each.changes), len(each.texts)
-                nll = parts.read(number, shape)
-                if nll is None:
-                    nll = self._score(each, head, positions).tolist()
-                    parts.write(number, nll)
-                for change, row in zip(each.changes, nll, strict=True):
+                kept = parts.kept(f"{number:05d}")
+                nll = kept[0]["nll"] if kept else self._score(each, head, positions).numpy()
+                if not kept:
+                    parts.keep(f"{number:05d}", {"nll": nll})
+                for change, row in zip(each.changes, nll.tolist(), strict=True):
                     for text, loss in zip(each.texts, row, strict=True):
-                        key = change, text.language, text.shard
+                        key = change, text.language, text.bin
                         found[key] = found.get(key, 0.0) + loss
                 bar.update(each.tokens)
         result = self._gather(found, provenance)
         if path is not None:
             result.save(path)
-            shutil.rmtree(parts.folder, ignore_errors=True)
+            parts.remove()
         return result
 
     def _load(self, path: Path) -> Losses:
@@ -314,21 +311,16 @@ class _Run:
         return replace(found, rows=tuple(self.hashes), nll=found.nll[at], provenance=provenance)
 
     def _provenance(self, settings: dict[str, Any]) -> dict[str, Any]:
-        inputs = hashlib.sha256(json.dumps([[t.ids, t.counted, t.language, t.shard] for t in self.texts]).encode())
-        return {
-            **model_source(self.model),
-            "weights_sha256": weights_hash(self.model),
-            "config_sha256": config_hash(self.model),
-            "corpus": self.corpus.name,
-            "corpus_source": self.corpus.source,
-            "corpus_options": json.loads(json.dumps(dict(self.corpus.options))),
-            "corpus_sha256": self.corpus.hash,
-            "input_sha256": inputs.hexdigest(),
-            "interventions": [[name, change] for name, change in self.hashes.items()],  # in their order
-            "only": self.only,
-            "settings": settings,
-            "versions": {"neuroglot": __version__, **{name: version(name) for name in ("torch", "transformers")}},
-        }
+        inputs = hashlib.sha256(json.dumps([[t.ids, t.counted, t.language, t.bin] for t in self.texts]).encode())
+        return record(
+            model_record(self.model),
+            self.corpus.record(),
+            input_sha256=inputs.hexdigest(),
+            interventions=[[name, change] for name, change in self.hashes.items()],  # in their order
+            only=self.only,
+            settings=settings,
+            libraries=("torch", "transformers"),
+        )
 
     def _passes(self, positions: str, batch_tokens: int) -> Iterator[_Pass]:
         """Language by language, so that what is finished is whole cells."""
@@ -384,7 +376,7 @@ class _Run:
         languages, shape = self.corpus.languages, (len(self.corpus.languages), len(self.units))
         tokens = np.zeros(shape, dtype=np.int64)
         for text in self.texts:
-            tokens[text.language, text.shard] += _scored(text)
+            tokens[text.language, text.bin] += _scored(text)
         nll = np.full((len(self.hashes), *shape), np.nan)
         for row, (name, change) in enumerate(self.hashes.items()):
             for code in self.only[name]:
@@ -448,27 +440,3 @@ class _Head:
             chosen[here] = precise[here, targets[here] - start].double()
             start += logits.shape[-1]
         return chosen - torch.stack(totals).logsumexp(0)
-
-
-class _Parts:
-    """The finished passes of an interrupted run, one small file each."""
-
-    def __init__(self, path: Path | None, provenance: dict[str, Any]) -> None:
-        self.folder = path.with_name(path.name + ".parts") if path is not None else Path()
-        self.kept = path is not None
-        self.key = content_hash(provenance)
-
-    def read(self, number: int, shape: tuple[int, int]) -> list[list[float]] | None:
-        def read(path: Path) -> list[list[float]] | None:
-            content = read_record(path, "losses-part", "neuroglot.losses")
-            same = content["key"] == self.key and np.shape(content["nll"]) == shape
-            return content["nll"] if same else None
-
-        return kept_part(self._file(number), read) if self.kept else None
-
-    def write(self, number: int, nll: list[list[float]]) -> None:
-        if self.kept:
-            write_record(self._file(number), "losses-part", {"key": self.key, "nll": nll})
-
-    def _file(self, number: int) -> Path:
-        return self.folder / f"{number:05d}.json"

@@ -182,6 +182,11 @@ def model_source(model: PreTrainedModel) -> dict[str, Any]:
     }
 
 
+def model_record(model: PreTrainedModel) -> dict[str, Any]:
+    """What a result says of the model that it is of: :func:`model_source`, and its hashes."""
+    return {**model_source(model), "weights_sha256": weights_hash(model), "config_sha256": config_hash(model)}
+
+
 def hub_revision(model: PreTrainedModel) -> str | None:
     """The commit that a model of a hub was loaded at; nothing where it is packaged or a local one."""
     said = model_source(model)

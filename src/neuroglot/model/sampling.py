@@ -4,13 +4,11 @@ import contextlib
 import hashlib
 import itertools
 import json
-import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -26,17 +24,19 @@ from transformers import (
     StoppingCriteriaList,
 )
 
+from ..base.artifacts import finished
 from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..base.files import require_file
 from ..base.locks import one_writer
-from ..base.records import kept_part, read_lines, write_lines
-from ..base.versions import __version__
+from ..base.parts import Parts
+from ..base.provenance import record
+from ..base.records import read_lines, write_lines
 from ..text import problems
 from ..text.corpora import Corpus, Example
 from ..text.readers import load_corpus
 from .batches import begins_twice
 from .interventions import Intervention, hashes, intervene
-from .loading import config_hash, context_length, evaluating, input_device, itself, model_source, weights_hash
+from .loading import context_length, evaluating, input_device, itself, model_record
 
 # What stands between worked examples, and so ends a response to a few-shot prompt.
 _END = "\n\n"
@@ -174,40 +174,22 @@ def sample_rows(
     given = corpus.options if corpus.name.startswith("responses:") else {}
     end = _END if (shots and not chat) or (given.get("shots") and not given.get("chat")) else ""
     settings = {"n": n, "temperature": temperature, "seed": seed, "shots": shots, "chat": chat}
-    provenance: dict[str, Any] = {
-        **model_source(model),
-        "weights_sha256": weights_hash(model),
-        "config_sha256": config_hash(model),
-        "corpus": corpus.name,
-        "corpus_source": corpus.source,
-        "corpus_options": dict(corpus.options),
-        "questions_sha256": _hash([[q.id, q.language, q.answer, q.group, q.cluster, ids] for q, ids in ordered]),
-        "settings": settings | {"max_new_tokens": max_new_tokens, "batch_size": batch_size},
-        "ends_at": end,
-        "versions": {"neuroglot": __version__, "torch": version("torch"), "transformers": version("transformers")},
-    }
+    text = corpus.record()
+    del text["corpus_sha256"]  # of its responses, too, which nobody sees
+    provenance = record(
+        model_record(model),
+        text,
+        questions_sha256=_hash([[q.id, q.language, q.answer, q.group, q.cluster, ids] for q, ids in ordered]),
+        settings=settings | {"max_new_tokens": max_new_tokens, "batch_size": batch_size},
+        ends_at=end,
+        libraries=("torch", "transformers"),
+    )
     if interventions is not None:
         provenance["interventions"] = hashes(interventions)
-    provenance = json.loads(json.dumps(provenance))  # as it will be read again
     path = Path(path) if path is not None else None
-    parts = path.with_name(path.name + ".parts") if path else None
-    if path is not None and path.is_dir():
-        raise NeuroglotError(f"{path} is a folder; give the name of a file to write.")
-    if parts is not None and parts.exists() and not parts.is_dir():
-        raise NeuroglotError(f"{parts} is in the way of unfinished work; move it or give another file.")
-    if path is not None and path.exists():
-        try:
-            said, found = _read(path)
-        except NeuroglotError:
-            if not overwrite:
-                raise
-        else:
-            if said == provenance and (kept := _whole(found, in_order)) is not None:
-                return kept, provenance
-            if not overwrite:
-                raise NeuroglotError(
-                    f"{path} holds other responses; give another file or ask for it to be overwritten."
-                )
+    parts = Parts(path, provenance)
+    if path is not None and (done := finished(path, _read, provenance, "responses", overwrite)) is not None:
+        return _sorted(done.rows, in_order), provenance
     rows: list[dict[str, Any]] = []
     changes = interventions or {"": None}
     beginnings = _Beginnings(model, batches, changes)
@@ -215,10 +197,9 @@ def sample_rows(
     shown = dict[str, Any](unit="tok", desc="sampling", mininterval=1, file=sys.stderr, disable=not progress)
     with evaluating(model), tqdm(total=len(asked) * max_new_tokens, **shown) as bar:
         for number, batch in enumerate(batches):
-            part = parts / f"{number:05d}.jsonl" if parts else None
-            begun = kept_part(part, _read) if part else None
-            done = _whole(begun[1], batch) if begun and begun[0] == provenance else None
-            if done is None:
+            if (kept := parts.kept(f"{number:05d}")) is not None:
+                rows += kept[1]["rows"]
+            else:
                 prompts = [one.ids for one in batch]
                 cache = beginnings.cache(number)
                 label = f"{seed}/{number}"
@@ -227,17 +208,15 @@ def sample_rows(
                     responses = _generate(
                         model, tokenizer, prompts, cache, temperature, label, max_new_tokens, end, moved
                     )
-                done = [one.row(*response) for one, response in zip(batch, responses, strict=True)]
-                if part:
-                    _write_rows(part, provenance, done)
-            rows += done
+                made = [one.row(*response) for one, response in zip(batch, responses, strict=True)]
+                parts.keep(f"{number:05d}", rows=made)
+                rows += made
             bar.set_postfix_str(f"{len(rows)} of {len(asked)} responses", refresh=False)
             bar.update(len(rows) * max_new_tokens - bar.n)
-    order = {one.key: i for i, one in enumerate(in_order)}
-    rows.sort(key=lambda row: order[row.get("intervention", ""), row["language"], row["id"]])
-    if path is not None and parts is not None:
+    rows = _sorted(rows, in_order)
+    if path is not None:
         _write_rows(path, provenance, rows)
-        shutil.rmtree(parts, ignore_errors=True)
+        parts.remove()
     return rows, provenance
 
 
@@ -540,7 +519,7 @@ def read_rows(path: str | Path) -> list[dict[str, str]]:
     path = require_file(path)
     if not path.stat().st_size:
         return []
-    return _read(path)[1]
+    return _read(path).rows
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
@@ -549,15 +528,20 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     Raises:
         NeuroglotError: as :func:`read_rows`.
     """
-    return dict(_read(Path(path))[0].get("settings", {})) if read_rows(path) else {}
+    return dict(_read(Path(path)).provenance.get("settings", {})) if read_rows(path) else {}
 
 
-def _write_rows(path: Path, provenance: dict[str, Any], rows: list[dict[str, str]]) -> None:
+class _Responses(NamedTuple):
+    provenance: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+
+def _write_rows(path: Path, provenance: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     write_lines(path, "responses", {"provenance": provenance}, rows)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """The provenance and the rows of a file of responses.
+def _read(path: Path) -> _Responses:
+    """What a file of responses holds.
 
     Raises:
         NeuroglotError: another file, or one that is not as it was written.
@@ -574,24 +558,13 @@ def _read(path: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
             f"{path} is damaged or no file of responses of this version; make it again, delete it or ask for it to be "
             "overwritten."
         ) from error
-    return said, rows
+    return _Responses(said, rows)
 
 
-def _whole(rows: list[dict[str, Any]], asked: list[_Asked]) -> list[dict[str, Any]] | None:
-    """The rows of a file, in the order asked; ``None`` if they are not one whole response to each of what was asked.
-
-    Interventions may come in another order in the file.
-    """
-    wanted = [one.row("", False) for one in asked]
-    place = {name: i for i, name in enumerate(dict.fromkeys(one.intervention for one in asked))}
-    rows = sorted(rows, key=lambda row: place.get(row.get("intervention", ""), len(place)))
-    whole = len(rows) == len(wanted) and all(
-        isinstance(row.get("response"), str)
-        and isinstance(row.get("cut_off"), bool)
-        and row | {"response": "", "cut_off": False} == empty
-        for row, empty in zip(rows, wanted, strict=True)
-    )
-    return rows if whole else None
+def _sorted(rows: list[dict[str, Any]], asked: list[_Asked]) -> list[dict[str, Any]]:
+    """In the order asked; a file has them by batches, or by interventions in another order."""
+    place = {one.key: i for i, one in enumerate(asked)}
+    return sorted(rows, key=lambda row: place[row.get("intervention", ""), row["language"], row["id"]])
 
 
 def _hash(content: Any) -> str:

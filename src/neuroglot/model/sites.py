@@ -278,7 +278,7 @@ def _product_hook(number: int, see: See, values: bool) -> Callable[..., None]:
 
 def _experts_hook(number: int, see: See, quantity: str, values: bool) -> "Do":
     def read(z: torch.Tensor, a: torch.Tensor, routing: Routing) -> None:
-        counted = a * beside(z) if quantity == "product" else a if quantity == "activation" else z
+        counted = a * up_output(z) if quantity == "product" else a if quantity == "activation" else z
         see(number, counted, (a if quantity == "pre-activation" else counted) if values else None, routing)
 
     return read
@@ -344,7 +344,7 @@ def _routings(experts: nn.Module, index: torch.Tensor) -> list[Routing]:
     )
 
 
-def beside(gate: torch.Tensor) -> torch.Tensor:
+def up_output(gate: torch.Tensor) -> torch.Tensor:
     """The up projection's output, which a fused projection puts beside the gate's."""
     rows, width = gate.shape
     if gate.stride() != (2 * width, 1):

@@ -7,7 +7,6 @@ import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,13 @@ from numpy.typing import ArrayLike
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..base.artifacts import finished, flat, load_artifact, save_artifact
+from ..base.artifacts import finished, load_artifact, save_artifact
 from ..base.errors import NeuroglotError, quoted, require_whole
 from ..base.locks import one_writer
-from ..base.versions import __version__
+from ..base.provenance import record, table
 from ..counts.activations import ActivationStats
 from ..model.batches import Batch, Text, batches_of, begins_twice, split_text, tokenize
-from ..model.loading import config_hash, evaluating, input_device, itself, longest_input, model_source, weights_hash
+from ..model.loading import evaluating, input_device, itself, longest_input, model_record
 from ..model.sites import QUANTITIES, Layer, Routing, Seen, neuron_layers, observed
 from ..text.corpora import Corpus, Example
 from ..text.languages import languages_of
@@ -200,7 +199,7 @@ class TopContexts:
     def describe(self) -> pd.DataFrame:
         """The provenance as a table of two columns, ``what`` and ``value``; hashes by their first digits."""
         rows = {"neurons": f"{len(self.neurons):,}", "contexts": f"{int((self.passage >= 0).sum()):,}"}
-        return pd.DataFrame([*flat(self.provenance), *rows.items()], columns=["what", "value"])
+        return table(self.provenance, rows)
 
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, whole or not at all; the same contexts give the same bytes."""
@@ -427,7 +426,7 @@ def _checked(neurons: ArrayLike, layers: Sequence[Layer]) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class _Passage:
-    """A text to run; ``text.shard`` is its own number.
+    """A text to run; ``text.bin`` is its own number.
 
     From ``text.ids[skipped]`` on its tokens are those of the example from ``token`` on, without a gap.
     """
@@ -463,19 +462,14 @@ def _provenance(
     inputs = hashlib.sha256()
     for passage in passages:
         inputs.update(json.dumps([passage.text.ids, passage.text.counted, passage.example]).encode())
-    return {
-        **model_source(model),
-        "weights_sha256": weights_hash(model),
-        "config_sha256": config_hash(model),
-        "corpus": corpus.name,
-        "corpus_source": corpus.source,
-        "corpus_options": json.loads(json.dumps(dict(corpus.options))),
-        "corpus_sha256": corpus.hash,
-        "input_sha256": inputs.hexdigest(),
-        "neurons_sha256": hashlib.sha256(neurons.astype("<i8").tobytes()).hexdigest(),
-        "settings": dict(settings),
-        "versions": {"neuroglot": __version__, **{name: version(name) for name in ("torch", "transformers")}},
-    }
+    return record(
+        model_record(model),
+        corpus.record(),
+        input_sha256=inputs.hexdigest(),
+        neurons_sha256=hashlib.sha256(neurons.astype("<i8").tobytes()).hexdigest(),
+        settings=settings,
+        libraries=("torch", "transformers"),
+    )
 
 
 class _Reader:
@@ -553,7 +547,7 @@ class _Best:
         peak = np.take_along_axis(competing, token[:, :, None], axis=2)[:, :, 0]
         for language in sorted({text.language for text in texts}):
             rows = np.array([row for row, text in enumerate(texts) if text.language == language])
-            numbers = np.array([texts[row].shard for row in rows])
+            numbers = np.array([texts[row].bin for row in rows])
             skipped = np.array([self.passages[number].skipped for number in numbers])
             self._merge(language, values, rows, numbers, skipped, peak[:, rows], token[:, rows] - skipped)
 

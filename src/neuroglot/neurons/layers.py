@@ -10,6 +10,7 @@ import ruptures
 from tqdm import tqdm
 
 from ..base.errors import NeuroglotError
+from ..base.uncertainty import bootstrap_draws, percentiles_by
 from ..counts.activations import ActivationStats
 from .identification import KINDS, NeuronTypes, classify, replicated
 
@@ -120,9 +121,9 @@ def replicate_types(
     """
     if len(stats.shard_tokens) < 2:
         raise NeuroglotError("the counts have one shard, so no interval can be computed; collect with more shards.")
-    rng = np.random.default_rng(seed)
-    shown = tqdm(range(draws), desc="bootstrap", disable=not progress)
-    yield from replicated(shown, lambda _: classify(stats.resampled(rng), **settings))
+    drawn = bootstrap_draws(len(stats.shard_tokens), draws, seed)
+    shown = tqdm(drawn, desc="bootstrap", disable=not progress)
+    yield from replicated(shown, lambda shards: classify(stats.merged(shards), **settings))
 
 
 def bootstrap_profiles(
@@ -140,9 +141,7 @@ def bootstrap_profiles(
 
 def intervals(profiles: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """Percentile intervals of the replicates' counts: ``layer, kind, low, high`` (neurons)."""
-    tail = (1 - level) / 2
-    grouped = profiles.groupby(["layer", "kind"])["neurons"]
-    return grouped.quantile(np.array([tail, 1 - tail])).unstack().set_axis(["low", "high"], axis=1).reset_index()
+    return percentiles_by(profiles, ["layer", "kind"], "neurons", level)
 
 
 def replicate_parts(profiles: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
@@ -172,9 +171,7 @@ def part_ranges(own_parts: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """
     if own_parts.empty:
         return pd.DataFrame({"part": [], "low": [], "high": []})
-    tail = (1 - level) / 2
-    firsts = own_parts.groupby("part", sort=False)["first"].quantile(np.array([tail, 1 - tail])).unstack()
-    return firsts.loc[list(PARTS)].set_axis(["low", "high"], axis=1).rename_axis("part").reset_index()
+    return percentiles_by(own_parts, ["part"], "first", level).set_index("part").loc[list(PARTS)].reset_index()
 
 
 @dataclass(frozen=True, eq=False)

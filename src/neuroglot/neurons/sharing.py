@@ -1,8 +1,6 @@
 """Which languages share neurons, and whether they are those of one family or script."""
 
-import math
-from collections.abc import Iterable, Iterator
-from itertools import combinations
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
 from ..base.errors import NeuroglotError, quoted, require_whole
-from ..base.uncertainty import percentiles
+from ..base.uncertainty import dealt_anew, percentiles
 from ..counts.activations import ActivationStats
 from ..text.languages import family, script
 from .identification import KINDS, NeuronTypes
@@ -182,44 +180,7 @@ def _compared(similarity: pd.DataFrame, grouping: str, permutations: int, seed: 
     row = {"pairs": pairs, "within": within, "between": between, "difference": difference, "p": np.nan}
     if np.isnan(difference):
         return row
-    sizes = np.bincount(groups)
-    exact = _n_deals(sizes) <= permutations
-    rng = np.random.default_rng(seed)
-    deals = _deals(sizes) if exact else (rng.permutation(groups) for _ in range(permutations))
-    others = np.array([np.subtract(*_means(values, deal)[1:]) for deal in deals])
-    hits, n = np.count_nonzero(others > difference - 1e-12), np.count_nonzero(~np.isnan(others))
-    return row | {"p": hits / n if exact else (hits + 1) / (n + 1)}
-
-
-def _n_deals(sizes: np.ndarray) -> int:
-    """In how many ways languages fall into groups of these sizes; groups of one size are interchangeable."""
-    ways = math.factorial(int(sizes.sum()))
-    for size, times in zip(*np.unique(sizes, return_counts=True), strict=True):
-        ways //= math.factorial(int(size)) ** int(times) * math.factorial(int(times))
-    return ways
-
-
-def _deals(sizes: np.ndarray) -> Iterator[np.ndarray]:
-    """All these ways, each as the number of every language's group."""
-    languages = int(sizes.sum())
-    for several in _partitions(
-        tuple(range(languages)), sorted((int(size) for size in sizes if size > 1), reverse=True)
-    ):
-        groups = np.arange(languages)  # alone, but for those that are put together
-        for group in several:
-            groups[list(group)] = group[0]
-        yield groups
-
-
-def _partitions(items: tuple[int, ...], sizes: list[int]) -> Iterator[list[tuple[int, ...]]]:
-    if not sizes:
-        yield []
-        return
-    for group in combinations(items, sizes[0]):
-        left = tuple(item for item in items if item not in group)
-        for others in _partitions(left, sizes[1:]):
-            if not (others and len(others[0]) == sizes[0] and others[0] < group):  # each pair of equals once
-                yield [group, *others]
+    return row | {"p": dealt_anew(groups, lambda deal: np.subtract(*_means(values, deal)[1:]), permutations, seed)}
 
 
 def bootstrap_kinship(

@@ -139,6 +139,12 @@ class Corpus:
             digest.update(json.dumps(list(_row(example).values()), ensure_ascii=False).encode())
         return digest.hexdigest()
 
+    def record(self, name: str = "corpus") -> dict[str, Any]:
+        """What a result says of the text that it is of, for a provenance; ``name`` is what the text is there."""
+        return {name: self.name, f"{name}_source": self.source, f"{name}_options": dict(self.options)} | {
+            f"{name}_sha256": self.hash
+        }
+
     def purity(self) -> pd.DataFrame:
         """Share of each language's sentences that a language detector (Lingua) gives its label.
 

@@ -11,7 +11,7 @@ from .corpora import Corpus
 from .numbers import equations, numbers
 
 #: What a response of :func:`corrupted` is, in the order of the numbers in its id; stands in ``group``.
-KINDS = ("right", "wrong number", "wrong step", "wrong language")
+GROUPS = ("right", "wrong number", "wrong step", "wrong language")
 
 
 def corrupted(corpus: Corpus, languages: Iterable[str] | None = None, *, seed: int = 0) -> Corpus:
@@ -27,7 +27,7 @@ def corrupted(corpus: Corpus, languages: Iterable[str] | None = None, *, seed: i
         seed: of the hash.
 
     Returns:
-        A corpus of these languages with ids ``ID#1`` (right) to ``ID#4``; ``group`` says which of :data:`KINDS`.
+        A corpus of these languages with ids ``ID#1`` (right) to ``ID#4``; ``group`` says which of :data:`GROUPS`.
 
     Raises:
         NeuroglotError: no responses, or a language that the corpus has not.
@@ -52,9 +52,9 @@ def corrupted(corpus: Corpus, languages: Iterable[str] | None = None, *, seed: i
             _wrong_step(example.response, f"{label}/step"),
             translations[example.id][others[_drawn(label, len(others))]] if others else None,
         )
-        made = {kind: text for kind, text in zip(KINDS, texts, strict=True) if text is not None}
+        made = {kind: text for kind, text in zip(GROUPS, texts, strict=True) if text is not None}
         examples += [
-            replace(example, id=f"{example.id}#{KINDS.index(kind) + 1}", response=text, group=kind)
+            replace(example, id=f"{example.id}#{GROUPS.index(kind) + 1}", response=text, group=kind)
             for kind, text in made.items()
         ]
     options = {**corpus.options, "seed_of_corruption": operator.index(seed)}

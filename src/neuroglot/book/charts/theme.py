@@ -154,7 +154,7 @@ def choice(data: pd.DataFrame, column: str, label: str, first: int = 0) -> alt.P
 
 
 #: Units of the changes in a measure, by its name.
-UNITS = {
+MEASURED_IN = {
     "change in log-perplexity": "nats per token",
     "change in accuracy": "share of questions",
     "change in language fidelity": "share of a response's letters",
@@ -163,7 +163,10 @@ UNITS = {
 
 def unit_legend(chart: alt.Chart, data: pd.DataFrame) -> alt.Chart:
     """A layer without marks whose legend names the chosen measure (see :func:`choice`) and its unit."""
-    names = {name: f"{name} ({UNITS[name]})" if name in UNITS else name for name in dict.fromkeys(data["measure"])}
+    names = {
+        name: f"{name} ({MEASURED_IN[name]})" if name in MEASURED_IN else name
+        for name in dict.fromkeys(data["measure"])
+    }
     color = alt.Color(
         "unit:N",
         scale=alt.Scale(range=[DONE_COLORS["language"]]),

@@ -1,0 +1,58 @@
+"""What is finished of a result that is not: kept beside it, gone on with, and gone once the result is there."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .artifacts import load_artifact, save_artifact
+from .errors import NeuroglotError
+from .records import content_hash, kept_part
+
+
+class Parts:
+    """The folder ``PATH.parts``, a file for each part; without a path nothing is kept.
+
+    Args:
+        path: the result.
+        provenance: of the result; parts of another one are none of these. The ``machine`` may be another.
+
+    Raises:
+        NeuroglotError: a file is where the folder would be.
+    """
+
+    def __init__(self, path: Path | None, provenance: Mapping[str, Any]) -> None:
+        self.there = path is not None
+        self.folder = path.with_name(path.name + ".parts") if path is not None else Path()
+        self.key = content_hash({name: value for name, value in provenance.items() if name != "machine"})
+        if self.there and self.folder.exists() and not self.folder.is_dir():
+            raise NeuroglotError(f"{self.folder} is in the way of unfinished work; move it or give another file.")
+
+    def keep(self, name: str, arrays: Mapping[str, np.ndarray] | None = None, **said: Any) -> None:
+        """Keep a part: arrays, and what JSON holds, whole or not at all."""
+        if self.there:
+            save_artifact(self._file(name), "part", arrays or {}, {**said, "key": self.key})
+
+    def kept(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """The arrays and the rest of a part, or ``None`` where it is to be made; a damaged one is thrown away."""
+
+        def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+            arrays, said = load_artifact(path, "part", ())
+            return (arrays, said) if said["key"] == self.key else None
+
+        return kept_part(self._file(name), read) if self.there else None
+
+    def discard(self, name: str) -> None:
+        """Without this part, if there is one."""
+        if self.there:
+            self._file(name).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Without any, and without the folder."""
+        if self.there:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name}.safetensors"
