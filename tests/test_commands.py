@@ -137,8 +137,9 @@ def test_shared_options_are_whole_in_every_command():
         for flag, own in action._option_string_actions.items():
             assert flag in own.option_strings, (action.prog, flag)
     assert all("--languages" in flags()[name] for name in cli.COMMANDS if name not in ("compare", "serve"))
-    assert {name for name, own in flags().items() if "--no-wait" not in own} == {"serve"}
-    assert {name for name, own in flags().items() if "--overwrite" not in own} == {"book", "serve"}
+    unwritten = {"check", "serve"}
+    assert {name for name, own in flags().items() if "--no-wait" not in own} == unwritten
+    assert {name for name, own in flags().items() if "--overwrite" not in own} == unwritten | {"book"}
     assert set(flags()) == set(cli.COMMANDS) == set(SMALL)
 
 
@@ -204,6 +205,7 @@ def template(tmp_path_factory):
 #: What a command names and a test cannot have, and what stands in for it.
 INSTEAD = {
     "--model": "tiny",
+    "check": "tiny",
     "--scorer": "translation:translation",
     "--device-map": "cpu",
 }
@@ -221,6 +223,7 @@ SMALL = {
         "--temperature 1.0"
     ),
     "compare": shlex.split("--draws 2 --splits 2"),
+    "check": _FEW,
     "book": ["--no-build"],
     "serve": [],
 }

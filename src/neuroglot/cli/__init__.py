@@ -22,13 +22,14 @@ COMMANDS = {
     "steer": "effects",
     "align": "aligning",
     "compare": "aligning",
+    "check": "books",
     "book": "books",
     "serve": "books",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 2 is the exit code of an error that the message explains, 130 that of an interruption."""
+    """Run one command; 1 is the exit code of a check that failed, 2 of an error that is explained, 130 of Ctrl-C."""
     arguments = parser().parse_args(argv)
     try:  # what a command needs is imported only for it, so that --help is instant
         module = importlib.import_module(f"{__name__}.{COMMANDS[arguments.command]}")

@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"neuroglot {__version__}")
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Command)
-    for add in (_sample, _collect, _classify, _losses, _contexts, _steer, _align, _compare, _book, _serve):
+    for add in (_sample, _collect, _classify, _losses, _contexts, _steer, _align, _compare, _check, _book, _serve):
         add(commands)
     return whole
 
@@ -335,6 +335,19 @@ def _compare(commands: "_Commands[_Command]") -> None:
     compare.add_argument("--draws", type=int, help="bootstrap replicates, over shards; default: 50")
     compare.add_argument("--splits", type=int, help="of the text into halves; default: 50")
     compare.seed("of both")
+
+
+def _check(commands: "_Commands[_Command]") -> None:
+    check = commands.add_parser(
+        "check",
+        help="show on your model what the tests show on tiny ones",
+        description="In about a minute, and in plain sentences: where the neurons are, counts beside plain arithmetic, "
+        "reading and removing, the tokenizer, the detection of languages, time and memory. Exit code 1 if any fails.",
+    )
+    check.add_argument("model", metavar="MODEL", help=_MODEL)
+    check.loading()
+    check.corpus()
+    check.languages()
 
 
 def _book(commands: "_Commands[_Command]") -> None:

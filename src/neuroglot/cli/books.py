@@ -1,4 +1,4 @@
-"""Commands about the book: ``book``, ``serve``."""
+"""Commands about a whole run: ``check``, ``book``, ``serve``."""
 
 import argparse
 import time
@@ -7,6 +7,18 @@ from typing import Any
 from ..book import chapters
 from . import given
 from .given import settings
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Show on a model what the tests show on tiny ones; 1 if anything fails."""
+    from ..book.checking import FAILED, findings
+
+    corpus = given.text(arguments)
+    failed = False
+    for finding in findings(*given.model(arguments), corpus):
+        print(finding, flush=True)
+        failed |= finding.verdict == FAILED
+    return int(failed)
 
 
 def book(arguments: argparse.Namespace) -> None:
