@@ -3,7 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book quick test pages pdf serve lint benchmark clean
+.PHONY: book quick check test pages pdf serve lint benchmark clean
+
+# Several processes of one thread each share the cores.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 book: $(READY)
 	$(BIN)/neuroglot book
@@ -12,12 +15,19 @@ book: $(READY)
 quick: $(READY)
 	$(BIN)/neuroglot book --quick
 
+# While working: format, lint, the rooms' contract, types, and the tests that need no model.
+check: $(READY) lint
+	$(BIN)/mypy
+	$(PYTEST) --dist worksteal -m "not model"
+
+# Everything; a file's tests stay together, since they share what takes long to make.
 test: $(READY) lint
-	$(BIN)/python -m pytest
+	$(BIN)/mypy
+	$(PYTEST) --dist loadfile
 
 # The built pages, in headless Chromium with every other host refused.
 pages: $(READY)
-	$(BIN)/python -m pytest tests/pages --override-ini testpaths=tests/pages
+	$(PYTEST) --dist loadgroup tests/pages --override-ini testpaths=tests/pages
 
 # The built book as _build/neuroglot.pdf, through Chromium.
 pdf: $(READY)
@@ -29,6 +39,7 @@ serve: $(READY)
 lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 
 benchmark: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[benchmark]"

@@ -56,12 +56,12 @@ def main() -> None:
 
     likelihood._Run._score = timed
     start = time.perf_counter()
-    found = neuroglot.losses(model, tokenizer, text, removals.interventions(removed))
+    found = neuroglot.losses(model, tokenizer, text, removals.zeroing(removed))
     spent = time.perf_counter() - start
     around = spent - sum(seconds.values())  # what is not forward passes: tokens, hashes, the proof of the head
     likelihood._Run._score = score
     start = time.perf_counter()
-    neuroglot.losses(model, tokenizer, text, removals.interventions(removed), positions="response")
+    neuroglot.losses(model, tokenizer, text, removals.zeroing(removed), positions="response")
     response = time.perf_counter() - start
     matrix, rows = seconds["all"] + around, [("", "seconds", "ratio")]
     for what, value in (

@@ -13,6 +13,15 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 
 from neuroglot import NeuroglotError
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever can make a model, a browser or another process is marked: ``make check`` goes without."""
+    makers = {"tiny_model", "load_model", "byte_tokenizer", "launched", "subprocess", "playwright"}
+    for item in items:
+        if makers & set(vars(item.module)):
+            item.add_marker("model")
+
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 # One small random model per architecture; every row of SITES must be here (tested).

@@ -163,8 +163,8 @@ def test_losses(model_folder, texts, typed, tmp_path, capsys):
     code, out, _ = run(capsys, *usual, *removing, "--overwrite")
     found = Losses.load(tmp_path / "losses")
     wanted = removals.removals(NeuronTypes.load(typed), dict(list(removals.SETS.items())[:2]), draws=1)
-    assert code == 0 and found.rows == tuple(removals.interventions(wanted)) and "was not held out" in out
-    again = losses(*model, corpus, removals.interventions(wanted), progress=False)
+    assert code == 0 and found.rows == tuple(removals.zeroing(wanted)) and "was not held out" in out
+    again = losses(*model, corpus, removals.zeroing(wanted), progress=False)
     assert np.array_equal(found.nll, again.nll) and f"{np.exp(again.log_perplexity()[-1, 0]):.4g}" in out
     before = (tmp_path / "losses").stat().st_mtime_ns
     assert run(capsys, *usual, *removing)[0] == 0 and (tmp_path / "losses").stat().st_mtime_ns == before

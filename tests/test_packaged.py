@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from neuroglot import accuracy, classify, collect, count_activations, load_corpus, load_model, losses, perplexity
-from neuroglot.effects import effects, removals
+from neuroglot.effects import matrix, removals
 from neuroglot.model.loading import PACKAGED
 from neuroglot.model.sites import neuron_layers
 
@@ -108,8 +108,8 @@ def test_a_language_needs_its_own_neurons(gemma):
     both = {"specific + related": removals.SETS["specific + related"]}
     removed = removals.removals(types, both, draws=1)
     text = held.spread(1)
-    found = losses(model, tokenizer, text, removals.interventions(removed), progress=False)
-    table = effects.of_losses(found, removed, resamples=20).table().set_index(["measure", "removed", "language"])
+    found = losses(model, tokenizer, text, removals.zeroing(removed), progress=False)
+    table = matrix.of_losses(found, removed, resamples=20).table().set_index(["measure", "removed", "language"])
     change = table.loc["change in log-perplexity"]
     for own, other in (("th", "de"), ("de", "th")):
         assert change["effect"][own, own] > 2 * max(change["effect"][other, own], change["random"][own, own], 0.05)

@@ -73,6 +73,26 @@ def test_importing_is_light():
     assert subprocess.run([chapters.sys.executable, "-c", code]).returncode == 0
 
 
+def test_types_are_shipped_and_checked_strictly():
+    settings = PROJECT["tool"]["mypy"]
+    assert settings["strict"] is True and settings["files"] == ["src"]
+    assert (ROOT / "src/neuroglot/py.typed").is_file()
+    # What is not checked in full is other people's code, or said here.
+    loose = {"neuroglot.book.charts.*": {"warn_return_any"}, "trl.*": {"implicit_reexport"}}
+    for override in settings["overrides"]:
+        names = override["module"] if isinstance(override["module"], list) else [override["module"]]
+        for name in names:
+            assert set(override) - {"module"} == loose.get(name, {"ignore_missing_imports"}), name
+    ignored = [
+        line
+        for path in (ROOT / "src").rglob("*.py")
+        for line in path.read_text().splitlines()
+        if "type: ignore" in line
+    ]
+    assert len(ignored) <= 15
+    assert all(re.search(r"# type: ignore\[[a-z-]+\]", line) for line in ignored)
+
+
 def test_every_chapter_is_in_the_book():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     files = [toc["root"], *(entry["file"] for entry in toc["chapters"])]
@@ -93,7 +113,6 @@ def test_notebooks_follow_the_house(path):
     assert notebook.cells[0].source.startswith("(") and notebook.cells[0].source.count("\n# ") == 1
     headings = [line for cell in notebook.cells for line in cell.source.splitlines() if line.startswith("## ")]
     assert "## What was found, and what does not hold" in headings
-    assert max(cell.source.count("\n") for cell in code) < 45
 
 
 def test_no_path_of_a_machine_and_no_scripts_from_elsewhere():

@@ -51,9 +51,26 @@ def ran(project):
     return chapters.run_chapters(PARAMETERS, root=project, run="tiny")
 
 
-def artifacts(project):
-    folder = project / "runs" / "tiny"
-    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.is_file()}
+def artifacts(project, run="tiny"):
+    return {path.name: path.stat().st_mtime_ns for path in (project / "runs" / run).iterdir() if path.is_file()}
+
+
+def chosen(*numbers):
+    """Chapters by their numbers."""
+    return [chapter for chapter in chapters.CHAPTERS if chapter.name.partition("-")[0] in numbers]
+
+
+@pytest.fixture
+def said_to_run(monkeypatch):
+    """No chapter runs: what each writes are its parameters, so that it is seen what a change reaches."""
+
+    def execute(source, output, parameters, root):
+        chapter = next(chapter for chapter in chapters.CHAPTERS if chapter.name == source.stem)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        for path in (output, *(root / parameters[name] for name in chapter.writes)):
+            path.write_text(json.dumps([source.stem, parameters, (root / "texts/en.txt").read_text()]))
+
+    monkeypatch.setattr(chapters, "_execute", execute)
 
 
 def test_chapters_run_and_are_kept(project, ran):
@@ -86,8 +103,7 @@ def test_models_aligned_elsewhere_are_compared(project, ran):
         name: f"runs/tiny/{ARTIFACTS[name]}" for name in ("stats", "types", "counted", "held_out", "asked", "solved")
     }
     own |= {"after": aligned, "checkpoints": [f"{aligned}/checkpoints/1"]}
-    chosen = [chapter for chapter in chapters.CHAPTERS if chapter.name[:2] in ("07", "08", "09")]
-    chapters.run_chapters(PARAMETERS | own, root=project, run="given", chapters=chosen)
+    chapters.run_chapters(PARAMETERS | own, root=project, run="given", chapters=chosen("07", "08", "09"))
     folder = project / "runs/given"
     assert not list((folder / "aligned").rglob("adapter*")) and not list(
         (folder / "aligned").glob("*.preferences.jsonl")
@@ -114,7 +130,8 @@ def test_questions_are_answered_by_the_model_and_graded(project, ran):
         "sampling": {"shots": 0, "max_new_tokens": 20, "temperature": 1.0, "seed": 1},
         "accuracy_questions": 2,
     }
-    chapters.run_chapters(PARAMETERS | own | {"corpus_options": {"n": 4}, "shards": 2}, root=project, run="asked")
+    own |= {"corpus_options": {"n": 4}, "shards": 2}
+    chapters.run_chapters(PARAMETERS | own, root=project, run="asked", chapters=chosen("01", "02", "05", "07"))
     folder = project / "runs/asked"
     responses = [json.loads(line) for line in (folder / "responses.jsonl").read_text().splitlines()]
     assert len(responses) == 1 + 4 * 3 and responses[0]["provenance"]["settings"]["max_new_tokens"] == 20
@@ -131,8 +148,7 @@ def test_a_model_of_few_layers_has_a_book_without_the_four_parts(project):
     tiny_model("llama", num_hidden_layers=2, max_position_embeddings=2048).float().save_pretrained(project / "few")
     byte_tokenizer().save_pretrained(project / "few")
     own = PARAMETERS | {"model": "few", "accuracy_questions": 0}
-    chosen = [one for one in chapters.CHAPTERS if one.name[:2] in ("01", "02", "03", "10") or one.name == "index"]
-    chapters.run_chapters(own, root=project, run="few", chapters=chosen)
+    chapters.run_chapters(own, root=project, run="few", chapters=chosen("01", "02", "03", "10", "index"))
     assert set(read_tables(project / "runs/few/layers.json")) == {"profile", "bands"}
     for name, said in {
         "03-layers": "with fewer than four layers there are no four parts",
@@ -144,27 +160,25 @@ def test_a_model_of_few_layers_has_a_book_without_the_four_parts(project):
         assert any(said in data.get("text/markdown", "") for data in outputs), name
 
 
-def test_a_changed_threshold_reruns_only_what_depends_on_it(project, ran):
-    before = artifacts(project)
-    seconds = chapters.run_chapters(PARAMETERS | {"top_rate": 0.3}, root=project, run="tiny")
-    after = artifacts(project)
-    assert [name for name, took in seconds.items() if not took] == ["01-activations"]
-    assert after["activations.safetensors"] == before["activations.safetensors"]
-    assert after["types.safetensors"] != before["types.safetensors"]
+def test_a_change_reaches_only_what_depends_on_it(project, said_to_run):
+    def ran_again(**changed):
+        seconds = chapters.run_chapters(PARAMETERS | changed, root=project, run="kept")
+        return {name for name, took in seconds.items() if took}
 
-
-def test_changed_text_is_counted_again(project, ran):
+    everything = {chapter.name for chapter in chapters.CHAPTERS}
+    assert ran_again() == everything and not ran_again()
+    assert ran_again(top_rate=0.3) == everything - {"01-activations"}
+    assert ran_again() == everything - {"01-activations"}
+    assert ran_again(draws=6) == {chapter.name for chapter in chosen("index", "03", "07", "08", "09", "10")}
     path = project / "texts" / "en.txt"
     whole = path.read_text()
     path.write_text(whole.replace("old", "new"))
-    before = artifacts(project)
-    seconds = chapters.run_chapters(PARAMETERS, root=project, run="tiny", chapters=chapters.CHAPTERS[:1])
-    assert (
-        seconds["01-activations"] > 0
-        and artifacts(project)["activations.safetensors"] != before["activations.safetensors"]
-    )
+    ran_again()
+    assert "new" in (project / "runs/kept/activations.safetensors").read_text()
     path.write_text(whole)
-    chapters.run_chapters(PARAMETERS, root=project, run="tiny", chapters=chapters.CHAPTERS[:1])
+    assert "01-activations" in ran_again()
+    (project / "runs/kept/types.safetensors").write_text("damaged")
+    assert "02-identification" in ran_again()
 
 
 def test_a_changed_model_is_counted_again(project, ran, tmp_path):
@@ -225,35 +239,17 @@ def test_a_failed_chapter_stops_and_names_its_cell(project, ran):
     assert (project / "runs/tiny/chapters/02-identification.failed.ipynb").is_file()
 
 
-def test_several_models_are_set_side_by_side(project, ran, capsys):
-    shutil.copytree(project / "model", project / "other")
-    lead = PARAMETERS
-    pair = [lead, lead | {"model": "other"}]
-    name, seconds = chapters.run_models(pair, root=project, run="tiny")
+def test_a_change_of_one_model_reaches_the_page_that_compares_them(project, said_to_run):
+    pair = [PARAMETERS, PARAMETERS | {"model": "else"}]
+    (project / "else").mkdir()
+    chapters.run_models(pair, root=project, run="leads")
+    _, changed = chapters.run_models([pair[0], pair[1] | {"top_rate": 0.3}], root=project, run="leads")
     beside = chapters.run_name(pair[1])
-    folder = project / "runs" / beside
-    assert name == "tiny" and seconds["10-models"] > 0 and seconds[f"{beside} 01-activations"] > 0
-    written = {path.stem for path in (folder / "chapters").glob("*.ipynb")}
-    assert written == {"01-activations", "02-identification", "03-layers"}
-    page = (project / "runs/tiny/chapters/10-models.ipynb").read_text()
-    assert "comparisons" in page and "hold in all of these models" in page and "other" in page
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
-    _, again = chapters.run_models(pair, root=project, run="tiny")
-    assert set(again.values()) == {0.0}
-    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
-    assert seconds["01-activations"] == 0  # the leading run was there already
-    # The other's thresholds change: its types, and the page that compares them, and nothing else.
-    _, changed = chapters.run_models([pair[0], pair[1] | {"top_rate": 0.3}], root=project, run="tiny")
     assert {key for key, took in changed.items() if took} == {
         f"{beside} 02-identification",
         f"{beside} 03-layers",
         "10-models",
     }
-    with pytest.raises(NeuroglotError, match="the model other is asked for twice"):
-        chapters.run_models([lead, pair[1], pair[1]], root=project)
-    with pytest.raises(NeuroglotError, match="types names one file, and there are 2 runs"):
-        chapters.run_models([one | {"types": "t.safetensors"} for one in pair], root=project)
-    chapters.run_chapters(PARAMETERS, root=project, run="tiny")
 
 
 def test_the_default_book_says_what_it_goes_without(monkeypatch, capsys):
@@ -362,6 +358,30 @@ def test_sources_run_under_nbval(project, ran, tmp_path):
     assert f"{cells} passed" in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
 
 
+def test_several_models_are_set_side_by_side(project, ran, monkeypatch):
+    shutil.copytree(project / "model", project / "other")
+    lead = PARAMETERS
+    pair = [lead, lead | {"model": "other"}]
+    name, seconds = chapters.run_models(pair, root=project, run="tiny")
+    beside = chapters.run_name(pair[1])
+    folder = project / "runs" / beside
+    assert name == "tiny" and seconds["10-models"] > 0 and seconds[f"{beside} 01-activations"] > 0
+    written = {path.stem for path in (folder / "chapters").glob("*.ipynb")}
+    assert written == {"01-activations", "02-identification", "03-layers"}
+    page = (project / "runs/tiny/chapters/10-models.ipynb").read_text()
+    assert "comparisons" in page and "hold in all of these models" in page and "other" in page
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    monkeypatch.setattr(chapters, "_execute", lambda *_: pytest.fail("ran again"))
+    _, again = chapters.run_models(pair, root=project, run="tiny")
+    assert set(again.values()) == {0.0}
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    assert seconds["01-activations"] == 0  # the leading run was there already
+    with pytest.raises(NeuroglotError, match="the model other is asked for twice"):
+        chapters.run_models([lead, pair[1], pair[1]], root=project)
+    with pytest.raises(NeuroglotError, match="types names one file, and there are 2 runs"):
+        chapters.run_models([one | {"types": "t.safetensors"} for one in pair], root=project)
+
+
 def test_run_names_keep_runs_apart():
     name = chapters.run_name
     plain = name({"model": "gemma3-270m", "corpus": "udhr"})
@@ -398,7 +418,7 @@ def test_project_root_is_found_from_within(project):
 def test_vendored_scripts_are_made_once(tmp_path, monkeypatch):
     chapters.vendor(tmp_path / "vendor")
     names = {path.name for path in (tmp_path / "vendor").iterdir()}
-    own = {path.name for path in (ROOT / "src/neuroglot/frontend").iterdir()}
+    own = {path.name for path in (ROOT / "src/neuroglot/book/frontend").iterdir()}
     assert {"identify.js", "explorer.js", "browser.js", "neuroglot.css"} <= own
     others = {"key", "mathjax.js", "vega.js", "whole.json"}
     assert names == own | others

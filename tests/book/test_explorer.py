@@ -127,7 +127,7 @@ def test_what_is_found_opens_the_page(project):
     assert [one["source"] for one in made[2:-1]] == ["c", "e", "a", "b", "d"]
     assert made[0]["source"] == "# Title" and "{margin}" in made[1]["source"]
     assert made[-1]["source"].startswith("## Run this chapter again\n")
-    assert made[5]["metadata"]["tags"] == ["injected-parameters", "hide-input"]
+    assert made[5]["metadata"]["tags"] == ["injected-parameters", "remove-cell"]
     assert made[2]["metadata"]["tags"] == ["opening", "hide-input"]
     assert notebook == before
 

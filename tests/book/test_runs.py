@@ -67,6 +67,56 @@ def test_runs_of_other_depths_are_compared_in_relative_depth(tmp_path, two):
     assert charts.languages_beside(languages).to_dict()["description"]
 
 
+def test_what_is_read_off_runs(tmp_path, two):
+    found = runs.load_runs([tmp_path / "one", tmp_path / "two"])
+    peaks = runs.peaks(runs.depth_profiles(found)).set_index("run")
+    for name, types in zip("ab", two, strict=True):
+        language = np.isin(types.kind, ["specific", "related"]).mean(axis=1)
+        general = (types.kind == "general").mean(axis=1)
+        last = len(language) - 1
+        assert peaks.loc[name].tolist() == pytest.approx(
+            [language.argmax() / last, language.max(), general.argmax() / last, general.max()]
+        )
+    assert runs.comparable(found) == found and runs.of_one_text(found[:1]) and not runs.of_one_text(found)
+    table = runs.in_words(runs.side_by_side(found)).set_index("what")
+    assert list(table) == ["a", "b"] and table.loc["neurons"].tolist() == ["150", "270"]
+    assert (
+        table.loc["top_rate", "a"] == "20.0%" and table.loc["tokens", "a"] == "3,600" and table.loc["layers", "b"] == 9
+    )
+    described = runs.described(found).set_index("what")
+    assert described.loc["model"].tolist() == ["a", "b"] and described.loc["shards"].tolist() == ["3", "1"]
+
+
+def test_replicates_of_claims_are_those_of_the_least_sure_run(tmp_path, two):
+    found = runs.load_runs([tmp_path / "one", tmp_path / "two"])
+    assert runs.least_replicates(found) is None
+    for run, share in zip(found, (0.5, 0.25), strict=True):
+        run.layers["claims"] = run.layers["claims"].assign(replicates=share)
+    found[0].layers["claims"].loc[0, "replicates"] = 0.125
+    assert runs.least_replicates(found).tolist() == [0.125, *[0.25] * 6]
+    found[0].layers["claims"] = found[0].layers["claims"][:0]  # fewer than four layers
+    assert runs.comparable(found) == found[1:] and runs.least_replicates(found).tolist() == [0.25] * 7
+    assert runs.least_replicates(found[:1]) is None and runs.claims_table([]).empty
+
+
+def test_runs_are_correlated_over_the_languages_they_share():
+    each = {
+        "a": {"en": (1, 2), "de": (0, 1), "sw": (5, 0), "th": (9, 9)},
+        "b": {"en": (1, 1), "de": (2, 1), "sw": (8, 0)},
+    }
+    rows = [
+        {"run": run, "language": code, "kind": kind, "share": share}
+        for run, shares in each.items()
+        for code, pair in shares.items()
+        for kind, share in zip(("specific", "related"), pair, strict=True)
+    ]
+    shares = pd.DataFrame(rows)
+    found = runs.language_correlations(shares)  # ranks 2, 1, 3 and 1, 2, 3
+    assert found.loc["a", "b"] == pytest.approx(0.5) and list(found) == list(found.index) == ["a", "b"]
+    assert runs.language_correlations(shares[shares["run"] == "a"]).empty
+    assert runs.language_correlations(shares[shares["language"] != "sw"]).empty
+
+
 def test_runs_of_one_model_are_called_by_their_folders(tmp_path, two):
     finished(tmp_path / "three", 5, 3, model="a")
     found = runs.load_runs([tmp_path / "one", tmp_path / "three"])

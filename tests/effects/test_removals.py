@@ -12,9 +12,9 @@ from neuroglot.effects.removals import (
     doses,
     empty_sets,
     generator,
-    interventions,
     random_like,
     removals,
+    zeroing,
 )
 
 
@@ -114,7 +114,7 @@ def test_doses_grow_by_score(types):
 
 def test_interventions_set_to_zero_by_name(types):
     found = removals(types, draws=1)
-    made = interventions(found)
+    made = zeroing(found)
     assert list(made) == [AS_IT_IS, *(r.name for r in found)] and made[AS_IT_IS] is None
     assert all(made[r.name].values == 0 and made[r.name].neurons is r.neurons for r in found)
 
@@ -124,10 +124,10 @@ def test_removals_of_nothing_are_named_and_not_made(types):
     of_de = types.selected & (types.n_languages == 1) & types.active[..., 1]
     found = removals(replace(types, selected=types.selected & ~of_de), draws=2)
     assert empty_sets(found) == {"specific": ["de"]}
-    made = interventions(found)
+    made = zeroing(found)
     assert set(made) == {AS_IT_IS} | {r.name for r in found if (r.set, r.language) != ("specific", "de")}
     steps = doses(replace(types, selected=types.selected & False), steps=2)
-    assert {r.size for r in steps} == {0} and list(interventions(steps)) == [AS_IT_IS]
+    assert {r.size for r in steps} == {0} and list(zeroing(steps)) == [AS_IT_IS]
 
 
 def test_bad_requests_are_named(types):

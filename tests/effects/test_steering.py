@@ -7,7 +7,7 @@ import pytest
 
 from neuroglot import Intervention, NeuroglotError
 from neuroglot.effects.removals import AS_IT_IS
-from neuroglot.effects.steering import OUTPUTS, Steering, idle, interventions, outputs, steerings
+from neuroglot.effects.steering import OUTPUTS, Steering, driving, idle, outputs, steerings
 
 from .test_removals import flat, types  # noqa: F401 - a fixture
 
@@ -21,7 +21,7 @@ def sets(types, code):  # noqa: F811
 
 def test_one_is_driven_up_and_the_other_switched_off(types):  # noqa: F811
     of = steerings("en", ["de", "zh"], STRENGTHS, draws=0)
-    made = interventions(types, of, MEANS)
+    made = driving(types, of, MEANS)
     names = [f"en to {code}, {what}" for code in ("de", "zh") for what in ("amplify 4", "set 1.5")]
     assert list(made) == [AS_IT_IS, *names]
     assert made[AS_IT_IS] is None
@@ -48,7 +48,7 @@ def test_no_neuron_to_change_is_nothing_to_try(types):  # noqa: F811
 
 def test_random_ones_are_as_many_and_never_both(types):  # noqa: F811
     of = steerings("en", ["de"], STRENGTHS, draws=2)
-    made = interventions(types, of, MEANS, seed=5)
+    made = driving(types, of, MEANS, seed=5)
     up, down = sets(types, "de") - sets(types, "en"), sets(types, "en") - sets(types, "de")
     seen = set()
     for draw in (1, 2):
@@ -62,7 +62,7 @@ def test_random_ones_are_as_many_and_never_both(types):  # noqa: F811
         assert all(fixed.values[place] == (0 if place in off else 1.5 * MEANS[place][1]) for place in places)
         seen.add(frozenset(places))
     assert len(seen) == 2
-    again = interventions(types, of, MEANS, seed=5)
+    again = driving(types, of, MEANS, seed=5)
     assert {k: v and v.hash for k, v in made.items()} == {k: v and v.hash for k, v in again.items()}
     assert isinstance(made[of[-1].name], Intervention)
 
@@ -118,11 +118,11 @@ def test_bad_requests_are_named(types):  # noqa: F811
         (lambda: steerings("en", ["de"], {"shout": [1]}), "no way 'shout'"),
         (lambda: steerings("en", ["de"], {"set": [-1]}), "strength -1 is none"),
         (lambda: steerings("en", ["de"], {"set": ["2"]}), "strength '2' is none"),
-        (lambda: interventions(types, one), "no means"),
-        (lambda: interventions(types, one, MEANS[..., :2]), "means of shape"),
-        (lambda: interventions(types, one, MEANS, "odd"), "no set 'odd'"),
-        (lambda: interventions(types, [Steering("en", "en", "set", 1)], MEANS), "nothing to steer from en to itself"),
-        (lambda: interventions(types, [Steering("en", "fr", "set", 1)], MEANS), "no language 'fr'"),
+        (lambda: driving(types, one), "no means"),
+        (lambda: driving(types, one, MEANS[..., :2]), "means of shape"),
+        (lambda: driving(types, one, MEANS, "odd"), "no set 'odd'"),
+        (lambda: driving(types, [Steering("en", "en", "set", 1)], MEANS), "nothing to steer from en to itself"),
+        (lambda: driving(types, [Steering("en", "fr", "set", 1)], MEANS), "no language 'fr'"),
     ]:
         with pytest.raises(NeuroglotError, match=message):
             call()

@@ -393,6 +393,12 @@ def test_by_hand_a_model_keeps_its_mode():
         logits(model)
 
 
+def test_neither_factor_nor_values_has_no_hash():
+    with pytest.raises(NeuroglotError, match="give either a factor or values"):
+        _ = Intervention(SOME).hash
+    assert Intervention([[], []]).hash == Intervention(()).hash  # nothing is changed
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -78,7 +78,7 @@ import os, signal, sys
 from neuroglot import NeuroglotError, cli
 from neuroglot.counts import collecting
 
-count, calls = counting.Collection._count, []
+count, calls = collecting.Collection._count, []
 
 def harmed(self, *arguments):
     calls.append(1)
@@ -86,7 +86,7 @@ def harmed(self, *arguments):
         {harm}
     return count(self, *arguments)
 
-counting.Collection._count = harmed
+collecting.Collection._count = harmed
 code = cli.main(sys.argv[1:])
 print(f"process {{os.environ['RANK']}} counted {{len(calls)}} times", flush=True)
 sys.exit(code)

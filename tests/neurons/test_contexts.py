@@ -438,3 +438,9 @@ def test_chosen_neurons(llama, tokenizer, corpus):
         chosen_neurons(types, stats, general=-1)
     with pytest.raises(NeuroglotError, match="not of the same"):
         chosen_neurons(types, stats.select("en bn"))
+
+
+def test_any_neuron_can_be_fetched(llama, tokenizer, corpus):
+    found = module.finder(llama, tokenizer, corpus, contexts=1, window=4, **QUIET)(1, 5)
+    assert found.neurons.tolist() == [[1, 5]]
+    assert np.array_equal(found.value, top_contexts(llama, tokenizer, corpus, [(1, 5)], contexts=1, window=4).value)

@@ -147,3 +147,41 @@ def test_a_draw_without_a_language_is_left_out_and_not_drawn_again(stats):
     low = each.quantile(0.025)
     for row in sizes.itertuples():
         assert row.low == pytest.approx(low[row.place, row.kind])
+
+
+def drawn(shards=4, deep=5):
+    rng = np.random.default_rng(0)
+    p = rng.beta(0.3, 2, size=(deep, 40, 3))
+    counts = rng.binomial(400, p, size=(shards, deep, 40, 3))
+    return ActivationStats(counts, np.full((shards, 3), 400), ("en", "de", "sw"))
+
+
+def test_depth_is_profile_parts_and_claims_with_their_intervals():
+    stats = drawn()
+    types = classify(stats, top_rate=0.2, quantile=0.7, lam=0.1)
+    found = layers.depth(stats, types, draws=6, seed=3)
+    replicates = layers.bootstrap_profiles(stats, 6, 3, **types.arguments())
+    own, share = layers.replicate_parts(replicates)
+    pd.testing.assert_frame_equal(found.profile, layers.layer_profile(types))
+    pd.testing.assert_frame_equal(found.parts, layers.four_parts(found.profile))
+    claims = layers.part_claims(found.profile, found.parts).assign(replicates=share.to_numpy())
+    pd.testing.assert_frame_equal(found.claims, claims)
+    pd.testing.assert_frame_equal(found.bands, layers.intervals(replicates))
+    pd.testing.assert_frame_equal(found.ranges, layers.part_ranges(own))
+    assert list(found.tables()) == ["profile", "parts", "claims", "bands", "ranges"] and found.reason == ""
+    low, high = found.ranges.loc[1, ["low", "high"]]
+    assert found.parts_and_ranges()["range"].tolist()[::3] == ["fixed", "fixed"]
+    assert found.parts_and_ranges()["range"][1] == f"{low:.0f} to {high:.0f}"
+
+
+def test_depth_of_one_shard_says_why_it_has_no_intervals():
+    stats = drawn(shards=1)
+    found = layers.depth(stats, classify(stats, top_rate=0.2, quantile=0.7, lam=0.1))
+    assert "one shard" in found.reason and list(found.tables()) == ["profile", "parts", "claims"]
+    assert "replicates" not in found.claims and found.parts_and_ranges() is found.parts
+
+
+def test_depth_of_few_layers_has_no_parts():
+    stats = drawn(deep=3)
+    found = layers.depth(stats, classify(stats, top_rate=0.2, quantile=0.7, lam=0.1), draws=3)
+    assert list(found.tables()) == ["profile", "bands"] and found.parts_and_ranges().empty

@@ -267,6 +267,16 @@ def test_bootstrap_is_that_of_the_shards(stats):
         sharing.bootstrap_kinship(stats.take([0]), 3)
 
 
+def test_kinship_has_intervals_where_there_are_any(stats):
+    types = classify(stats, **SETTINGS)
+    found = sharing.kinship_and_intervals(types, stats, 4, seed=2)
+    kin = sharing.kinship(sharing.similarity(types), seed=2)
+    ends = sharing.bootstrap_kinship(stats, 4, 2, **types.arguments())
+    assert found[list(kin)].equals(kin) and found[["low", "high"]].equals(ends[["low", "high"]])
+    without = sharing.kinship_and_intervals(types, stats.take([0]), 4, seed=2)
+    assert without[list(kin)].equals(kin) and without[["low", "high"]].isna().all(axis=None)
+
+
 # --- charts ------------------------------------------------------------------------------------
 
 

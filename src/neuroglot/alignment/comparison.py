@@ -3,9 +3,9 @@
 import contextlib
 import functools
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ def statistics(types: NeuronTypes) -> pd.Series:
         neurons active in exactly N languages; ``("language", code, type)`` for specific and related ones.
     """
     layers = np.stack([(types.codes == code).sum(axis=1) for code in range(1, len(KINDS))])
-    index = [("all", "", kind) for kind in KINDS[1:]]
+    index: list[tuple[str, str | int, str]] = [("all", "", kind) for kind in KINDS[1:]]
     index += [("layer", layer, kind) for kind in KINDS[1:] for layer in range(layers.shape[1])]
     shared = types.counts_per_n()
     index += [("shared by", n, of) for of in ("all", "selected") for n in shared["n_languages"]]
@@ -88,7 +88,7 @@ class Changes:
                     weights.append(mine / mine.sum())
         matrix = np.array(weights).T.reshape(len(self.names), -1)
         fields = ("before", "after", "seeds", "replicates", "null", "null_replicates", "again")
-        arrays = {name: None if (a := getattr(self, name)) is None else a @ matrix for name in fields}
+        arrays: dict[str, Any] = {name: None if (a := getattr(self, name)) is None else a @ matrix for name in fields}
         return replace(self, names=pd.DataFrame(rows, columns=_KEYS), **arrays)
 
     def table(self) -> pd.DataFrame:
@@ -106,7 +106,7 @@ class Changes:
         seeds_low, seeds_high = mean_interval(self.seeds, self.level)
         missing = np.full(len(change), np.nan)
         null_low = null_high = apart_low = apart_high = missing
-        if self.null is not None:
+        if self.null is not None and self.null_replicates is not None:
             null_low, null_high = percentiles(self.null_replicates, self.level)
             apart_low, apart_high = percentiles(self.replicates - self.null_replicates, self.level)
         columns = {
@@ -241,17 +241,19 @@ def compare(
     def of(stats: ActivationStats) -> pd.Series:
         return statistics(classified(types, stats, thresholds))
 
-    def on(shards: Sequence[int], stats: Sequence[ActivationStats]) -> np.ndarray:
+    def on(shards: Iterable[int], stats: Sequence[ActivationStats]) -> np.ndarray:
         """``[models, statistics]`` on some shards (drawn with replacement, or a half)."""
         return np.array([of(each.merged(shards)).to_numpy() for each in stats])
 
-    def again(half: tuple[Sequence[int], Sequence[int]]) -> np.ndarray:
+    def again(half: tuple[Iterable[int], Iterable[int]]) -> np.ndarray:
         one, other = (on(shards, [before])[0] for shards in half)
-        return other - one
+        difference: np.ndarray = other - one
+        return difference
 
-    def change(shards: Sequence[int]) -> np.ndarray:
+    def change(shards: Iterable[int]) -> np.ndarray:
         found = on(shards, [before, *others])
-        return found[1:] - found[:1]
+        differences: np.ndarray = found[1:] - found[:1]
+        return differences
 
     first = of(before)
     every = np.array([of(each).to_numpy() for each in others]).reshape(len(others), -1) - first.to_numpy()
@@ -450,7 +452,7 @@ def stability(
         in each layer), ``below_low`` and ``below_high`` (spread of how far it is below the first pair, split by split).
     """
 
-    def found(stats: ActivationStats, shards: Sequence[int] | None = None) -> NeuronTypes | None:
+    def found(stats: ActivationStats, shards: Iterable[int] | None = None) -> NeuronTypes | None:
         stats = stats.select(types.languages)
         with contextlib.suppress(NeuroglotError):  # no lambda fits
             return classified(types, stats if shards is None else stats.merged(shards), "solved")
@@ -559,9 +561,9 @@ def by_question(
     order = list(languages or dict.fromkeys(table["language"]))
     units = list(documents or sorted(set(table["document"])))
     cells = pd.MultiIndex.from_product([order, units])
-    value, size_ = sums.reindex(cells).to_numpy(float).T.reshape(2, len(order), len(units))
-    missing = np.isnan(size_)
-    return Measured(tuple(order), np.where(missing, 0, value), np.where(missing, 0, size_), tuple(units))
+    values, sizes = sums.reindex(cells).to_numpy(float).T.reshape(2, len(order), len(units))
+    missing = np.isnan(sizes)
+    return Measured(tuple(order), np.where(missing, 0, values), np.where(missing, 0, sizes), tuple(units))
 
 
 def of_answers(answers: Sequence[Example]) -> dict[str, Measured]:
@@ -607,7 +609,7 @@ def measure_changes(
     if any(m.languages != before.languages or m.sums.shape != models[0].sums.shape for m in models):
         raise NeuroglotError("before, after and null were not measured in the same languages on the same text.")
     there = np.array([m.sizes > 0 for m in models])
-    everywhere, left_out = there.all(axis=0), there.any(axis=0) & ~there.all(axis=0)
+    everywhere, left_out = np.all(there, axis=0), np.any(there, axis=0) & ~np.all(there, axis=0)
     models = [replace(m, sums=np.where(everywhere, m.sums, 0), sizes=np.where(everywhere, m.sizes, 0)) for m in models]
     groups = {"mean of all": before.languages} if groups is None else groups
     rows = {code: [k] for k, code in enumerate(before.languages)}
@@ -620,9 +622,9 @@ def measure_changes(
     found = []
     for name, members in rows.items():
         known = [k for k in members if not np.isnan(point[:, k]).any()]
-        units = np.flatnonzero(everywhere[known].any(axis=0))
+        seen = np.flatnonzero(everywhere[known].any(axis=0))
         mean = point[:, known].mean(axis=1) if known else np.full(len(models), np.nan)
-        own = parts[:, known][:, :, units].mean(axis=1) if known else np.zeros((len(models), 0))
+        own = parts[:, known][:, :, seen].mean(axis=1) if known else np.zeros((len(models), 0))
         row = {"language": name, "before": mean[0], "after": mean[1], "change": mean[1] - mean[0]}
         row["low"], row["high"] = sum_interval(row["change"], own[1] - own[0], level)
         row |= {"null": np.nan, "null_low": np.nan, "null_high": np.nan, "apart_low": np.nan, "apart_high": np.nan}
@@ -631,7 +633,7 @@ def measure_changes(
             row["null_low"], row["null_high"] = sum_interval(row["null"], own[2] - own[0], level)
             row["apart_low"], row["apart_high"] = sum_interval(mean[1] - mean[2], own[1] - own[2], level)
         size = float(np.nansum(models[1].sizes[known or members]))
-        found.append(row | {"size": int(size), "units": len(units), "left_out": int(left_out[members].sum())})
+        found.append(row | {"size": int(size), "units": len(seen), "left_out": int(left_out[members].sum())})
     table = pd.DataFrame(found)
     ends = {name: table[name].to_numpy(float) for name in ("change", "low", "high", "apart_low", "apart_high")}
     apart = None if null is None else (ends["apart_low"], ends["apart_high"])

@@ -221,4 +221,5 @@ class Translation:
             logits = self.model(**source, labels=labels).logits
         likely = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0].double()
         kept = labels != -100
-        return ((likely * kept).sum(-1) / kept.sum(-1)).numpy()
+        means: np.ndarray = ((likely * kept).sum(-1) / kept.sum(-1)).numpy()
+        return means

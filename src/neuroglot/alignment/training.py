@@ -445,7 +445,7 @@ def _trainer(
         callbacks=[_Marked(recipe.steps, progress)],
     )
     trainer.remove_callback(transformers.PrinterCallback)
-    trainer._save_checkpoint = _explained(trainer._save_checkpoint, parts)
+    trainer._save_checkpoint = _explained(trainer._save_checkpoint, parts)  # type: ignore[method-assign]
     return trainer
 
 

@@ -105,7 +105,7 @@ def trained(
         called = " ".join(chosen)
         for seed in seeds:
             place = f"{folder}/{plain_name('-'.join(chosen), 'choices')}-seed-{seed}"
-            own = {"aligned_on": chosen, "seed": seed}
+            own: dict[str, Any] = {"aligned_on": chosen, "seed": seed}
             suffix = f", seed {seed}" if len(seeds) > 1 else ""
             found.append(Variant(f"aligned on {called}{suffix}", model, place, f"{place}/adapter", **own))
             if seed != seeds[0]:
@@ -142,7 +142,7 @@ def given(
     def one(name: str, step: int | None) -> Variant:
         words = re.sub(r"[^\w.]+", "-", name).strip("-.")[-80:] or "model"
         place = f"{folder}/{words}"
-        own = {"model": name} if adapter is None else {"model": model, "adapter": name}
+        own: dict[str, Any] = {"model": name} if adapter is None else {"model": model, "adapter": name}
         return Variant(name, folder=place, step=step, **own)
 
     final = after if after is not None else str(adapter)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -13,7 +13,13 @@ from safetensors.numpy import save
 from .errors import NeuroglotError, in_a_line, listed, quoted
 from .files import FORMAT_VERSION, UNREADABLE, json_text, require_file, write_bytes
 
-T = TypeVar("T")
+
+class _Made(Protocol):
+    @property
+    def provenance(self) -> Mapping[str, Any]: ...
+
+
+T = TypeVar("T", bound=_Made)
 
 
 def save_artifact(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
@@ -33,7 +39,7 @@ def _hash(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256(json.dumps(said).encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode("utf-8", "backslashreplace"))
-        digest.update(array.reshape(-1).view(np.uint8))
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

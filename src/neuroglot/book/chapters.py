@@ -122,11 +122,20 @@ def quick_parameters(parameters: Mapping[str, Any], *, beside: bool = False) -> 
     source = str(parameters.get("corpus", "")).partition(":")[0]
     most = {_MOST.get(source, "n"): preset["corpus_options"]["n"]}
     options = parameters.get("corpus_options", {})
-    return preset | dict(parameters) | {"corpus_options": most | options if isinstance(options, Mapping) else options}
+    return (
+        preset | dict(parameters) | {"corpus_options": {**most, **options} if isinstance(options, Mapping) else options}
+    )
 
 
 #: What an option for the number of documents is called, where it is not ``n``.
 _MOST = {"udhr": "articles", "text": "paragraphs"}
+
+
+def text_options(corpus: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Options of a chapter's corpus: those given, or 60 of the packaged problems and all of any other text."""
+    if options is not None:
+        return dict(options)
+    return {"n": 60} if corpus == "problems" else {}
 
 
 def run_name(parameters: Mapping[str, Any], *, quick: bool = False) -> str:
@@ -206,7 +215,7 @@ def run_models(
             held.enter_context(alone(folder, wait=wait))
         _keep_quick_apart(root, names, lead.get("runs") or (), quick)
         for name, other in zip(names[1:], others, strict=True):
-            taken = run_chapters({"accuracy_questions": 0} | other, root=root, run=name, force=force, chapters=BESIDE)
+            taken = run_chapters({"accuracy_questions": 0, **other}, root=root, run=name, force=force, chapters=BESIDE)
             seconds |= {f"{name} {chapter}": time_ for chapter, time_ in taken.items()}
         return names[0], seconds | run_chapters(lead, root=root, run=names[0], force=force, beside=beside)
 
@@ -289,7 +298,9 @@ def _run_chapters(
     run = folder.name
     # The run's own folder is the book's to write; a file that the caller names is not.
     own_files = {name: f"runs/{run}/{file}" for name, file in ARTIFACTS.items()}
-    given = own_files | {"overwrite": "stats" not in parameters, "runs": [f"runs/{run}", *beside]} | dict(parameters)
+    given: dict[str, Any] = (
+        own_files | {"overwrite": "stats" not in parameters, "runs": [f"runs/{run}", *beside]} | dict(parameters)
+    )
     print(f"run {run}: {', '.join(f'{key}={value}' for key, value in parameters.items())}", flush=True)
     seconds = {}
     for chapter in chapters:
@@ -330,8 +341,8 @@ def _execute(source: Path, output: Path, parameters: Mapping[str, Any], root: Pa
         NeuroglotError: a cell failed (the notebook up to it is kept as ``.failed.ipynb``), or the interpreter died.
     """
     import papermill
-    from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
     from traitlets import default
 
     class OwnKernel(AsyncKernelManager):
@@ -516,7 +527,7 @@ def vendor(folder: Path) -> None:
         for script in sorted(own.iterdir()):
             shutil.copyfile(script, part / script.name)
         # The bundle must not see an AMD loader, or it would register itself instead of Vega.
-        bundle = vl_convert.javascript_bundle()
+        bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg] # no snippet is needed
         (part / "vega.js").write_text(f"(function(define,module,exports){{{bundle}\n}})();", encoding="utf-8")
         (part / "key").write_text(key)
         mark_whole(part, "neuroglot book")
@@ -555,7 +566,12 @@ def _build(folder: Path, root: Path) -> Path:
         name: given[name] for given in map(parameters_of, notebooks.values()) for name in _COUNTED if name in given
     }
     config = _config(root, folder, files)
-    settings = {"run": run, "root": root, "quick": _is_quick(folder), "repository": config.get("repository")}
+    settings: dict[str, Any] = {
+        "run": run,
+        "root": root,
+        "quick": _is_quick(folder),
+        "repository": config.get("repository"),
+    }
     for name, notebook in notebooks.items():
         write_json(root / "book" / "chapters" / f"{name}.ipynb", page(notebook, name, files=files, **settings))
     # Kept doctrees can lose the widgets' state, so every page is made anew; it takes seconds.
@@ -595,7 +611,7 @@ def _config(root: Path, folder: Path, files: Mapping[str, str]) -> dict[str, Any
 
     from .pages import facts_of
 
-    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    config: dict[str, Any] = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     if model := dict(facts_of(files, run=folder.name, root=root)).get("model"):
         config["title"] = f"{config['title']}: {model}"
     if _is_quick(folder):

@@ -82,5 +82,5 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
             cell if cell is None or isinstance(cell, str | Number | np.generic) else str(cell)
             for cell in frame.iloc[:, place]
         ]
-        plain.isetitem(place, pd.Series(cells, frame.index, dtype=object))
+        plain.isetitem(place, pd.Series(cells, frame.index, dtype=object))  # type: ignore[arg-type] # stubs forget Series
     return plain

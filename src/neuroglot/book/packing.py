@@ -115,7 +115,7 @@ def pack(stats: ActivationStats, limit: int | None = None, min_tokens: int = MIN
         if base64_size(data) <= most:
             return packed, data
     few = None
-    if np.isnan(p).any():
+    if stats.shard_routed is not None and np.isnan(p).any():
         few = np.isnan(p)[:, :: stats.shape[1] // stats.shard_routed.shape[2]]
         p = np.nan_to_num(p)
     low, high = (

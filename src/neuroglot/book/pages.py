@@ -30,8 +30,8 @@ def page(
     """The notebook that a chapter's page is made from.
 
     Cells tagged ``opening`` come right behind the title; the run stands in the margin, the command
-    at the end; what papermill injects is folded; tables can be scrolled, and pictures say what they show. Widgets are
-    shown as the HTML that they bring along; those without any are left out.
+    at the end, which has all that papermill injected; tables can be scrolled, and pictures say what they show.
+    Widgets are shown as the HTML that they bring along; those without any are left out.
 
     Args:
         notebook: the executed chapter, as JSON; it is left as it is.
@@ -59,11 +59,13 @@ def page(
 
 def parameters_of(notebook: Mapping[str, Any]) -> dict[str, Any]:
     """What papermill gave an executed chapter."""
-    return notebook["metadata"].get("papermill", {}).get("parameters", {})
+    given: dict[str, Any] = notebook["metadata"].get("papermill", {}).get("parameters", {})
+    return given
 
 
 def _tags(cell: Mapping[str, Any]) -> list[str]:
-    return cell["metadata"].get("tags", [])
+    tags: list[str] = cell["metadata"].get("tags", [])
+    return tags
 
 
 def _markdown(name: str, source: str) -> dict[str, Any]:
@@ -71,10 +73,10 @@ def _markdown(name: str, source: str) -> dict[str, Any]:
 
 
 def _readable(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """The cell with what papermill injects folded, and its tables and pictures prepared."""
+    """The cell without what papermill injects, and its tables and pictures prepared."""
     tags = _tags(cell)
     if "injected-parameters" in tags:
-        tags = [*tags, "hide-input"]
+        tags = [*tags, "remove-cell"]
     readable = {**cell, "metadata": {**cell["metadata"], "tags": tags}}
     if "outputs" in cell:
         readable["outputs"] = [_prepared(output) for output in cell["outputs"] if not _needs_kernel(output)]
@@ -224,7 +226,7 @@ def _option(name: str, value: Any) -> str:
         return f"-p {shlex.quote(name)} {value!r}"
     # Unprintable letters in the clear are not read back as they were.
     printable = json.dumps(value, ensure_ascii=False).isprintable()
-    style = {"default_flow_style": True, "sort_keys": False, "width": math.inf}
+    style: dict[str, Any] = {"default_flow_style": True, "sort_keys": False, "width": math.inf}
     flow = yaml.safe_dump({name: value}, allow_unicode=printable, **style)
     return f"-y {shlex.quote(flow.strip())}"
 

@@ -40,6 +40,7 @@ def one_page(html: Path) -> Path:
         scripts = with_math.find_all("script", string=re.compile(r"window\.MathJax"))
         head += map(str, [*scripts, *with_math.select("script[src*=mathjax]")])
     banner = "".join(map(str, first.select("aside.bd-header-announcement")))
+    assert first.title is not None
     title = escape(first.title.get_text().partition("—")[2].strip())
     places = {name: _place(name) for name in soups}
     parts = [_part(soup, name, places) for name, soup in soups.items()]
@@ -103,6 +104,7 @@ def _from_root(line: str) -> str:
 def _part(soup: BeautifulSoup, name: str, places: dict[str, str]) -> str:
     """One page's article, its anchors made its own."""
     article = soup.select_one("article.bd-article")
+    assert article is not None, name
     for tag in article.select(_LEFT_OUT):
         tag.decompose()
     for tag in article.select("details"):
@@ -123,8 +125,8 @@ def _part(soup: BeautifulSoup, name: str, places: dict[str, str]) -> str:
     for link in article.select("a[href]"):
         _lead(link, name, places)
     for picture in article.select("img[src]"):
-        if not urlsplit(picture["src"]).scheme:
-            picture["src"] = posixpath.normpath(posixpath.join(posixpath.dirname(name), picture["src"]))
+        if not urlsplit(source := str(picture["src"])).scheme:
+            picture["src"] = posixpath.normpath(posixpath.join(posixpath.dirname(name), source))
     return f'<section class="neuroglot-part" id="{place}">\n{article.decode_contents()}\n</section>'
 
 
@@ -139,17 +141,17 @@ def _make_own(picture: Tag, prefix: str) -> None:
             tag.attrs = {key: value for key, value in tag.attrs.items() if key != "role" and key[:5] != "aria-"}
         for key, value in list(tag.attrs.items()):
             if key == "id":
-                tag[key] = prefix + value
+                tag[key] = f"{prefix}{value}"
             elif key.endswith("href") and str(value).startswith("#"):
                 tag[key] = f"#{prefix}{value[1:]}"
             elif key.endswith("href") and not str(value).startswith("data:"):
                 del tag[key]  # a page that paper has not
             elif "url(#" in str(value):
-                tag[key] = value.replace("url(#", f"url(#{prefix}")
+                tag[key] = str(value).replace("url(#", f"url(#{prefix}")
 
 
 def _lead(link: Tag, name: str, places: dict[str, str]) -> None:
-    to = urlsplit(link["href"])
+    to = urlsplit(str(link["href"]))
     if to.scheme:
         return
     target = posixpath.normpath(posixpath.join(posixpath.dirname(name), to.path)) if to.path else name

@@ -49,12 +49,12 @@ def load_runs(folders: Iterable[str | Path]) -> list[Run]:
     Raises:
         NeuroglotError: a file is missing, damaged, or not of the same run as the others.
     """
-    folders = [Path(folder) for folder in folders]
-    if not folders:
+    places = [Path(folder) for folder in folders]
+    if not places:
         raise NeuroglotError("there is no run to read; name at least one folder.")
-    read = [_load(folder) for folder in folders]
+    read = [_load(folder) for folder in places]
     models = [str(stats.provenance.get("model")) for stats, _, _ in read]
-    ways = (models, [folder.name for folder in folders], [str(folder) for folder in folders])
+    ways = (models, [folder.name for folder in places], [str(folder) for folder in places])
     names = next((names for names in ways if len(set(names)) == len(names)), None)
     if names is None:
         raise NeuroglotError("a run is named twice; name different folders.")
@@ -68,9 +68,9 @@ def _load(folder: Path) -> tuple[ActivationStats, NeuronTypes, dict[str, pd.Data
     try:
         layers = read_tables(path)
         profile = layers["profile"][["layer", "kind", "neurons", "share"]]
-        few = profile["layer"].max() < 3
-        none = pd.DataFrame({"claim": [], "holds": []}) if few else None
-        claims = layers.setdefault("claims", none)[["claim", "holds"]]
+        if few := profile["layer"].max() < 3:
+            layers.setdefault("claims", pd.DataFrame({"claim": [], "holds": []}))
+        claims = layers["claims"][["claim", "holds"]]
         numbers = [*profile["layer"], *profile["neurons"], *profile["share"]]
         if not all(is_number(number) and number >= 0 for number in numbers) or not profile["kind"].isin(KINDS).all():
             raise ValueError("its numbers or kinds are none")
@@ -148,3 +148,72 @@ def claims_table(runs: Iterable[Run]) -> pd.DataFrame:
     """The paper's claims about the four parts, and in which runs they hold: one row per claim, a column per run."""
     held = {run.name: run.layers["claims"].set_index("claim")["holds"].astype(bool) for run in runs}
     return pd.DataFrame(held).rename_axis("claim").reset_index()
+
+
+def comparable(runs: Iterable[Run]) -> list[Run]:
+    """Those with claims about the four parts, which need four layers."""
+    return [run for run in runs if len(run.layers["claims"])]
+
+
+def least_replicates(runs: Iterable[Run]) -> pd.Series | None:
+    """By claim, the share of bootstrap replicates in which it holds in the run where that is lowest.
+
+    ``None`` where a run has no replicates.
+    """
+    claims = [run.layers["claims"].set_index("claim") for run in comparable(runs)]
+    if not claims or not all("replicates" in one for one in claims):
+        return None
+    return pd.concat([one["replicates"] for one in claims], axis=1).min(axis=1)
+
+
+def peaks(profiles: pd.DataFrame) -> pd.DataFrame:
+    """Where language neurons (specific and related ones) are densest, and general ones.
+
+    Args:
+        profiles: from :func:`depth_profiles`.
+
+    Returns:
+        One row per run: ``run``, ``depth`` and ``share`` (of that layer's neurons) of language neurons, and
+        ``general_depth`` and ``general_share``.
+    """
+    rows = []
+    for run, profile in profiles.groupby("run", sort=False):
+        by_depth = profile.pivot(index="depth", columns="kind", values="share")
+        language, general = by_depth["specific"] + by_depth["related"], by_depth["general"]
+        row = {"run": run, "depth": language.idxmax(), "share": language.max()}
+        rows.append(row | {"general_depth": general.idxmax(), "general_share": general.max()})
+    return pd.DataFrame(rows)
+
+
+def language_correlations(shares: pd.DataFrame) -> pd.DataFrame:
+    """Spearman's correlation of the runs over the languages that all of them have.
+
+    Args:
+        shares: from :func:`language_shares`; specific and related neurons are taken together.
+
+    Returns:
+        Runs x runs; without a row for one run, or fewer than three languages.
+    """
+    totals = shares.groupby(["run", "language"], sort=False)["share"].sum().unstack("run").dropna()
+    if totals.shape[1] < 2 or len(totals) < 3:
+        return pd.DataFrame()
+    return totals.corr(method="spearman").rename_axis(None).rename_axis(None, axis=1)
+
+
+def of_one_text(runs: Iterable[Run]) -> bool:
+    """Whether all were counted on the same text, in the same languages."""
+    return len({(run.provenance.get("corpus_sha256"), run.types.languages) for run in runs}) == 1
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """:func:`side_by_side` for a reader: a row for each number, in words, and a column for each run."""
+    percent = dict.fromkeys(("specific", "related", "general"), "{:.2%}") | {"top_rate": "{:.1%}"}
+    formats = percent | {"lam": "{:.4f}", "tau": "{:.4f}", "neurons": "{:,}", "tokens": "{:,}"}
+    shown = table.astype(object).assign(**{name: table[name].map(form.format) for name, form in formats.items()})
+    return shown.set_index("run").T.rename_axis(None, axis=1).rename_axis("what").reset_index()
+
+
+def described(runs: Iterable[Run]) -> pd.DataFrame:
+    """How each run's counts were made: ``what``, and a column for each run."""
+    made = [run.stats.describe().set_index("what")["value"].rename(run.name) for run in runs]
+    return pd.concat(made, axis=1).fillna("").rename_axis("what").reset_index()

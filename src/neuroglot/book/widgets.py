@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anywidget
 import numpy as np
@@ -47,7 +47,8 @@ class _Live(anywidget.AnyWidget):
     def __init__(
         self, stats: ActivationStats, given: Mapping[str, Any], scaled: bool, min_tokens: int, **settings: Any
     ) -> None:
-        self.stats, self.scaled, self._prepared = stats, scaled, {}
+        self.stats, self.scaled = stats, scaled
+        self._prepared: dict[tuple[str, ...], Identifier] = {}
         self._packed, data = pack(stats, min_tokens=min_tokens)
         made = {"head": self._packed.head(), "scaled": scaled, "run": _name(stats), **given}
         super().__init__(given=made, data=data, **settings)
@@ -56,7 +57,8 @@ class _Live(anywidget.AnyWidget):
     @traitlets.validate("top_rate", "lam", "quantile")
     def _threshold(self, proposal: Any) -> float | None:
         require_thresholds(**{proposal["trait"].name: proposal["value"]})
-        return proposal["value"]
+        value: float | None = proposal["value"]
+        return value
 
     @traitlets.validate("languages")
     def _some(self, proposal: Any) -> list[str]:
@@ -69,7 +71,7 @@ class _Live(anywidget.AnyWidget):
 
     def _answer(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("need") == "bundle":
-            self.send({"bundle": vl_convert.javascript_bundle()})
+            self.send({"bundle": vl_convert.javascript_bundle()})  # type: ignore[call-arg] # no snippet is needed
 
     @property
     def types(self) -> NeuronTypes:
@@ -133,7 +135,8 @@ class _Live(anywidget.AnyWidget):
         Raises:
             NeuroglotError: too many neurons for the limit, or the file cannot be written.
         """
-        scripts = [vl_convert.javascript_bundle(), *map(_front_end, (*_SCRIPTS, "start.js"))]
+        bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg] # no snippet is needed
+        scripts = [bundle, *map(_front_end, (*_SCRIPTS, "start.js"))]
         # A script may hold the end tag in a string, where a backslash changes nothing.
         tags = "".join("<script>" + script.replace("</script", "<\\/script") + "</script>" for script in scripts)
         title = f"<title>{html(self.given['run'])}</title>"
@@ -189,7 +192,7 @@ class ThresholdExplorer(_Live):
         return "".join(_picture(spec, {name: rows[name]}) for name, spec in self.given["specs"].items())
 
 
-def _picture(spec: dict[str, Any], rows: dict[str, list[dict[str, Any]]]) -> str:
+def _picture(spec: dict[str, Any], rows: Mapping[str, list[dict[str, Any]]]) -> str:
     """A chart as it is where no script runs, with what it shows in words."""
     drawn = vl_convert.vegalite_to_svg(nameable({**spec, "width": 620, "datasets": rows}))
     return drawn.replace("<svg", f'<svg role="img" aria-label="{html(spec["description"])}"', 1)
@@ -210,7 +213,9 @@ def panel_rows(types: NeuronTypes) -> dict[str, list[dict[str, Any]]]:
             for i in range(1, len(types.languages) + 1)
             for kind, code in kinds
         ],
-        "languages": types.counts_per_language()[["language", "kind", "neurons"]].to_dict("records"),
+        "languages": cast(
+            list[dict[str, Any]], types.counts_per_language()[["language", "kind", "neurons"]].to_dict("records")
+        ),
     }
 
 
@@ -259,7 +264,7 @@ class NeuronBrowser(_Live):
             "kind": "browser",
             "spec": neuron_panel(types.languages),
             "colors": KIND_COLORS,
-            "contexts": _for_page(contexts, corpus, types) if contexts is not None else None,
+            "contexts": None if contexts is None or corpus is None else _for_page(contexts, corpus, types),
             "live": find is not None,
         }
         settings = {"top_rate": types.top_rate, "quantile": types.quantile, "languages": list(types.languages)}
@@ -268,7 +273,8 @@ class NeuronBrowser(_Live):
 
     @traitlets.validate("layer", "neuron")
     def _there(self, proposal: Any) -> int:
-        value, name = proposal["value"], proposal["trait"].name
+        value: int = proposal["value"]
+        name = proposal["trait"].name
         size = self.stats.shape[("layer", "neuron").index(name)]
         if not 0 <= value < size:
             raise NeuroglotError(f"{name}={value}: the model has {size}, counted from 0.")
@@ -282,7 +288,7 @@ class NeuronBrowser(_Live):
 
     def _answer(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
         super()._answer(widget, content, buffers)
-        if self._find is not None and (wanted := content.get("want")):
+        if self._find is not None and self._corpus is not None and (wanted := content.get("want")):
             layer, neuron = map(int, wanted)
             try:
                 answer = {"contexts": self._find(layer, neuron).for_page(self._corpus)}
@@ -304,12 +310,12 @@ class NeuronBrowser(_Live):
             }
             for code, own, above in zip(types.languages, p, types.active[place], strict=True)
         ]
-        data = {"probabilities": rows, "tau": [{"tau": types.tau}]}
+        data: dict[str, list[dict[str, Any]]] = {"probabilities": rows, "tau": [{"tau": types.tau}]}
         return _picture(self.given["spec"], data) + self._texts(*place)
 
     def _texts(self, layer: int, neuron: int) -> str:
         """The contexts of a neuron, if they are kept, for paper."""
-        if self._contexts is None or [layer, neuron] not in self._contexts.neurons.tolist():
+        if self._contexts is None or self._corpus is None or [layer, neuron] not in self._contexts.neurons.tolist():
             return ""
         color, parts = KIND_COLORS[self.types.kind[layer, neuron]], []
         for own in self._contexts.of(layer, neuron, self._corpus):

@@ -26,7 +26,7 @@ from .given import settings
 def losses(arguments: argparse.Namespace) -> None:
     """Measure how likely the model finds a text, as it is and without some neurons."""
     types = _types(arguments)
-    changes = {removals.AS_IT_IS: None} if types is None else removals.interventions(_removals(arguments, types))
+    changes = {removals.AS_IT_IS: None} if types is None else removals.zeroing(_removals(arguments, types))
     with given.held(arguments):
         corpus = given.text(arguments)
         model, tokenizer = given.model(arguments)
@@ -141,7 +141,7 @@ def _steer(
         tokenizer,
         corpus.keep((example.language, example.document) for example in asked),
         out,
-        interventions=steering.interventions(types, of, average, neurons, seed=seed),
+        interventions=steering.driving(types, of, average, neurons, seed=seed),
         shots=0 if bare else shots,
         max_new_tokens=max_new_tokens,
         overwrite=overwrite,

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -76,7 +76,7 @@ class ActivationStats:
         if self.squares is not None and (self.squares < 0).any():
             raise NeuroglotError("some sums of squares are negative; count again.")
         if routed is not None:
-            self._check_routed()
+            self._check_routed(routed)
         over = np.argwhere(counts.max(axis=(1, 2), initial=0) > tokens)
         if len(over):
             shard, language = over[0]
@@ -85,8 +85,8 @@ class ActivationStats:
                 f"{tokens[shard, language]} tokens; a neuron cannot be active more often than there are tokens."
             )
 
-    def _check_routed(self) -> None:
-        counts, tokens, routed = self.shard_counts, self.shard_tokens, self.shard_routed
+    def _check_routed(self, routed: np.ndarray) -> None:
+        counts, tokens = self.shard_counts, self.shard_tokens
         shards, layers, neurons, k = counts.shape
         fits = routed.ndim == 4 and routed.shape[::3] == (shards, k) and routed.shape[1] == layers
         if not fits or not routed.shape[2] or neurons % routed.shape[2] or not np.issubdtype(routed.dtype, np.integer):
@@ -102,12 +102,14 @@ class ActivationStats:
     @property
     def counts(self) -> np.ndarray:
         """Active tokens, ``[layers, neurons, languages]`` int64, summed over the shards."""
-        return self.shard_counts.sum(axis=0, dtype=np.int64)
+        counts: np.ndarray = self.shard_counts.sum(axis=0, dtype=np.int64)
+        return counts
 
     @property
     def tokens(self) -> np.ndarray:
         """Counted tokens, ``[languages]`` int64."""
-        return self.shard_tokens.sum(axis=0, dtype=np.int64)
+        tokens: np.ndarray = self.shard_tokens.sum(axis=0, dtype=np.int64)
+        return tokens
 
     @property
     def routed(self) -> np.ndarray | None:
@@ -120,9 +122,9 @@ class ActivationStats:
 
         All of a language's, or in a mixture those that were routed to the neuron's expert.
         """
-        if self.shard_routed is None:
+        if (routed := self.routed) is None:
             return np.broadcast_to(self.tokens, self.shape)
-        return np.repeat(self.routed, self.shape[1] // self.shard_routed.shape[2], axis=1)
+        return np.repeat(routed, self.shape[1] // routed.shape[1], axis=1)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -145,7 +147,8 @@ class ActivationStats:
         """
         tokens = self._tokens_of_all()
         if self.shard_routed is None:
-            return self.counts / tokens
+            p: np.ndarray = self.counts / tokens
+            return p
         return np.where(self.few(min_tokens), np.nan, self._shares(self.counts))
 
     def _tokens_of_all(self) -> np.ndarray:
@@ -160,7 +163,8 @@ class ActivationStats:
 
         In a dense model nowhere: there every neuron sees all tokens.
         """
-        return self.seen < np.minimum(min_tokens, self.tokens)
+        few: np.ndarray = self.seen < np.minimum(min_tokens, self.tokens)
+        return few
 
     def means(self) -> np.ndarray:
         """Mean value of each neuron over the tokens it saw, float64 ``[layers, neurons, languages]``; 0 over none.
@@ -183,7 +187,8 @@ class ActivationStats:
 
     def _shares(self, total: np.ndarray) -> np.ndarray:
         seen = self.seen
-        return np.divide(total, seen, out=np.zeros(total.shape), where=seen > 0)
+        shares: np.ndarray = np.divide(total, seen, out=np.zeros(total.shape), where=seen > 0)
+        return shares
 
     def select(self, languages: str | Iterable[str] | None) -> "ActivationStats":
         """The same counts for some of the languages, in the order given."""
@@ -243,17 +248,17 @@ class ActivationStats:
         times = np.bincount(index, minlength=len(self.shard_tokens))
         some = np.flatnonzero(times)
 
-        def total(arrays: np.ndarray | None) -> np.ndarray | None:
-            return None if arrays is None else sum(times[s] * arrays[s].astype(np.int64) for s in some)[None]
+        def total(arrays: np.ndarray) -> np.ndarray:
+            return cast(np.ndarray, sum(times[s] * arrays[s].astype(np.int64) for s in some))[None]
 
-        parts = map(total, (self.shard_counts, self.shard_tokens))
+        routed = None if self.shard_routed is None else total(self.shard_routed)
         own = {name: value for name, value in self.provenance.items() if name != "selected_shards"}
         own["merged_shards"] = self._numbers(index)
-        return ActivationStats(*parts, self.languages, own, total(self.shard_routed))
+        return ActivationStats(total(self.shard_counts), total(self.shard_tokens), self.languages, own, routed)
 
     def _numbers(self, index: list[int]) -> list[int]:
         """Which shards of what was counted some of these are."""
-        merged = self.provenance.get("merged_shards")
+        merged: list[int] | None = self.provenance.get("merged_shards")
         if merged is not None:
             return merged * len(index)
         known = self.provenance.get("selected_shards")
@@ -328,7 +333,8 @@ def read_njunlp(folder: str | Path, languages: str | Iterable[str] | None = None
         raise NeuroglotError(f"{folder} holds counts of {len(names)} models; keep one model per folder.")
     name = names.pop()
     codes = parse_languages(languages) or tuple(path.name.split(".")[1] for path in full)
-    counts, tokens = [], []
+    counts: list[np.ndarray] = []
+    tokens: list[int] = []
     for code in codes:
         whole, prefix = (_read_pt(folder / f"{kind}activation.{code}.{name}") for kind in ("", "prefix."))
         if whole[0].shape != prefix[0].shape or (counts and whole[0].shape != counts[0].shape):

@@ -1,6 +1,7 @@
 """Count activations: one pass over the backbone, in batches, resumable, by one process or many."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import platform
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -87,9 +88,9 @@ class Counter:
         self._clear()
 
     def _clear(self) -> None:
-        self._counts: list[torch.Tensor | None] = [None] * len(self.layers)
-        self._routed: list[torch.Tensor | None] = [None] * len(self.layers)
-        self._moments: list[torch.Tensor | None] = [None] * len(self.layers)
+        self._counts: dict[int, torch.Tensor] = {}  # by layer, as are the others
+        self._routed: dict[int, torch.Tensor] = {}
+        self._moments: dict[int, torch.Tensor] = {}
         self._bound: list[torch.Tensor | float] = [0.0] * len(self.layers)
 
     def attached(self) -> contextlib.AbstractContextManager[None]:
@@ -112,9 +113,10 @@ class Counter:
         if self.above:  # compared as it was given, not as the model's numbers round it
             counted = counted.double()
         if device not in self._there:
+            assert self.weights is not None  # or nothing would be added
             self._there[device] = self.weights.to(device), self.groups.to(device)
         weights, groups = self._there[device]
-        if self._counts[number] is None:
+        if number not in self._counts:
             self._allocate(number, device)
         if device not in self._active or self._active[device].shape != counted.shape:
             self._active[device] = torch.empty(counted.shape, dtype=torch.float32, device=device)
@@ -137,7 +139,8 @@ class Counter:
                 self._add_moments(number, columns, own, groups, value[rows])
 
     def _allocate(self, number: int, device: torch.device) -> None:
-        layer, whole = self.layers[number], {"dtype": torch.int64, "device": device}
+        layer = self.layers[number]
+        whole: dict[str, Any] = {"dtype": torch.int64, "device": device}
         self._counts[number] = torch.zeros(self.n_groups, layer.neurons, **whole)
         if layer.experts is not None:
             self._routed[number] = torch.zeros(self.n_groups, layer.n_experts, **whole)
@@ -166,12 +169,13 @@ class Counter:
         # Room is left for the sum over a hundred processes.
         if self.moments and not all(float(bound) < 2**56 * UNITS[0] for bound in self._bound):
             raise NeuroglotError("the neurons' values are too large to be summed, or not finite; leave out moments.")
-        for number, counts in enumerate(self._counts):
-            if counts is None:  # no batch came
+        numbers = range(len(self.layers))
+        for number in numbers:
+            if number not in self._counts:  # no batch came
                 self._allocate(number, torch.device("cpu"))
-        counts = torch.stack([total.cpu() for total in self._counts])
-        routed = torch.stack([total.cpu() for total in self._routed]) if self._routed[0] is not None else None
-        moments = torch.stack([total.cpu() for total in self._moments], dim=1) if self.moments else None
+        counts = torch.stack([self._counts[number].cpu() for number in numbers])
+        routed = torch.stack([self._routed[number].cpu() for number in numbers]) if self._routed else None
+        moments = torch.stack([self._moments[number].cpu() for number in numbers], dim=1) if self.moments else None
         self._clear()
         return Totals(counts, routed, moments)
 
@@ -185,6 +189,7 @@ class Counter:
         device = input_device(model)
         cache = None
         if inputs.prefixes is not None:
+            assert inputs.prefix_of is not None
             self.count(None)  # nothing in a prefix is counted
             cache = model.base_model(input_ids=inputs.prefixes.to(device), use_cache=True).past_key_values
             cache.reorder_cache(inputs.prefix_of.to(device))
@@ -299,7 +304,7 @@ class Collection:
         share_prefixes = share_prefixes and model.config.model_type in SITES
         self.model, self.layers = model, neuron_layers(model, site)
         _checked(self.layers, quantity, above)
-        self.rule = {"quantity": quantity, "above": float(above), "moments": moments}
+        self.rule: dict[str, Any] = {"quantity": quantity, "above": float(above), "moments": moments}
         longest = longest_input(model, max_tokens)
         self.processes = joined()
         self.languages = corpus.languages
@@ -383,7 +388,7 @@ class Collection:
     def _count(
         self,
         unit: Unit,
-        bar: tqdm | None = None,
+        bar: "tqdm[Any] | None" = None,
         batches: Sequence[Batch] | None = None,
         keep: Callable[[Totals, int], None] | None = None,
     ) -> Totals:
@@ -408,15 +413,14 @@ class Collection:
                 raise
         return counter.take()
 
-    def _arrays(self, unit: Unit, bar: tqdm, parts: Path | None) -> dict[str, np.ndarray]:
+    def _arrays(self, unit: Unit, bar: "tqdm[Any]", parts: Path | None) -> dict[str, np.ndarray]:
         """What a part's file holds: ``counts``, and ``routed`` and ``moments`` where there are any."""
         before = bar.n
         begun, keep, batches = None, None, self.processes.mine(unit.batches)
         if parts is not None and self.processes.number == 1:
-            begun = self._part(parts, unit, begun=True)
             at = 0
-            if begun is not None:
-                begun, at = begun
+            if (left := self._part(parts, unit, begun=True)) is not None:
+                begun, at = left
                 bar.update(sum(batch.counted for batch in batches[:at]))
                 batches = batches[at:]
 
@@ -433,7 +437,7 @@ class Collection:
 
         def by_shard(tensor: torch.Tensor) -> torch.Tensor:
             """``[layers, groups, n]`` as ``[shards, layers, n, languages]``."""
-            grouped = self.processes.total(tensor).unflatten(1, (len(unit.shards), len(self.languages)))
+            grouped: torch.Tensor = self.processes.total(tensor).unflatten(1, (len(unit.shards), len(self.languages)))
             return grouped.permute(1, 0, 3, 2)
 
         arrays = {"counts": by_shard(totals.counts).numpy().astype(self._smallest())}
@@ -481,14 +485,14 @@ class Collection:
             print(f"counting {what}{place}, about {self.estimate_seconds():.0f} s", file=sys.stderr, flush=True)
         already = sum(int(self.tokens[unit.shards].sum()) for unit in self.units if unit.shards[0] in have)
         collected: list[dict[str, np.ndarray]] = []
-        shown = {"unit": "tok", "desc": "counting", "mininterval": 1, "file": sys.stderr}
+        shown = dict[str, Any](unit="tok", desc="counting", mininterval=1, file=sys.stderr)
         with tqdm(total=total, initial=already, disable=not (progress and first), **shown) as bar:
             for unit in self.units:
                 arrays = held.get(unit.shards[0], {})
                 if unit.shards[0] not in have:
                     arrays = self._arrays(unit, bar, parts)
                     if parts is not None:
-                        once(lambda u=unit, a=arrays: self._save_part(parts, u, a))
+                        once(functools.partial(self._save_part, parts, unit, arrays))
                 if first:
                     collected.append(arrays)
         once(lambda: results.append(self._finish(path, collected)))
@@ -499,7 +503,8 @@ class Collection:
         routed = np.concatenate([a["routed"] for a in collected]) if "routed" in collected[0] else None
         sums = squares = None
         if "moments" in collected[0]:
-            whole, rest, whole2, rest2 = sum(arrays["moments"].astype(np.float64) for arrays in collected)
+            moments = sum(arrays["moments"].astype(np.float64) for arrays in collected)
+            whole, rest, whole2, rest2 = cast(np.ndarray, moments)
             sums, squares = (a * UNITS[0] + b * UNITS[1] for a, b in ((whole, rest), (whole2, rest2)))
         stats = ActivationStats(counts, self.tokens, self.languages, self.provenance, routed, sums, squares)
         if path is not None:

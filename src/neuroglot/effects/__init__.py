@@ -1,4 +1,4 @@
-"""What does a language"s set of neurons do?
+"""What does a language's set of neurons do?
 
 In come a model, neuron types and held-out text. Out go what removing, steering or keeping the neurons changes in
 losses and in answers, beside random neurons.
@@ -6,4 +6,4 @@ losses and in answers, beside random neurons.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["effects", "grading", "removals", "steering"])
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["asking", "grading", "matrix", "removals", "steering"])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -76,7 +76,7 @@ def caveats(responses: pd.DataFrame | Iterable[Mapping[str, Any]]) -> str:
         responses: one row each with ``language`` and, where it is known, ``cut_off``: from :func:`grade` or
             :func:`neuroglot.model.sampling.sample_rows`.
     """
-    rows = pd.DataFrame(responses).reindex(columns=["language", "cut_off"])
+    rows = pd.DataFrame(cast(Any, responses)).reindex(columns=["language", "cut_off"])
     cut = rows["cut_off"].astype(float).mean()
     said = "How many answers were cut off at the limit of tokens was not recorded."
     if cut == cut:

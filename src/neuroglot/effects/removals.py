@@ -115,7 +115,7 @@ def doses(
     return result
 
 
-def interventions(of: Iterable[Removal]) -> dict[str, Intervention | None]:
+def zeroing(of: Iterable[Removal]) -> dict[str, Intervention | None]:
     """By name, for :func:`neuroglot.losses` and for answers; the first leaves the model as it is.
 
     A removal of no neurons is left out: there is nothing to measure.

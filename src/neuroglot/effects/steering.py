@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -98,7 +99,7 @@ def _pair(types: NeuronTypes, source: str, target: str, set_: str) -> tuple[list
     return next(apart), next(apart)
 
 
-def interventions(
+def driving(
     types: NeuronTypes,
     of: Iterable[Steering],
     means: np.ndarray | None = None,
@@ -148,7 +149,7 @@ def interventions(
 
 
 def _random_pair(
-    up: Sequence[np.ndarray], down: Sequence[np.ndarray], width: int, key: tuple[object, ...]
+    up: Sequence[np.ndarray], down: Sequence[np.ndarray], width: int, key: tuple[str | int, ...]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Random neurons for both, in each layer as many, none in both."""
     rng = generator("steering", *key)
@@ -185,11 +186,9 @@ def outputs(
     table = []
     grouped: dict[tuple[str, str, str, float, str], list[Steering]] = {}
     for steering in of:
-        kind = "random" if steering.draw else "language"
-        grouped.setdefault((steering.source, steering.target, steering.way, steering.strength, kind), []).append(
-            steering
-        )
-    for (source, target, way, strength, kind), same in grouped.items():
+        key = steering.source, steering.target, steering.way, steering.strength
+        grouped.setdefault((*key, "random" if steering.draw else "language"), []).append(steering)
+    for (source, target, way, strength, neurons), same in grouped.items():
         names = dict.fromkeys(steering.name for steering in same)
         mine = [row for name in names for row in by_name.get(name, ()) if row["language"] == source]
         if not mine:
@@ -207,16 +206,16 @@ def outputs(
         weights = bootstrap_weights(len(prompts), resamples)
         low, high = percentiles(ratios(shares, sizes, weights)[..., 0], level)
         for output, share, lower, upper in zip(OUTPUTS, ratios(shares, sizes)[:, 0], low, high, strict=True):
-            row = {
+            cell: dict[str, Any] = {
                 "source": source,
                 "target": target,
                 "way": way,
                 "strength": strength,
-                "neurons": kind,
+                "neurons": neurons,
                 "output": output,
             }
-            row |= {"share": share, "low": lower, "high": upper}
-            table.append(row | {"letters": letters, "responses": responses, "prompts": len(prompts)})
+            cell |= {"share": share, "low": lower, "high": upper}
+            table.append(cell | {"letters": letters, "responses": responses, "prompts": len(prompts)})
     return pd.DataFrame(table)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -139,7 +140,7 @@ def begins_twice(tokenizer: PreTrainedTokenizerBase, text: str, ids: Sequence[in
     if not tokenizer.chat_template or first not in ids[1:]:
         return False
     with contextlib.suppress(Exception):  # templates are programs of others
-        asked = tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False)
+        asked = cast(str, tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False))
         before, written, _ = asked.partition(tokenizer.bos_token)
         return bool(before and written) and text.startswith(before + written)
     return False
@@ -278,7 +279,7 @@ def tokens_per_language(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> p
     if corpus.questions_only:
         questions = (replace(example, prompt="", response=example.prompt) for example in corpus.examples)
         corpus = replace(corpus, examples=tuple(questions))
-    rows = {code: {"language": code, "examples": 0, "characters": 0, "tokens": 0} for code in corpus.languages}
+    rows = {code: dict[str, Any](language=code, examples=0, characters=0, tokens=0) for code in corpus.languages}
     for example, (_, counted) in zip(corpus.examples, tokenize(tokenizer, corpus), strict=True):
         row = rows[example.language]
         row["examples"] += 1

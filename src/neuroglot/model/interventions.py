@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -56,12 +56,24 @@ class Intervention:
             raise NeuroglotError("a factor or value is no number; give finite numbers.")
 
     @property
+    def _given(self) -> float | np.ndarray:
+        """The factors, or the values where these are given.
+
+        Raises:
+            NeuroglotError: neither is.
+        """
+        given = self.factor if self.values is None else self.values
+        if given is None:
+            raise NeuroglotError("give either a factor or values.")
+        return given
+
+    @property
     def hash(self) -> str:
         """SHA-256 of what is done to which neurons; the same for all that change none."""
         self.require_numbers()
         digest = hashlib.sha256()
         if any(map(len, self.neurons)):
-            given = self.factor if self.values is None else self.values
+            given = self._given
             digest.update(b"factor" if self.values is None else b"values")
             for number, index in enumerate(self.neurons):
                 index = np.asarray(index, dtype=np.int64)
@@ -136,13 +148,13 @@ def intervene(model: PreTrainedModel, interventions: Sequence[Intervention | Non
     handles = passes.watched(blocks(model, site))
     outer = getattr(model, "neuroglot_changes", ())
     try:
-        model.neuroglot_changes = (*outer, passes) if tables else outer
+        cast(Any, model).neuroglot_changes = (*outer, passes) if tables else outer
         for table in tables:
             handles += _hooks(layers[table.number], table)
         with uncompiled():
             yield
     finally:
-        model.neuroglot_changes = outer
+        cast(Any, model).neuroglot_changes = outer
         for handle in handles:
             handle.remove()
     passes.prove()
@@ -163,7 +175,7 @@ def _check(intervention: Intervention, layers: Sequence[Layer]) -> None:
             raise NeuroglotError(f"layer {number} has neurons 0 to {layer.neurons - 1}; {index.max()} is not one.")
     if (intervention.factor is None) == (intervention.values is None):
         raise NeuroglotError("give either a factor or values.")
-    given = intervention.factor if intervention.values is None else intervention.values
+    given = intervention._given
     shape = np.shape(given)
     if shape and shape != (len(layers), layers[0].neurons):
         raise NeuroglotError(f"factors or values of shape {shape}: give one number, or an array [layers, neurons].")
@@ -183,15 +195,15 @@ class _Table:
             if intervention is None or not len(intervention.neurons[number]):
                 continue
             index = torch.as_tensor(np.asarray(intervention.neurons[number], dtype=np.int64))
-            given = intervention.factor if intervention.values is None else intervention.values
-            given = np.asarray(given[number][index] if np.ndim(given) else given, dtype=np.float64)
+            every = np.asarray(intervention._given)
+            given = np.asarray(every[number][index.numpy()] if every.ndim else every, dtype=np.float64)
             if intervention.values is None:
                 self.factors[row, index] = torch.as_tensor(given)
             else:
                 self.values[row, index], self.replaced[row, index] = torch.as_tensor(given), True
         self.scales = bool((self.factors != 1).any())
         self.replaces = bool(self.replaced.any())
-        self._there: dict[tuple[torch.device, torch.dtype], tuple[torch.Tensor, ...]] = {}
+        self._there: dict[tuple[torch.device, torch.dtype], tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
 
     @property
     def empty(self) -> bool:
@@ -255,6 +267,7 @@ class _Passes:
 
 def _hooks(layer: Layer, table: _Table) -> list[Any]:
     if layer.experts is None:
+        assert layer.down is not None
         return [layer.down.register_forward_pre_hook(_dense(table))]
     return at_experts(layer, _mixed(layer, table))
 

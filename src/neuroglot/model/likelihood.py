@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -108,7 +108,7 @@ class Losses:
         names = [header.get(name) for name in ("rows", "units")]
         if not all(isinstance(each, list) for each in names):
             raise NeuroglotError(f"{path} lacks its names; make it again.")
-        rows, units = map(tuple, names)
+        rows, units = (tuple(cast(list[str], each)) for each in names)
         try:
             return cls(rows, languages_of(header, path), units, arrays["nll"], arrays["tokens"], header["provenance"])
         except NeuroglotError as error:
@@ -282,7 +282,7 @@ class _Run:
         passes = list(self._passes(positions, batch_tokens))
         parts = _Parts(path, provenance)
         found: dict[tuple[str, int, int], float] = {}
-        shown = {"unit": "tok", "desc": "scoring", "mininterval": 1, "file": sys.stderr, "disable": not progress}
+        shown = dict[str, Any](unit="tok", desc="scoring", mininterval=1, file=sys.stderr, disable=not progress)
         with evaluating(self.model), tqdm(total=sum(each.tokens for each in passes), **shown) as bar:
             head = _Head(self.model)
             for number, each in enumerate(passes):

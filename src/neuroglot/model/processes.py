@@ -38,7 +38,8 @@ class Processes:
         from accelerate import PartialState
         from accelerate.utils import reduce
 
-        return reduce(tensor.to(PartialState().device), "sum").cpu()
+        total: torch.Tensor = reduce(tensor.to(PartialState().device), "sum").cpu()
+        return total
 
     def once(self, do: Callable[[], Result]) -> Result:
         """What ``do`` gives the first process, given to all; so is the :class:`NeuroglotError` it may end in."""
@@ -55,7 +56,8 @@ class Processes:
         broadcast_object_list(answer)
         if answer[1] is not None:
             raise NeuroglotError(answer[1])
-        return answer[0]
+        result: Result = answer[0]
+        return result
 
 
 def joined() -> Processes:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -202,8 +202,8 @@ def sample_rows(
             if not overwrite:
                 raise
         else:
-            if said == provenance and (rows := _whole(found, in_order)) is not None:
-                return rows, provenance
+            if said == provenance and (kept := _whole(found, in_order)) is not None:
+                return kept, provenance
             if not overwrite:
                 raise NeuroglotError(
                     f"{path} holds other responses; give another file or ask for it to be overwritten."
@@ -212,12 +212,12 @@ def sample_rows(
     changes = interventions or {"": None}
     beginnings = _Beginnings(model, batches, changes)
     # In tokens, since a batch of responses takes minutes.
-    shown = {"unit": "tok", "desc": "sampling", "mininterval": 1, "file": sys.stderr, "disable": not progress}
+    shown = dict[str, Any](unit="tok", desc="sampling", mininterval=1, file=sys.stderr, disable=not progress)
     with evaluating(model), tqdm(total=len(asked) * max_new_tokens, **shown) as bar:
         for number, batch in enumerate(batches):
             part = parts / f"{number:05d}.jsonl" if parts else None
-            said, found = (kept_part(part, _read) if part else None) or (None, [])
-            done = _whole(found, batch) if said == provenance else None
+            begun = kept_part(part, _read) if part else None
+            done = _whole(begun[1], batch) if begun and begun[0] == provenance else None
             if done is None:
                 prompts = [one.ids for one in batch]
                 cache = beginnings.cache(number)
@@ -233,9 +233,9 @@ def sample_rows(
             rows += done
             bar.set_postfix_str(f"{len(rows)} of {len(asked)} responses", refresh=False)
             bar.update(len(rows) * max_new_tokens - bar.n)
-    place = {one.key: i for i, one in enumerate(in_order)}
-    rows.sort(key=lambda row: place[row.get("intervention", ""), row["language"], row["id"]])
-    if path is not None:
+    order = {one.key: i for i, one in enumerate(in_order)}
+    rows.sort(key=lambda row: order[row.get("intervention", ""), row["language"], row["id"]])
+    if path is not None and parts is not None:
         _write_rows(path, provenance, rows)
         shutil.rmtree(parts, ignore_errors=True)
     return rows, provenance
@@ -339,7 +339,7 @@ def _chat(tokenizer: PreTrainedTokenizerBase, question: Example, before: list[Ex
         turns += [{"role": "user", "content": example.prompt.strip()}]
         turns += [{"role": "assistant", "content": example.response}]
     turns += [{"role": "user", "content": question.prompt.strip()}]
-    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    text = cast(str, tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
     # The tokenizer adds its own beginning; a template's would be a second one.
     first = tokenizer("a")["input_ids"][0]
     if tokenizer.bos_token and first == tokenizer.bos_token_id:
@@ -437,7 +437,7 @@ def _common(prompts: list[list[int]]) -> tuple[int, ...]:
 class _Moved(StoppingCriteria):
     """Ends nothing: moves a bar by a token of every row."""
 
-    def __init__(self, bar: tqdm, rows: int) -> None:
+    def __init__(self, bar: "tqdm[Any]", rows: int) -> None:
         self.bar, self.rows = bar, rows
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
@@ -508,7 +508,7 @@ def _generate(
     )
     with torch.inference_mode(), torch.random.fork_rng(), _plainly(model):
         torch.manual_seed(int.from_bytes(hashlib.sha256(label.encode()).digest()[:7]))
-        output = model.generate(
+        output = cast(Any, model).generate(
             ids.to(device),
             attention_mask=mask.to(device),
             past_key_values=cache,

@@ -1,10 +1,10 @@
 """Where a model keeps its MLP neurons, per architecture, and how to read them as it runs."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -143,7 +143,8 @@ def neuron_layers(model: PreTrainedModel, site: "Site | None" = None) -> list[La
 
 def blocks(model: PreTrainedModel, site: Site) -> nn.ModuleList:
     """The model's layers, as modules that run one after the other on hidden states ``[rows, tokens, size]``."""
-    return attrgetter(site.layers)(itself(model).base_model)
+    layers: nn.ModuleList = attrgetter(site.layers)(itself(model).base_model)
+    return layers
 
 
 def neuron_site(model: PreTrainedModel) -> Site:
@@ -181,16 +182,17 @@ def _layer(block: nn.Module, site: Site) -> Layer:
     return Layer(gate, activation, down, site.fused, width)
 
 
-def _outputs(linear: nn.Module) -> int:
+def _outputs(linear: Any) -> int:
     """How many outputs a linear module has; its weight's shape would not tell where it is quantized."""
-    return linear.out_features if hasattr(linear, "out_features") else linear.nf
+    outputs: int = linear.out_features if hasattr(linear, "out_features") else linear.nf
+    return outputs
 
 
 # Where an activation's sign is its input's sign; compared on this grid of inputs.
 _PROBE = torch.cat([-torch.logspace(-3, 1, 200).flip(0), torch.zeros(1), torch.logspace(-3, 1, 200)])
 
 
-def keeps_sign(layers: list[Layer]) -> bool:
+def keeps_sign(layers: Sequence[Layer]) -> bool:
     """Whether the non-linearity is positive just where its input is, so that the sign of ``x W`` tells."""
     with torch.inference_mode():
         return all(torch.equal(activation(_PROBE) > 0, _PROBE > 0) for activation in {x.activation for x in layers})
@@ -226,7 +228,7 @@ class Seen(Exception):  # noqa: N818 - no error: what is left of a pass is not w
 
 @contextlib.contextmanager
 def observed(
-    layers: list[Layer], see: See, quantity: str = "pre-activation", *, values: bool = False
+    layers: Sequence[Layer], see: See, quantity: str = "pre-activation", *, values: bool = False
 ) -> Iterator[None]:
     """While active, call ``see`` at every layer of every forward pass; the model computes what it would anyway.
 
@@ -244,8 +246,10 @@ def observed(
             if layer.experts is not None:
                 handles += at_experts(layer, _experts_hook(number, see, quantity, values))
             elif quantity == "product":
+                assert layer.down is not None
                 handles.append(layer.down.register_forward_pre_hook(_product_hook(number, see, values)))
             else:
+                assert layer.gate is not None
                 handles.append(layer.gate.register_forward_hook(_gate_hook(number, layer, see, quantity, values)))
         yield
     finally:
@@ -307,6 +311,7 @@ def at_experts(layer: Layer, do: Do) -> list[RemovableHandle]:
         if pending:
             raise NeuroglotError("the experts ran without their activation's module; load them as eager.")
 
+    assert layer.experts is not None and isinstance(layer.activation, nn.Module)
     before = layer.experts.register_forward_pre_hook(routed, with_kwargs=True)
     after = layer.experts.register_forward_hook(ran)
     return [before, layer.activation.register_forward_hook(activated), after]
@@ -326,7 +331,9 @@ def _routings(experts: nn.Module, index: torch.Tensor) -> list[Routing]:
         chosen, order = torch.sort(flat)
         which, lengths = (part.tolist() for part in chosen.unique_consecutive(return_counts=True))
         ends = torch.tensor(lengths).cumsum(0).tolist()
-        spans = [(e, slice(end - n, end)) for e, end, n in zip(which, ends, lengths, strict=True)]
+        spans: list[tuple[int, slice | torch.Tensor]] = [
+            (e, slice(end - n, end)) for e, end, n in zip(which, ends, lengths, strict=True)
+        ]
         return [Routing(order // k, spans, len(index))]
     if how == "batched_mm":  # one call, token by token
         spans = [(expert, (flat == expert).nonzero()[:, 0]) for expert in flat.unique().tolist()]
@@ -402,7 +409,7 @@ def _linears(model: PreTrainedModel, blocks: list[nn.Module]) -> list[_Seen] | N
     seen: list[_Seen] = [({}, {}) for _ in blocks]
     expected = sum(_is_linear(module) for block in blocks for module in block.modules())
     ran: list[str] = []
-    size = model.get_input_embeddings().weight.shape[0]
+    size = len(cast(torch.Tensor, model.get_input_embeddings().weight))
     ids = torch.arange(1, 9)[None] % size
 
     def hook(number: int, name: str) -> Callable[..., None]:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -83,7 +83,8 @@ class TopContexts:
         fits = self.neurons.shape == (n, 2) and self.value.ndim == 3 and shape[:2] == (n, len(self.languages))
         fits = fits and self.passage.shape == self.token.shape == self.shade.shape[:-1] == shape
         fits = fits and self.spans.shape[1:] == (2,) and self.starts.shape == (len(self.examples) + 1,)
-        fits = fits and self.starts[0] == 0 and self.starts[-1] == len(self.spans) and (np.diff(self.starts) > 0).all()
+        fits = fits and bool(self.starts[0] == 0 and self.starts[-1] == len(self.spans))
+        fits = fits and bool((np.diff(self.starts) > 0).all())
         if not fits:
             raise NeuroglotError("neurons, languages, texts and tokens do not fit each other; make the contexts again.")
         there, lengths = self.passage >= 0, np.diff(self.starts)
@@ -105,12 +106,14 @@ class TopContexts:
     @property
     def window(self) -> int:
         """Most tokens of a context."""
-        return self.shade.shape[-1]
+        size: int = self.shade.shape[-1]
+        return size
 
     @property
     def example(self) -> np.ndarray:
         """Which example of the corpus each context is of, int32 ``[n, languages, m]``; -1 where there is none."""
-        return np.append(self.examples, np.int32(-1))[self.passage]
+        example: np.ndarray = np.append(self.examples, np.int32(-1))[self.passage]
+        return example
 
     @property
     def first(self) -> np.ndarray:
@@ -213,15 +216,18 @@ class TopContexts:
         """
         arrays, header = load_artifact(path, cls.KIND, _ARRAYS)
         try:
-            return cls(languages_of(header, path), *(arrays[name] for name in _ARRAYS), header["provenance"])
+            own = {name: arrays[name] for name in _ARRAYS}
+            return cls(languages=languages_of(header, path), provenance=header["provenance"], **own)
         except NeuroglotError as error:
             raise NeuroglotError(f"{path}: {error}") from error
 
     def _peaks(self) -> np.ndarray:
-        return self.value.max(axis=(1, 2), initial=0)
+        peaks: np.ndarray = self.value.max(axis=(1, 2), initial=0)
+        return peaks
 
     def _spans(self, passage: int) -> np.ndarray:
-        return self.spans[self.starts[passage] : self.starts[passage + 1]]
+        spans: np.ndarray = self.spans[self.starts[passage] : self.starts[passage + 1]]
+        return spans
 
     def _require(self, corpus: Corpus) -> None:
         if corpus.hash != self.provenance.get("corpus_sha256"):
@@ -237,7 +243,8 @@ _ARRAYS = ("neurons", "value", "passage", "token", "shade", "examples", "starts"
 
 def _first(token: np.ndarray, length: np.ndarray, window: int) -> np.ndarray:
     """Where a window starts in a passage: what comes before the token explains it, so there is more of that."""
-    return np.clip(token - 2 * window // 3, 0, np.maximum(length - window, 0))
+    first: np.ndarray = np.clip(token - 2 * window // 3, 0, np.maximum(length - window, 0))
+    return first
 
 
 def _block(data: bytes) -> str:
@@ -373,7 +380,7 @@ def top_contexts(
     reader = _Reader(model, layers, wanted, quantity)
     best = _Best(passages, len(wanted), len(corpus.languages), contexts, window)
     batches = batches_of((passage.text for passage in passages), batch_tokens)
-    shown = {"unit": "tok", "desc": "contexts", "mininterval": 1, "file": sys.stderr, "disable": not progress}
+    shown = dict[str, Any](unit="tok", desc="contexts", mininterval=1, file=sys.stderr, disable=not progress)
     with torch.inference_mode(), evaluating(model), tqdm(total=sum(batch.counted for batch in batches), **shown) as bar:
         for batch in batches:
             best.add(batch.texts, *reader.read(batch))
@@ -382,6 +389,23 @@ def top_contexts(
     if path is not None:
         result.save(path)
     return result
+
+
+def finder(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus, **settings: Any
+) -> Callable[[int, int], TopContexts]:
+    """What fetches the passages of any neuron, by layer and number, as :class:`neuroglot.NeuronBrowser` wants it.
+
+    Args:
+        model, tokenizer: from :func:`neuroglot.load_model` or transformers.
+        corpus: the text.
+        **settings: of :func:`top_contexts`.
+    """
+
+    def find(layer: int, neuron: int) -> TopContexts:
+        return top_contexts(model, tokenizer, corpus, [(layer, neuron)], **settings)
+
+    return find
 
 
 def _checked(neurons: ArrayLike, layers: Sequence[Layer]) -> np.ndarray:
@@ -466,25 +490,25 @@ class _Reader:
         self.layers = [layers[number] for number in (*wanted, *after)]
         self.rows = [np.flatnonzero(neurons[:, 0] == number) for number in wanted]
         self.columns = [torch.from_numpy(neurons[rows, 1]) for rows in self.rows]
-        self._values: list[torch.Tensor | None] = []
+        self._values: dict[int, torch.Tensor] = {}
 
     def read(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """Values, float32 ``[n, texts, width]``, and which tokens count, bool ``[texts, width]``."""
         inputs = batch.tensors(1)
         counted = inputs.weights.any(0).reshape(inputs.ids.shape).numpy()
-        self._values = [None] * len(self.rows)
+        self._values = {}
         try:
             with observed(self.layers, self._see, self.quantity, values=True):
                 self.model.base_model(input_ids=inputs.ids.to(input_device(self.model)), use_cache=False)
         except Seen:
             pass
-        if any(values is None for values in self._values):
+        if len(self._values) < len(self.rows):
             raise NeuroglotError(
                 f"{type(self.model).__name__} did not run all its MLPs as modules; load it without fused kernels."
             )
         values = np.empty((self.n, *counted.shape), dtype=np.float32)
-        for rows, found in zip(self.rows, self._values, strict=True):
-            values[rows] = found.T.reshape(len(rows), *counted.shape).numpy()
+        for number, rows in enumerate(self.rows):
+            values[rows] = self._values[number].T.reshape(len(rows), *counted.shape).numpy()
         if not np.isfinite(values[:, counted]).all():
             raise NeuroglotError(f"some values in {self.model.dtype} are not finite; load the model in float32.")
         return values, counted
@@ -492,13 +516,14 @@ class _Reader:
     def _see(self, number: int, _counted: torch.Tensor, value: torch.Tensor | None, routing: Routing | None) -> None:
         if number > self.deepest:
             raise Seen
+        assert value is not None  # as asked for
         columns = self.columns[number]
         if routing is None:
             self._values[number] = value[:, columns.to(value.device)].float().cpu()
             if number == self.deepest:
                 raise Seen
             return
-        if self._values[number] is None:  # a neuron is at 0 where its expert does not see the token
+        if number not in self._values:  # a neuron is at 0 where its expert does not see the token
             self._values[number] = torch.zeros(routing.total, len(columns))
         width = self.layers[number].width
         for expert, rows in routing.spans:

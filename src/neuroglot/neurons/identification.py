@@ -3,7 +3,7 @@
 import functools
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,7 +32,8 @@ _LAM_STEP = 1e-6
 _SCORE_PARTS = 2.0**40
 
 
-D, T = TypeVar("D"), TypeVar("T")
+D = TypeVar("D")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,8 @@ class NeuronTypes:
     def n_languages(self) -> np.ndarray:
         """``N``: in how many languages each neuron is active, int64 ``[layers, neurons]``."""
         planes = np.moveaxis(self.active, -1, 0)  # one addition per language, whatever the layout
-        return sum((plane.astype(np.int64) for plane in planes[1:]), planes[0].astype(np.int64))
+        n: np.ndarray = sum((plane.astype(np.int64) for plane in planes[1:]), planes[0].astype(np.int64))
+        return n
 
     @functools.cached_property
     def codes(self) -> np.ndarray:
@@ -119,7 +121,8 @@ class NeuronTypes:
         specific: selected and N = 1; related: selected and 1 < N < K; general: N = K;
         everything else is unclassified.
         """
-        return np.array(KINDS)[self.codes]
+        names: np.ndarray = np.array(KINDS)[self.codes]
+        return names
 
     def neurons(self, language: str, kinds: str | Iterable[str] | None = None) -> list[np.ndarray]:
         """The neurons of a language, one sorted int64 index array per layer.
@@ -159,13 +162,17 @@ class NeuronTypes:
             {
                 "layer": np.repeat(np.arange(layers), width),
                 "neuron": np.tile(np.arange(width), layers),
-                "kind": pd.Categorical.from_codes(self.codes.ravel().astype(np.int8), KINDS),
+                "kind": pd.Categorical.from_codes(self.codes.ravel().astype(np.int8), pd.Index(KINDS)),
                 "n_languages": self.n_languages.ravel(),
                 "score": self.score.ravel(),
                 "selected": self.selected.ravel(),
-                "languages": pd.Categorical.from_codes(inverse.ravel(), names),
+                "languages": pd.Categorical.from_codes(inverse.ravel(), pd.Index(names)),
             }
         )
+
+    def sizes(self) -> dict[str, int]:
+        """Neurons of each type, by its name, in the order of :data:`KINDS`."""
+        return dict(zip(KINDS, np.bincount(self.codes.ravel(), minlength=len(KINDS)).tolist(), strict=True))
 
     def counts_per_language(self) -> pd.DataFrame:
         """Specific and related neurons of each language: columns ``language, kind, neurons``."""
@@ -220,8 +227,7 @@ class NeuronTypes:
         Raises:
             NeuroglotError: the file is missing, truncated, of another kind, version or shape.
         """
-        names = ("score", "selected", "active")
-        arrays, header = load_artifact(path, cls.KIND, names)
+        arrays, header = load_artifact(path, cls.KIND, ("score", "selected", "active"))
         settings, wanted = header.get("settings"), {"top_rate", "lam", "quantile", "scaled", "solved", "tau"}
         if not isinstance(settings, dict) or set(settings) - {"min_tokens"} != wanted:
             raise NeuroglotError(f"{path} lacks its settings; make it again.")
@@ -229,7 +235,9 @@ class NeuronTypes:
             return cls(
                 languages=languages_of(header, path),
                 **settings,
-                **{name: arrays[name] for name in names},
+                score=arrays["score"],
+                selected=arrays["selected"],
+                active=arrays["active"],
                 provenance=header["provenance"],
                 starved=arrays.get("starved"),
             )
@@ -307,7 +315,8 @@ class Identifier:
 
     def score(self, lam: float) -> np.ndarray:
         """``entropy(p / sum p) - lam * max p`` (eq. 5), scaled or not, ``[layers, neurons]``."""
-        return self.entropy / self.unit_entropy - lam * (self.peak / self.unit_peak)
+        score: np.ndarray = self.entropy / self.unit_entropy - lam * (self.peak / self.unit_peak)
+        return score
 
     def tau(self, quantile: float) -> float:
         """The ``round(quantile * n)``-th smallest of all n probabilities (of neurons that take part)."""
@@ -404,7 +413,7 @@ class Identifier:
         active = self.p > tau
         require_thresholds(lam=lam)
         if lam is None:
-            lam = self.solve_lam(top_rate, active.all(axis=0))
+            lam = self.solve_lam(top_rate, np.all(active, axis=0))
         return lam, tau, *self.select(top_rate, lam), np.moveaxis(active, 0, -1)
 
     def types(
@@ -530,8 +539,15 @@ def keep_thresholds(types: NeuronTypes, stats: ActivationStats) -> NeuronTypes:
     prepared = Identifier(stats.probabilities(types.min_tokens), scaled=types.scaled)
     score, selected = prepared.select(types.top_rate, types.lam)
     active = np.moveaxis(prepared.p > types.tau, 0, -1)
-    own = {"score": score, "selected": selected, "active": active, "starved": prepared.starved}
-    return replace(types, solved=False, provenance=stats.provenance, **own)
+    return replace(
+        types,
+        solved=False,
+        provenance=stats.provenance,
+        score=score,
+        selected=selected,
+        active=active,
+        starved=prepared.starved,
+    )
 
 
 def overlap(one: NeuronTypes, other: NeuronTypes) -> pd.DataFrame:
@@ -562,7 +578,7 @@ def overlap(one: NeuronTypes, other: NeuronTypes) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def replicated(draws: Sequence[D], of: Callable[[D], T]) -> Iterator[T]:
+def replicated(draws: Collection[D], of: Callable[[D], T]) -> Iterator[T]:
     """What each of some draws of the text gives, in order: the one rule for draws that give nothing.
 
     A draw for which no lambda fits, or that lacks a language, is left out, with a warning in the end. It is not drawn

@@ -1,6 +1,7 @@
 """Where in the depth of the model each neuron type sits, and the four parts read off it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,7 @@ def intervals(profiles: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """Percentile intervals of the replicates' counts: ``layer, kind, low, high`` (neurons)."""
     tail = (1 - level) / 2
     grouped = profiles.groupby(["layer", "kind"])["neurons"]
-    return grouped.quantile([tail, 1 - tail]).unstack().set_axis(["low", "high"], axis=1).reset_index()
+    return grouped.quantile(np.array([tail, 1 - tail])).unstack().set_axis(["low", "high"], axis=1).reset_index()
 
 
 def replicate_parts(profiles: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
@@ -172,5 +173,62 @@ def part_ranges(own_parts: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     if own_parts.empty:
         return pd.DataFrame({"part": [], "low": [], "high": []})
     tail = (1 - level) / 2
-    firsts = own_parts.groupby("part", sort=False)["first"].quantile([tail, 1 - tail]).unstack()
+    firsts = own_parts.groupby("part", sort=False)["first"].quantile(np.array([tail, 1 - tail])).unstack()
     return firsts.loc[list(PARTS)].set_axis(["low", "high"], axis=1).rename_axis("part").reset_index()
+
+
+@dataclass(frozen=True, eq=False)
+class Depth:
+    """Where the neurons of each type sit, and how sure that is.
+
+    Attributes:
+        profile: from :func:`layer_profile`.
+        parts: from :func:`four_parts`; none of fewer than four layers.
+        claims: from :func:`part_claims`; with intervals also ``replicates``, the share of these in which each holds.
+        replicates, bands, ranges: from :func:`bootstrap_profiles`, :func:`intervals` and :func:`part_ranges`; ``None``
+            where there are no intervals.
+        reason: why that is; empty where there are.
+    """
+
+    profile: pd.DataFrame
+    parts: pd.DataFrame
+    claims: pd.DataFrame
+    replicates: pd.DataFrame | None = None
+    bands: pd.DataFrame | None = None
+    ranges: pd.DataFrame | None = None
+    reason: str = ""
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Those that are kept in a run's ``layers.json``; none without a row."""
+        kept = {"profile": self.profile, "parts": self.parts, "claims": self.claims}
+        kept |= {name: table for name, table in (("bands", self.bands), ("ranges", self.ranges)) if table is not None}
+        return {name: table for name, table in kept.items() if len(table)}
+
+    def parts_and_ranges(self) -> pd.DataFrame:
+        """The parts, with the ``range`` of each one's first layer in words where there are intervals."""
+        if self.ranges is None or self.parts.empty:
+            return self.parts
+        ends = zip(self.ranges["low"], self.ranges["high"], strict=True)
+        _, *inner, _ = [f"{low:.0f} to {high:.0f}" for low, high in ends]
+        return self.parts.assign(range=["fixed", *inner, "fixed"])
+
+
+def depth(stats: ActivationStats, types: NeuronTypes, draws: int = 100, seed: int = 0) -> Depth:
+    """The layers of these types, their parts and the paper's claims, with bootstrap intervals where there are any.
+
+    Args:
+        stats: the counts that the types came from.
+        types: whose settings the replicates take.
+        draws: number of replicates.
+        seed: of their random draws.
+    """
+    profile = layer_profile(types)
+    parts = four_parts(profile)
+    claims = part_claims(profile, parts)
+    try:
+        replicates = bootstrap_profiles(stats, draws, seed, **types.arguments())
+    except NeuroglotError as error:  # one shard, or too many replicates for which no lambda fits
+        return Depth(profile, parts, claims, reason=str(error))
+    own_parts, share = replicate_parts(replicates)
+    claims = claims.join(share, on="claim")
+    return Depth(profile, parts, claims, replicates, intervals(replicates), part_ranges(own_parts))

@@ -80,7 +80,10 @@ def _expected(patterns: np.ndarray, neurons: np.ndarray) -> np.ndarray:
         odds = fitted
         if moved < _TOLERANCE:
             break
-    return by_size[sizes] * np.prod(np.where(patterns, odds, 1), axis=1) / _symmetric_sums(odds)[0, sizes]
+    expected: np.ndarray = (
+        by_size[sizes] * np.prod(np.where(patterns, odds, 1), axis=1) / _symmetric_sums(odds)[0, sizes]
+    )
+    return expected
 
 
 def _symmetric_sums(odds: np.ndarray) -> np.ndarray:
@@ -126,7 +129,7 @@ def linkage(similarity: pd.DataFrame) -> np.ndarray:
 
 def order(similarity: pd.DataFrame) -> list[str]:
     """The languages, those that share most beside each other: the leaves of :func:`linkage`."""
-    return [similarity.index[i] for i in hierarchy.leaves_list(linkage(similarity))]
+    return [similarity.index[int(i)] for i in hierarchy.leaves_list(linkage(similarity))]
 
 
 def kinship(similarity: pd.DataFrame, permutations: int = 10_000, seed: int = 0) -> pd.DataFrame:
@@ -168,7 +171,8 @@ def _means(values: np.ndarray, groups: np.ndarray) -> tuple[int, float, float]:
     pairs = values[one, other]
     known, same = ~np.isnan(pairs), groups[one] == groups[other]
     within, between = pairs[known & same], pairs[known & ~same]
-    return len(within), *(float(part.mean()) if len(part) else np.nan for part in (within, between))
+    inside, outside = (float(part.mean()) if len(part) else np.nan for part in (within, between))
+    return len(within), inside, outside
 
 
 def _compared(similarity: pd.DataFrame, grouping: str, permutations: int, seed: int) -> dict[str, float]:
@@ -253,3 +257,23 @@ def bootstrap_kinship(
         differences.append([np.subtract(*_means(*_grouped(found, name))[1:]) for name in GROUPINGS])
     low, high = percentiles(np.array(differences), level)
     return pd.DataFrame({"grouping": list(GROUPINGS), "low": low, "high": high})
+
+
+def kinship_and_intervals(types: NeuronTypes, stats: ActivationStats, draws: int = 100, seed: int = 0) -> pd.DataFrame:
+    """:func:`kinship` of related neurons, with the intervals of :func:`bootstrap_kinship` where there are any.
+
+    Args:
+        types: whose settings the replicates take.
+        stats: the counts that they came from.
+        draws: number of replicates.
+        seed: of permutations and of random draws.
+
+    Returns:
+        The columns of both; no number for ``low`` and ``high`` from one shard, or where too few replicates can be
+        classified.
+    """
+    kin = kinship(similarity(types), seed=seed)
+    try:
+        return kin.merge(bootstrap_kinship(stats, draws, seed, **types.arguments()), on="grouping")
+    except NeuroglotError:
+        return kin.assign(low=np.nan, high=np.nan)

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import langcodes
 from lingua import Language, LanguageDetector, LanguageDetectorBuilder
@@ -93,6 +93,12 @@ def require_codes(codes: Iterable[Any], place: str) -> None:
             )
 
 
+@overload
+def parse_languages(languages: str | Iterable[str], least: int = 2) -> tuple[str, ...]: ...
+@overload
+def parse_languages(languages: None, least: int = 2) -> None: ...
+@overload
+def parse_languages(languages: str | Iterable[str] | None, least: int = 2) -> tuple[str, ...] | None: ...
 def parse_languages(languages: str | Iterable[str] | None, least: int = 2) -> tuple[str, ...] | None:
     """Codes from ``"en,zh sw"`` or a list of codes; ``None`` stays ``None``.
 
@@ -140,7 +146,7 @@ def _tag(code: str) -> langcodes.Language | None:
 
 @functools.cache
 def _by_tag() -> dict[str | None, Language]:
-    tags = {_tag(language.iso_code_639_1.name.lower()).language: language for language in Language.all()}
+    tags = {tag.language: own for own in Language.all() if (tag := _tag(own.iso_code_639_1.name.lower()))}
     return tags | {"no": tags["nb"]}  # Lingua names Bokmål and Nynorsk, and no Norwegian
 
 
@@ -150,8 +156,8 @@ def _language(code: str) -> Language | None:
     return _by_tag().get(tag.language) if tag else None
 
 
-def _written(tag: langcodes.Language) -> str | None:
-    return _listed((tag.maximize().script or "").lower(), _SCRIPT_TAGS)
+def _written(tag: langcodes.Language | None) -> str | None:
+    return _listed((tag.maximize().script or "").lower(), _SCRIPT_TAGS) if tag else None
 
 
 def language_name(code: str) -> str:
@@ -201,7 +207,9 @@ def is_language(text: str, code: str) -> bool | None:
 
 def language_key(code: str) -> str:
     """The code that :func:`detect_language` answers for the language of ``code`` (``"nb"`` for ``"no"``)."""
-    return _by_tag()[_tag(code).language].iso_code_639_1.name.lower()
+    language = _language(code)
+    assert language is not None, code
+    return language.iso_code_639_1.name.lower()
 
 
 def detect_language(text: str) -> str | None:

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # One to three digits, then groups behind one and the same mark, the last of three digits (those
 # between may have two, as in 1,23,456); then perhaps decimals behind another mark.
@@ -65,7 +65,8 @@ def equations(text: str) -> list[Equation]:
     >>> [(each.value, each.true) for each in equations("9 + 4 = 13, then 13 - 5 = 7.")]
     [(Decimal('13'), True), (Decimal('7'), False)]
     """
-    found, terms = [], []
+    found: list[Equation] = []
+    terms: list[Any] = []
     unsigned = re.compile(_UNSIGNED)
     at = 0
     while match := unsigned.search(text, at):
@@ -81,7 +82,7 @@ def equations(text: str) -> list[Equation]:
     return found
 
 
-def _evaluated(terms: list) -> Fraction | None:
+def _evaluated(terms: list[Any]) -> Fraction | None:
     """The value of ``number, operator, number, ...``; ``None`` where it divides by zero."""
     total, product, sign = Fraction(0), Fraction(terms[0]), 1
     for operator, number in zip(terms[1::2], terms[2::2], strict=True):

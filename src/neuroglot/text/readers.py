@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..base.errors import NeuroglotError, in_a_line, listed, quoted, require_characters, require_whole
 from ..base.files import UNREADABLE
@@ -460,7 +460,7 @@ def _from_rows(
             raise NeuroglotError(
                 f"{origin}: the language is {quoted(said)} but the file is named after {quoted(language)}."
             )
-        code = language or said
+        code = cast(str, language or said)  # a row of no file of a language was asked for its own
         prompt = _joined(_string(value["prompt"], "prompt", origin), template) if has["prompt"] else ""
         response = _string(value["response"], "response", origin) if has["response"] else ""
         count[code] = count.get(code, 0) + 1
@@ -598,10 +598,11 @@ def _hub(
     parts = place.split("/")
     local = next((i for i in range(len(parts), 0, -1) if _exists(Path("/".join(parts[:i])).is_dir)), None)
     id_, config = ("/".join(parts[: local or 2]), "/".join(parts[local or 2 :]) or None)
-    each = config is not None and "{language}" in config
-    if each and codes is None:
-        raise NeuroglotError(f"hub:{place}: name the languages, since there is a configuration for each.")
-    wanted = [(config.replace("{language}", code), code) for code in codes] if each else [(config, None)]
+    wanted: list[tuple[str | None, str | None]] = [(config, None)]
+    if each := config is not None and "{language}" in config:
+        if codes is None:
+            raise NeuroglotError(f"hub:{place}: name the languages, since there is a configuration for each.")
+        wanted = [(config.replace("{language}", code), code) for code in codes]
     rows, prints = [], []
     for name, language in wanted:
         try:

@@ -1,5 +1,6 @@
 """Charts of the same neurons before and after alignment, and on other text."""
 
+from itertools import cycle, islice
 from typing import Any
 
 import altair as alt
@@ -38,7 +39,7 @@ def _change_layers(
         axis: of the change.
         color: of points and intervals.
     """
-    size = {"height": 13} if along == "x" else {"width": 13}
+    size: dict[str, Any] = {"height": 13} if along == "x" else {"width": 13}
     noise, known = drawn(base, "change", "again_low", "again_high")
     # The stroke shows it where its ends are one.
     again = noise.mark_bar(color=DONE_COLORS["random"], stroke=DONE_COLORS["random"], strokeWidth=4, **size).encode(
@@ -75,16 +76,16 @@ def training(logs: dict[str, pd.DataFrame]) -> alt.Chart:
     """Loss per step of several trainings, from :attr:`neuroglot.alignment.training.Alignment.log`."""
     data = pd.concat([log.assign(training=name) for name, log in logs.items()], ignore_index=True).round(4)
     names = list(logs)
-    colors = [DONE_COLORS["language"], DONE_COLORS["random"], "#56b4e9", "#009e73", "#e69f00", "#cc79a7"]
-    dashes = [[1, 0], [2, 2], [6, 3], [4, 2], [8, 2, 2, 2], [1, 3]]
-    ranges = [[values[i % len(values)] for i in range(len(names))] for values in (colors, dashes)]
+    colors = cycle([DONE_COLORS["language"], DONE_COLORS["random"], "#56b4e9", "#009e73", "#e69f00", "#cc79a7"])
+    dashes = cycle([[1, 0], [2, 2], [6, 3], [4, 2], [8, 2, 2, 2], [1, 3]])
+    told = told_apart("training", names, list(islice(colors, len(names))), list(islice(dashes, len(names))))
     chart = (
         alt.Chart(data)
         .mark_line(point=True)
         .encode(
             x=alt.X("step:Q", title="step", axis=alt.Axis(tickMinStep=1, format="d")),
             y=alt.Y("loss:Q", title="DPO loss", scale=alt.Scale(zero=True)),
-            **told_apart("training", names, *ranges),
+            **told,
             tooltip=[
                 "training",
                 "step",
@@ -229,21 +230,21 @@ def _bands(table: pd.DataFrame, kinds: list[str], points: int = 13) -> pd.DataFr
     still = (table["before"] == "unclassified") & (table["after"] == "unclassified")
     frames = []
     for keys, every in table.groupby(["model", "thresholds"], sort=False):
-        pair = dict(zip(("model", "thresholds"), keys, strict=True))
+        pair: dict[str, Any] = dict(zip(("model", "thresholds"), keys, strict=True))
         part = every[~still[every.index] & (every["neurons"] > 0)]
         if part.empty:  # a band without width: scales of no rows would have no end
             nothing = {"before": "unclassified", "after": "unclassified", "neurons": 0, "low": 0.0, "high": 0.0}
-            frames.append(pd.DataFrame({"at": [0.0, 1.0]}).assign(**nothing, **pair))
+            frames.append(pd.DataFrame({"at": [0.0, 1.0], **nothing, **pair}))
         sides = []
         for first, second in (("before", "after"), ("after", "before")):
             order = part.assign(i=part[first].map(kinds.index), j=part[second].map(kinds.index)).sort_values(["i", "j"])
-            sides.append(order["neurons"].cumsum() - order["neurons"])
+            sides.append((order["neurons"].cumsum() - order["neurons"]).to_dict())
         for number, row in part.iterrows():
             at = np.linspace(0, 1, points)
             bend = at * at * (3 - 2 * at)
             low = (1 - bend) * sides[0][number] + bend * sides[1][number]
             own = pair | {n: row[n] for n in ("before", "after", "neurons")}
-            frames.append(pd.DataFrame({"at": at, "low": low, "high": low + row["neurons"]}).assign(**own))
+            frames.append(pd.DataFrame({"at": at, "low": low, "high": low + row["neurons"], **own}))
     return pd.concat(frames, ignore_index=True).round(2)
 
 

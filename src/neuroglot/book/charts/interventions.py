@@ -12,7 +12,7 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
     """Languages x languages: what removing a language's neurons changes, and random neurons beside it.
 
     Args:
-        table: from :meth:`neuroglot.effects.effects.Effects.table`.
+        table: from :meth:`neuroglot.effects.matrix.Effects.table`.
     """
     order, removed = (list(dict.fromkeys(table[name])) for name in ("language", "removed"))
     chosen_set = choice(table, "set", "neurons", min(1, table["set"].nunique() - 1))
@@ -69,13 +69,13 @@ def effects(table: pd.DataFrame) -> alt.VConcatChart:
     own = base.transform_filter("datum.removed == datum.language")
     others, there = drawn(base.transform_filter("datum.removed != datum.language"), "effect", "effect")
     y = alt.Y("removed:N", title="neurons removed of", sort=removed)
-    draws, known = drawn(own, "effect", "random_low", "random_high")
+    draws, both = drawn(own, "effect", "random_low", "random_high")
     # The stroke shows it where its ends are one.
     random = draws.mark_bar(color=DONE_COLORS["random"], stroke=DONE_COLORS["random"], strokeWidth=4, height=14).encode(
         x=alt.X("random_low_drawn:Q", title="change"),
         x2="random_high_drawn:Q",
         y=y,
-        opacity=seen(known, 0.35),
+        opacity=seen(both, 0.35),
         tooltip=tips,
     )
     elsewhere = others.mark_tick(color=DONE_COLORS["random"], thickness=1.5, size=12).encode(
@@ -112,7 +112,7 @@ def doses(table: pd.DataFrame) -> alt.LayerChart:
     """Own log-perplexity against the number of neurons removed, by score, shuffled and at random.
 
     Args:
-        table: from :func:`neuroglot.effects.effects.of_doses`.
+        table: from :func:`neuroglot.effects.matrix.of_doses`.
     """
     names = {"score": "lowest score first", "shuffled": "the same set, shuffled", "random": "random neurons"}
     by_draw = ["language", "order", "dose", "neurons"]

@@ -1,7 +1,7 @@
 """The charts of the explorer and of the neuron browser: specifications whose rows the front end fills in."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import altair as alt
 
@@ -27,7 +27,7 @@ def explorer_panels(layers: int, languages: Sequence[str]) -> dict[str, dict[str
 
 
 def _panel(name: str, x: alt.X, title: str, height: int, kinds: Sequence[str] = tuple(TYPED)) -> dict[str, Any]:
-    field = x.to_dict()["field"]
+    field = cast(dict[str, str], x.to_dict())["field"]
     bars = (
         alt.Chart(alt.NamedData(name=name))
         .mark_bar(cursor="pointer")

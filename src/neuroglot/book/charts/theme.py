@@ -186,7 +186,7 @@ def drawn(chart: alt.Chart, beside: str, *fields: str) -> tuple[alt.Chart, str]:
     return chart.transform_calculate(**filled), " && ".join(f"isValid(datum.{field})" for field in fields)
 
 
-def seen(known: str, opacity: float = 1) -> dict[str, Any]:
+def seen(known: str, opacity: float = 1) -> Any:
     """The opacity of marks that :func:`drawn` gives a place: what is known is seen, and the rest is not."""
     return alt.condition(known, alt.value(opacity), alt.value(0))
 

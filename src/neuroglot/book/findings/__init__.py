@@ -2,4 +2,7 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["alignment"])
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    ["activations", "alignment", "identification", "index", "introduction", "layers", "models", "neurons", "words"],
+)

@@ -17,7 +17,7 @@ def left_out(table: pd.DataFrame) -> str:
     if lost.empty:
         return ""
     each = [
-        f"{myst(model)}, {measure.removeprefix('change in ')}: {', '.join(map(_lost, part.itertuples()))}"
+        f"{myst(model)}, {str(measure).removeprefix('change in ')}: {', '.join(map(_lost, part.itertuples()))}"
         for (model, measure), part in lost.groupby(["model", "measure"], sort=False)
     ]
     return f"*Left out, since one of the models compared has no value there: {'; '.join(each)}.*"

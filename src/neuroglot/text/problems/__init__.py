@@ -380,7 +380,8 @@ class Problem:
             name, form, forms = match.groups()
             if person := _PERSON.match(name):
                 entry = words["people"][person[1]][self.people[name]]
-                return entry[form or "nom"] if isinstance(entry, dict) else entry
+                word: str = entry[form or "nom"] if isinstance(entry, dict) else entry
+                return word
             number = self.numbers[name]
             return forms.split("|")[plural_form(language, number)] if forms else str(number)
 
@@ -441,6 +442,7 @@ def draw(n: int = 250, seed: int = 0, levels: Sequence[int] = LEVELS) -> list[Pr
                     break
             else:
                 order.remove(situation)  # all of its problems are drawn, or so nearly that it does not matter
+    raise AssertionError("counting has no end")
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,8 @@ from .removals import AS_IT_IS, Removal
 def _log_change(after: np.ndarray, before: np.ndarray) -> np.ndarray:
     """The paper's log(1 + change in perplexity), of log-perplexities; mirrored where it falls."""
     change = np.exp(after) - np.exp(before)
-    return np.sign(change) * np.log1p(np.abs(change))
+    mirrored: np.ndarray = np.sign(change) * np.log1p(np.abs(change))
+    return mirrored
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ class Effects:
             ``random_high`` (where one more random draw would fall), ``draws`` (their number), ``beside``
             (the effect on the text that the draws were measured on) and ``verdict``: ``"more"`` harm
             than that interval, ``"less"``, or ``"within"`` it; missing where it cannot be told. Where a set has no
-            neuron (``neurons`` is 0) nothing was measured, and all but ``before`` is missing. Measures that share
-            a unit have ``before`` and ``after`` in it: log-perplexity, or a share.
+            neuron (``neurons`` is 0) nothing was measured, and all but ``before`` is missing. ``before`` and
+            ``after`` are log-perplexities (of both measures of it), or shares.
         """
         rows = []
         for block in self.blocks:
@@ -121,7 +122,7 @@ class Effects:
                             "language": language,
                             "neurons": removal.size,
                             "size": int(block.sizes[r, c]),
-                            "left_out": int(block.left_out[r, c]),
+                            "left_out": int(np.asarray(block.left_out)[r, c]),
                             "before": block.before[r, c],
                             "after": block.after[r, c],
                             "effect": block.effect[r, c],
@@ -200,14 +201,15 @@ def _verdict(block: _Block, effect: np.ndarray, low: np.ndarray, high: np.ndarra
     least, most = np.minimum(harm * low, harm * high), np.maximum(harm * low, harm * high)
     known = ~(np.isnan(effect) | np.isnan(low))
     said = np.where(harm * effect > most, "more", np.where(harm * effect < least, "less", "within"))
-    return np.where(known, said, None)
+    return np.where(known, said, cast(Any, None))
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
     """Over the last axis, of those that are numbers; no number where none is."""
     known = ~np.isnan(values)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(known, values, 0).sum(axis=-1) / known.sum(axis=-1)
+        mean: np.ndarray = np.where(known, values, 0).sum(axis=-1) / known.sum(axis=-1)
+    return mean
 
 
 def _own_largest(harm: np.ndarray, own: np.ndarray) -> int:
@@ -293,9 +295,8 @@ def of_answers(
     languages, units = questions.languages, tuple(dict.fromkeys(e.unit for e in questions.examples))
     answers: dict[str, list[Example]] = {}
     for row in rows:
-        answers.setdefault(row["intervention"], []).append(
-            Example(**{name: value for name, value in row.items() if name != "intervention"})
-        )
+        fields: dict[str, Any] = {name: value for name, value in row.items() if name != "intervention"}
+        answers.setdefault(row["intervention"], []).append(Example(**fields))
     shape = len(answers), len(languages), len(units)
     right, asked, own, answered = np.zeros((4, *shape))
     for number, examples in enumerate(answers.values()):
@@ -312,7 +313,6 @@ def of_answers(
         mine = tuple(r for r in removals if r.set == set_ and r.order == "score")
         chosen = [at(removal) for removal in mine]
         drawn = [at(removal) for removal in removals if removal.set == set_ and removal.draw and removal.size]
-        drawn = np.array(drawn, dtype=int)
         for measure, sums, sizes in zip(_OF_ANSWERS, (right, own), (asked, answered), strict=True):
             one, other = _paired(sums, sizes, chosen, at(None)), _paired(sums, sizes, drawn, at(None))
             after, before = (ratios(*each) for each in one)
@@ -339,9 +339,9 @@ def _paired(
     sums: np.ndarray, sizes: np.ndarray, rows: Sequence[int], base: int
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Sums and sizes of some rows, and of the base beside each, on the units that both have."""
-    rows = np.asarray(rows, dtype=int)
-    both = (sizes[rows] > 0) & (sizes[base] > 0)
-    after, before = ([np.where(both, each[at], 0) for each in (sums, sizes)] for at in (rows, base))
+    places = np.asarray(rows, dtype=int)
+    both = (sizes[places] > 0) & (sizes[base] > 0)
+    after, before = ([np.where(both, each[at], 0) for each in (sums, sizes)] for at in (places, base))
     return (after[0], after[1]), (before[0], before[1])
 
 

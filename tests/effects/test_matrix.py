@@ -7,8 +7,8 @@ import pytest
 
 from neuroglot import Corpus, Example, NeuroglotError
 from neuroglot.base.uncertainty import bootstrap_weights, prediction_interval
-from neuroglot.effects import effects
-from neuroglot.effects.effects import MEASURES, of_answers, of_doses, of_losses, require_unseen
+from neuroglot.effects import matrix
+from neuroglot.effects.matrix import MEASURES, of_answers, of_doses, of_losses, require_unseen
 from neuroglot.effects.removals import AS_IT_IS, Removal
 from neuroglot.model.likelihood import Losses
 from neuroglot.model.loading import weights_hash
@@ -291,7 +291,7 @@ def test_effects_are_not_measured_on_what_was_counted(llama):
 
 
 def test_every_measure_says_which_way_is_worse():
-    assert {name: measure.harm for name, measure in effects.MEASURES.items()} == {
+    assert {name: measure.harm for name, measure in matrix.MEASURES.items()} == {
         "change in log-perplexity": 1,
         "log(1 + change in perplexity)": 1,
         "change in accuracy": -1,
@@ -325,4 +325,4 @@ def test_few_answers_promise_nothing():
 def test_a_harm_is_the_largest_only_where_there_is_another():
     own, nan = np.eye(3, dtype=bool), np.nan
     harm = np.array([[2.0, 1, nan], [nan, 5, nan], [3, nan, nan]])
-    assert effects._own_largest(harm, own) == 1
+    assert matrix._own_largest(harm, own) == 1

@@ -1,0 +1,22 @@
+"""Numbers in words, as the findings of all chapters say them."""
+
+
+def number(value: float | None, form: str) -> str:
+    """A number in a format such as ``"{:.1%}"``, or that there is none."""
+    return "no number" if value is None or value != value else form.format(value)
+
+
+def counted(n: int, what: str) -> str:
+    """How many of something, which has an s in the plural: ``no questions``, ``1 question``, ``1,200 questions``."""
+    return f"{n:,} {what}" if n == 1 else f"{f'{n:,}' if n else 'no'} {what}s"
+
+
+def interval(low: float | None, high: float | None, form: str) -> str:
+    """From one end to the other, each in a format such as ``"{:+.2f}"``, or that there is none."""
+    ends = [number(end, form) for end in (low, high)]
+    return "no interval" if number(None, form) in ends else " to ".join(ends)
+
+
+def holding(n: int) -> str:
+    """How many of some comparisons hold: ``1 holds``, ``2 hold``."""
+    return f"{n} hold{'s' * (n == 1)}"

@@ -1,0 +1,75 @@
+"""Which questions a model is asked to see whether it can solve them, and what it gets right."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ..base.files import write_bytes
+from ..text.corpora import Corpus
+from .grading import accuracy
+
+#: Room for an answer where there are no solutions to tell by, in tokens.
+ROOM = 200
+
+
+def easiest(questions: Corpus, held_out: Corpus, number: int) -> Corpus | None:
+    """The first questions of the text that is held out, in every language, of different wordings.
+
+    Args:
+        questions: with their solutions, where there are any.
+        held_out: a part of them, or of the responses to them.
+        number: how many of each language; 0 for none.
+
+    Returns:
+        The questions; ``None`` where none are wanted, or some question has no answer.
+    """
+    if not number or not all(example.answer for example in questions.examples):
+        return None
+    return questions.take(sorted({example.document for example in held_out.spread(number).examples}))
+
+
+def room_for(tokenizer: PreTrainedTokenizerBase, questions: Corpus) -> int:
+    """Tokens for an answer a quarter longer than any solution of these questions; without solutions, :data:`ROOM`."""
+    solutions = [example.response for example in questions.examples if example.response]
+    return round(1.25 * max(map(len, tokenizer(solutions)["input_ids"]))) if solutions else ROOM
+
+
+def solve(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    posed: Corpus | None,
+    asked: str | Path,
+    solved: str | Path,
+    *,
+    overwrite: bool = False,
+    **sampling: Any,
+) -> pd.DataFrame:
+    """Ask a model, greedily and once.
+
+    Args:
+        model, tokenizer: from :func:`neuroglot.load_model` or transformers.
+        posed: the questions; ``None`` for none.
+        asked: file that keeps the questions; without any an empty one.
+        solved: file that keeps the answers; without any an empty one.
+        overwrite: replace files there that hold something else.
+        **sampling: as for :func:`neuroglot.sample`; by default, room as of :func:`room_for`.
+
+    Returns:
+        As :func:`neuroglot.accuracy` has it; no row without a question.
+    """
+    if posed is None:
+        if overwrite or not Path(solved).exists():
+            write_bytes(solved, b"")
+            write_bytes(asked, b"")
+        return pd.DataFrame(columns=["language", "group", "questions", "accuracy", "low", "high"])
+    posed.save(asked)
+    greedy = {"max_new_tokens": room_for(tokenizer, posed)} | sampling | {"n": 1, "temperature": 0}
+    return accuracy(model, tokenizer, posed, solved, overwrite=overwrite, **greedy)
+
+
+def by_group(score: pd.DataFrame, languages: Iterable[str]) -> pd.DataFrame:
+    """Accuracies from :func:`solve`, a row for each of these languages and a column for each group."""
+    return score.pivot(index="language", columns="group", values="accuracy").reindex(list(languages))

@@ -1,0 +1,100 @@
+"""What other thresholds and another half of the text give, wherever they give anything."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from ..base.errors import NeuroglotError
+from ..counts.activations import ActivationStats
+from .identification import KINDS, NeuronTypes, classify, overlap_of_halves
+from .layers import four_parts, layer_profile, part_claims
+
+#: Neurons shared by exactly 1 to 10 languages in the paper's figure 15, of MistralMathOctopus-7B on MGSM.
+PUBLISHED_BY_N = (10052, 4631, 2742, 1857, 1346, 945, 690, 678, 883, 16803)
+
+#: Top rates beside which a run's own is set: of the neurons of each type, and of the four parts.
+RATES, RATES_OF_PARTS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1), (0.01, 0.02, 0.05, 0.1)
+
+
+def fitted(stats: ActivationStats, types: NeuronTypes, **changes: Any) -> NeuronTypes | None:
+    """The counts classified as these types were, but for some settings; ``None`` where no lambda fits.
+
+    Args:
+        stats: the counts that the types came from.
+        types: whose settings are taken.
+        **changes: of :func:`neuroglot.classify`.
+    """
+    try:
+        return classify(stats, **types.arguments() | changes)
+    except NeuroglotError:
+        return None
+
+
+def halves(stats: ActivationStats, types: NeuronTypes) -> tuple[pd.DataFrame, str]:
+    """:func:`neuroglot.overlap_of_halves` with the settings of these types.
+
+    Returns:
+        The table and ``""``; without a row where halves cannot be compared (one shard, a half without a language,
+        no lambda fits), and why that is.
+    """
+    try:
+        return overlap_of_halves(stats, **types.arguments()), ""
+    except NeuroglotError as error:
+        return pd.DataFrame(columns=["kind", "one", "other", "both", "jaccard", "chance"]), str(error)
+
+
+def sizes_at_rates(stats: ActivationStats, types: NeuronTypes) -> tuple[pd.DataFrame, list[float]]:
+    """How many neurons of each type other top rates give, with lambda solved at each.
+
+    Returns:
+        ``top_rate``, ``lam``, ``kind`` (specific, related, general), ``neurons``; and the rates for which no lambda
+        fits.
+    """
+    at, without = _at_rates(stats, types, RATES)
+    rows = [
+        {"top_rate": rate, "lam": other.lam, "kind": kind, "neurons": other.sizes()[kind]}
+        for rate, other in at.items()
+        for kind in KINDS[1:]
+    ]
+    return pd.DataFrame(rows, columns=["top_rate", "lam", "kind", "neurons"]), without
+
+
+def cuts_at_rates(stats: ActivationStats, types: NeuronTypes) -> tuple[pd.DataFrame, list[float]]:
+    """Where other top rates cut the four parts, with lambda solved at each, and which claims do not hold there.
+
+    Returns:
+        One row per rate: ``top rate`` (in words), the first layer of each part but the first (none where there are
+        no parts), ``do not hold`` (claims); and the rates for which no lambda fits.
+    """
+    at, without = _at_rates(stats, types, RATES_OF_PARTS)
+    rows = []
+    for rate, other in at.items():
+        profile = layer_profile(other)
+        parts = four_parts(profile)
+        claims = part_claims(profile, parts)
+        cuts = {f"{row.part} from layer": row.first for row in parts[1:].itertuples()}
+        rows.append(
+            {"top rate": f"{rate:.1%}"} | cuts | {"do not hold": "; ".join(claims.loc[~claims["holds"], "claim"])}
+        )
+    return pd.DataFrame(rows), without
+
+
+def _at_rates(
+    stats: ActivationStats, types: NeuronTypes, rates: Iterable[float]
+) -> tuple[dict[float, NeuronTypes], list[float]]:
+    at = {rate: fitted(stats, types, top_rate=rate, lam=None) for rate in sorted({*rates, types.top_rate})}
+    return {rate: other for rate, other in at.items() if other}, [rate for rate, other in at.items() if not other]
+
+
+def by_n_beside_paper(types: NeuronTypes) -> pd.DataFrame:
+    """Neurons by number of languages, beside the paper's where that has as many languages.
+
+    Returns:
+        ``N``, ``all neurons``, ``selected neurons`` and, for ten languages, ``published, Mistral-7B (fig. 15)``.
+    """
+    names = {"n_languages": "N", "neurons": "all neurons", "selected": "selected neurons"}
+    table = types.counts_per_n().rename(columns=names)
+    if len(table) == len(PUBLISHED_BY_N):
+        table["published, Mistral-7B (fig. 15)"] = PUBLISHED_BY_N
+    return table

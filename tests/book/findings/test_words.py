@@ -1,0 +1,26 @@
+from neuroglot.book.findings.words import counted, holding, interval, number
+
+NAN = float("nan")
+
+
+def test_a_number_or_that_there_is_none():
+    assert number(0.125, "{:.1%}") == "12.5%" and number(0, "{:.2f}") == "0.00"
+    assert number(NAN, "{:.1%}") == number(None, "{:.1%}") == "no number"
+
+
+def test_one_and_many():
+    assert [counted(n, "question") for n in (0, 1, 2, 1200)] == [
+        "no questions",
+        "1 question",
+        "2 questions",
+        "1,200 questions",
+    ]
+
+
+def test_an_interval_or_that_there_is_none():
+    assert interval(-0.5, 1, "{:+.2f}") == "-0.50 to +1.00"
+    assert interval(NAN, 1, "{:.2f}") == interval(1, None, "{:.2f}") == "no interval"
+
+
+def test_one_holds_and_many_hold():
+    assert [holding(n) for n in (0, 1, 2)] == ["0 hold", "1 holds", "2 hold"]
