@@ -1,7 +1,7 @@
 """Write the locked versions that ``make`` installs, with hashes and without an address: ``make lock``.
 
-Everything is resolved from the ranges of ``pyproject.toml``, for every system and Python it allows, by uv; versions that
-are locked already stay unless ``--upgrade`` is given.
+Everything is resolved from the ranges of ``pyproject.toml``, for every system and Python it allows, by uv;
+versions that are locked already stay unless ``--upgrade`` is given.
 
 - ``book.txt``: all but torch, complete, so that it is installed without looking for dependencies.
 - ``cpu.txt``: torch's build for the CPU alone, as this machine's pip finds it; PyPI has none for Linux.
