@@ -564,7 +564,7 @@ FUNCTIONS = {
     "compare": ("alignment.comparison.compare",),
     "check": (),
     "book": ("book.chapters.run_models",),
-    "serve": ("book.chapters.serve",),
+    "serve": ("book.building.serve",),
 }
 
 

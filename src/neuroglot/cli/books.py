@@ -4,7 +4,7 @@ import argparse
 import time
 from typing import Any
 
-from ..book import chapters
+from ..book import building, chapters
 from . import given
 from .given import settings
 
@@ -29,7 +29,7 @@ def book(arguments: argparse.Namespace) -> None:
     if not arguments.no_build:
         print("  building the pages", flush=True)
         before = time.perf_counter()
-        page = chapters.build(run, **settings(arguments, chapters.build))
+        page = building.build(run, **settings(arguments, building.build))
         seconds["pages"] = time.perf_counter() - before
         print(f"open {page}")
     print("took " + ", ".join(f"{name} {time_:.1f} s" for name, time_ in seconds.items()), end="")
@@ -70,4 +70,4 @@ def default_runs() -> list[dict[str, Any]]:
 
 def serve(arguments: argparse.Namespace) -> None:
     """Show the built book on this machine."""
-    chapters.serve(chapters.project_root() / "_build" / "html", **settings(arguments, chapters.serve))
+    building.serve(chapters.project_root() / "_build" / "html", **settings(arguments, building.serve))
