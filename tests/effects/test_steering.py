@@ -137,8 +137,11 @@ def test_from_english_to_all_others_unless_said(types):  # noqa: F811
         "de",
     )
     assert directions(types, HELD.only(["fr", "de"])) == ("de", ())
-    with pytest.raises(NeuroglotError, match="none of its languages"):
+    with pytest.raises(NeuroglotError, match="corpus text:x has no language of these types; give text in en"):
         directions(types, HELD.only(["fr"]))
+    for unknown in (("fr",), ("en", "de fr")):
+        with pytest.raises(NeuroglotError, match="there is no language 'fr'; the types have en de zh"):
+            directions(types, HELD, *unknown)
 
 
 def test_prompts_are_the_first_questions_in_the_language():

@@ -12,13 +12,11 @@ from ..base.errors import NeuroglotError, quoted
 from ..base.files import require_file
 from ..counts.activations import ActivationStats
 from ..counts.collecting import collect
-from ..effects import removals, steering
+from ..effects import asking, removals, steering
 from ..model import likelihood, sampling
 from ..model.loading import weights_hash
 from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus
-from ..text.languages import parse_languages
-from ..text.problems import LANGUAGES
 from . import given
 from .given import settings
 
@@ -109,40 +107,28 @@ def _steer(
     overwrite: bool = False,
 ) -> pd.DataFrame:
     """What chapter 06 does; see :func:`neuroglot.effects.steering.outputs` for the table."""
-    known = [code for code in corpus.languages if code in types.languages]
-    if not known:
-        raise NeuroglotError(f"corpus {corpus.name} has no language of these types; give text in {types.languages[0]}.")
-    source = source or ("en" if "en" in known else known[0])
-    wanted = parse_languages(targets, least=1) or tuple(code for code in known if code != source)
-    if unknown := [code for code in (source, *wanted) if code not in types.languages]:
-        raise NeuroglotError(f"there is no language {quoted(unknown[0])}; the types have {' '.join(types.languages)}.")
+    source, wanted = steering.directions(types, corpus, source, targets)
     if idle := steering.idle(types, source, wanted, neurons):
         print(f"no neuron to change, so not tried: {', '.join(idle)}")
     of = steering.steerings(source, [code for code in wanted if code not in idle], strengths, draws=draws)
-    asked = [e for e in corpus.spread(prompts).examples if e.language == source and e.prompt.strip()]
-    if not of or not asked:
+    asked = steering.prompts(corpus, source, prompts)
+    if not of or asked is None:
         what = "neuron to change" if asked else f"question in {source}"
         raise NeuroglotError(f"there is no {what}, so nothing to try; give other types or text.")
     average = None
     if any(each.way == "set" and each.strength for each in of):
         if means is None:
             means = out.with_name(f"{out.name}.means.safetensors")
-            # Of other documents than the prompts, where there are any.
-            documents = {example.document for example in asked}
-            rest = [(e.language, e.document) for e in corpus.examples if e.document not in documents]
-            apart = corpus.keep(rest) if {code for code, _ in rest} == set(corpus.languages) else corpus
-            few = apart.spread(mean_documents)
+            few = steering.apart_from(corpus, asked).spread(mean_documents)
             collect(model, tokenizer, few, means, quantity="product", moments=True, overwrite=overwrite)
         average = ActivationStats.load(means).select(types.languages).means()
-    # Prompts of sampled text are as the model got them; only the packaged languages have worked examples.
-    bare = corpus.name.startswith("responses:") or source not in LANGUAGES
     rows, _ = sampling.sample_rows(
         model,
         tokenizer,
-        corpus.keep((example.language, example.document) for example in asked),
+        asked,
         out,
         interventions=steering.driving(types, of, average, neurons, seed=seed),
-        shots=0 if bare else shots,
+        shots=asking.shots_for(corpus, [source], shots),
         max_new_tokens=max_new_tokens,
         overwrite=overwrite,
     )

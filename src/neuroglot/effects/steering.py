@@ -67,13 +67,18 @@ def directions(
         targets: as for :func:`neuroglot.text.languages.parse_languages`; by default all others that are known.
 
     Raises:
-        NeuroglotError: what ``targets`` are not, or no language of the text that the types are of.
+        NeuroglotError: a language that the types lack, one named twice, or a text in none of theirs.
     """
     known = [code for code in held_out.languages if code in types.languages]
     if not known:
-        raise NeuroglotError(f"corpus {held_out.name}: these neurons are of none of its languages; give their text.")
+        raise NeuroglotError(
+            f"corpus {held_out.name} has no language of these types; give text in {types.languages[0]}."
+        )
     source = source or ("en" if "en" in known else known[0])
-    return source, parse_languages(targets, least=1) or tuple(code for code in known if code != source)
+    wanted = parse_languages(targets, least=1) or tuple(code for code in known if code != source)
+    if unknown := [code for code in (source, *wanted) if code not in types.languages]:
+        raise NeuroglotError(f"there is no language {quoted(unknown[0])}; the types have {' '.join(types.languages)}.")
+    return source, wanted
 
 
 def prompts(held_out: Corpus, source: str, number: int) -> Corpus | None:
