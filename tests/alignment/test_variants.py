@@ -81,3 +81,12 @@ def test_the_list_knows_its_files(tmp_path):
             variants.load(path)
     with pytest.raises(NeuroglotError, match="there is no file"):
         variants.load(tmp_path / "none.json")
+
+
+def test_the_first_finished_model_and_its_control():
+    plan = variants.trained("m", ["zh", "sw"], [0], "x", steps=[8])
+    assert [one.name for one in variants.first(plan)] == ["aligned on zh", "zh, shuffled"]
+    assert variants.first(variants.given("m", "x", after="a"))[1] is None
+    for none in ([], [one for one in plan if one.control]):
+        with pytest.raises(NeuroglotError, match="no finished model is among the variants"):
+            variants.first(none)

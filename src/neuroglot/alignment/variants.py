@@ -152,6 +152,18 @@ def given(
     return found
 
 
+def first(variants: Sequence[Variant]) -> tuple[Variant, Variant | None]:
+    """The first finished model, and the control of the same languages where there is one.
+
+    Raises:
+        NeuroglotError: none is finished.
+    """
+    lead = next((one for one in variants if one.finished), None)
+    if lead is None:
+        raise NeuroglotError("no finished model is among the variants; run chapter 07 again (book --force).")
+    return lead, next((one for one in variants if one.control and one.aligned_on == lead.aligned_on), None)
+
+
 def save(path: str | Path, variants: Iterable[Variant], artifacts: Sequence[str]) -> None:
     """Write which variants there are, with a hash of each file that was measured of them."""
     rows = []

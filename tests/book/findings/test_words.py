@@ -1,4 +1,6 @@
-from neuroglot.book.findings.words import counted, holding, interval, number
+import pandas as pd
+
+from neuroglot.book.findings.words import counted, holding, interval, number, rows_by
 
 NAN = float("nan")
 
@@ -24,3 +26,9 @@ def test_an_interval_or_that_there_is_none():
 
 def test_one_holds_and_many_hold():
     assert [holding(n) for n in (0, 1, 2)] == ["0 hold", "1 holds", "2 hold"]
+
+
+def test_rows_by_what_stands_in_them():
+    table = pd.DataFrame([{"a": "x", "b": 1, "c": 0.5}, {"a": "y", "b": 1, "c": NAN}])
+    assert rows_by(table, "a", "b")["x", 1] == {"a": "x", "b": 1, "c": 0.5}
+    assert list(rows_by(table, "a")) == [("x",), ("y",)] and rows_by(table[:0], "a") == {}

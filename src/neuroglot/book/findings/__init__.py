@@ -14,6 +14,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "layers",
         "models",
         "neurons",
+        "spontaneous",
+        "stability",
         "steering",
         "words",
     ],

@@ -1,5 +1,9 @@
 """Numbers in words, as the findings of all chapters say them."""
 
+from typing import Any
+
+import pandas as pd
+
 
 def number(value: float | None, form: str) -> str:
     """A number in a format such as ``"{:.1%}"``, or that there is none."""
@@ -20,3 +24,8 @@ def interval(low: float | None, high: float | None, form: str) -> str:
 def holding(n: int) -> str:
     """How many of some comparisons hold: ``1 holds``, ``2 hold``."""
     return f"{n} hold{'s' * (n == 1)}"
+
+
+def rows_by(table: pd.DataFrame, *columns: str) -> dict[tuple[Any, ...], dict[Any, Any]]:
+    """The rows of a table, by what stands in some of its columns."""
+    return {tuple(row[column] for column in columns): row for row in table.to_dict("records")}
