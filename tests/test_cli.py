@@ -1,15 +1,42 @@
 """The command line: what it prints, and one sentence and exit code 2 for bad input."""
 
+import argparse
+import functools
+import importlib
+import inspect
 import json
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from neuroglot import ActivationStats, NeuronTypes, classify, collect, load_corpus, load_model
-from neuroglot.cli import main
+from neuroglot import (
+    ActivationStats,
+    Losses,
+    NeuronTypes,
+    TopContexts,
+    classify,
+    collect,
+    load_corpus,
+    load_model,
+    losses,
+    perplexity,
+)
+from neuroglot.alignment import comparison
+from neuroglot.base.tables import read_tables
+from neuroglot.book import chapters
+from neuroglot.cli import COMMANDS, main
+from neuroglot.cli.arguments import parser
+from neuroglot.cli.given import CORPUS, MODEL
+from neuroglot.effects import removals
+from neuroglot.model.sampling import read_rows
+from neuroglot.neurons.contexts import chosen_neurons
 
+from .conftest import byte_tokenizer, tiny_model
 from .counts.test_activations import rewrite
 
 
@@ -54,8 +81,6 @@ def test_collect_then_classify(model_folder, texts, tmp_path, capsys):
 @pytest.fixture
 def roomy(tmp_path):
     """A tiny model with room for the packaged problems in bytes."""
-    from .conftest import byte_tokenizer, tiny_model
-
     folder = tmp_path / "roomy"
     tiny_model("llama", max_position_embeddings=2048).float().save_pretrained(folder)
     byte_tokenizer().save_pretrained(folder)
@@ -117,6 +142,156 @@ def test_align_on_the_models_own_responses(roomy, tmp_path, capsys):
     usual += ["--n", "2", "--shots", "0", "--temperature", "1", "--set", "steps", "1", "--set", "batch", "1"]
     code, out, _ = run(capsys, *usual, "--set", "micro_batch", "1", "--out", tmp_path / "a")
     assert code == 0 and "wrote" in out and (tmp_path / "a.responses.jsonl").is_file()
+
+
+@pytest.fixture
+def typed(counted, tmp_path):
+    path = tmp_path / "types.safetensors"
+    classify(ActivationStats.load(counted), top_rate=0.2, quantile=0.8, lam=0.1).save(path)
+    return path
+
+
+def test_losses(model_folder, texts, typed, tmp_path, capsys):
+    usual = ["losses", "--model", model_folder, "--corpus", f"text:{texts}", "--out", tmp_path / "losses"]
+    code, out, _ = run(capsys, *usual)
+    model, corpus = load_model(str(model_folder)), load_corpus(f"text:{texts}")
+    own = perplexity(*model, corpus, progress=False)["perplexity"]
+    assert code == 0 and out.split("\n")[-3].split() == ["as", "it", "is", *(f"{each:.4g}" for each in own)]
+    removing = ["--types", typed, "--neurons", "specific", "--neurons", "specific + related", "--draws", "1"]
+    code, _, err = run(capsys, *usual, *removing)
+    assert code == 2 and "holds other losses" in err
+    code, out, _ = run(capsys, *usual, *removing, "--overwrite")
+    found = Losses.load(tmp_path / "losses")
+    wanted = removals.removals(NeuronTypes.load(typed), dict(list(removals.SETS.items())[:2]), draws=1)
+    assert code == 0 and found.rows == tuple(removals.zeroing(wanted)) and "was not held out" in out
+    again = losses(*model, corpus, removals.zeroing(wanted), progress=False)
+    assert np.array_equal(found.nll, again.nll) and f"{np.exp(again.log_perplexity()[-1, 0]):.4g}" in out
+    before = (tmp_path / "losses").stat().st_mtime_ns
+    assert run(capsys, *usual, *removing)[0] == 0 and (tmp_path / "losses").stat().st_mtime_ns == before
+    other = tmp_path / "other"
+    tiny_model("qwen2").float().save_pretrained(other)
+    byte_tokenizer().save_pretrained(other)
+    capsys.readouterr()
+    for more, said in {
+        ("--neurons", "specific"): "--neurons is about neurons of some type; give --types",
+        ("--draws", "1"): "--draws is about neurons",
+        ("--types", tmp_path / "none"): "there is no file",
+        ("--types", typed, "--neurons", "all"): "there is no set 'all'; use specific,",
+        ("--types", typed, "--draws", "-1"): "draws=-1",
+        ("--types", typed, "--model", other): f"these neurons were identified in {model_folder}",
+        ("--positions", "some"): "positions='some'",
+    }.items():
+        code, _, err = run(capsys, *usual, *more)
+        assert code == 2 and said in err and err.startswith("neuroglot: ") and err.count("\n") == 1, more
+
+
+def test_contexts(model_folder, texts, counted, typed, tmp_path, capsys):
+    usual = ["contexts", "--model", model_folder, "--corpus", f"text:{texts}", "--out", tmp_path / "contexts"]
+    of_types = ["--counts", counted, "--types", typed, "--general", "1", "--texts", "1"]
+    code, out, _ = run(capsys, *usual, *of_types)
+    types, stats = NeuronTypes.load(typed), ActivationStats.load(counted)
+    chosen, found = chosen_neurons(types, stats, general=1), TopContexts.load(tmp_path / "contexts")
+    assert code == 0 and np.array_equal(found.neurons, chosen) and found.value.shape[-1] == 1
+    assert f"{(found.passage >= 0).sum():,} passages of {len(chosen)} neurons" in out
+    code, out, _ = run(
+        capsys, *usual, "--neuron", "1", "40", "--neuron", "0", "3", "--overwrite", "--count", "activation"
+    )
+    found = TopContexts.load(tmp_path / "contexts")
+    assert code == 0 and found.neurons.tolist() == [[0, 3], [1, 40]] and "layer 1, neuron 40:" in out
+    assert found.provenance["settings"]["quantity"] == "activation"
+    first = found.of(0, 3, load_corpus(f"text:{texts}"))[0]
+    assert f"  {first['language']} {first['contexts'][0]['value']:.3g}: " in out
+    for more, said in {
+        (): "no neuron is chosen; give --counts and --types, or name some with --neuron",
+        ("--types", typed): "no neuron is chosen",
+        ("--neuron", "0", "1", "--types", typed): "--neuron names the neurons; leave out",
+        ("--neuron", "3", "0"): "",
+        ("--neuron", "1", "40"): "holds other contexts",
+        (*of_types, "--general", "-1"): "general=-1",
+        ("--counts", typed, "--types", typed): "types.safetensors",
+    }.items():
+        code, _, err = run(capsys, *usual, *more)
+        assert code == 2 and said in err and err.startswith("neuroglot: ") and err.count("\n") == 1, more
+
+
+@pytest.fixture
+def asked(roomy, tmp_path):
+    """A model's types in two languages, and the questions that they are of."""
+    corpus = load_corpus("problems", "de,en", n=6, levels="1")
+    stats = collect(*load_model(str(roomy)), corpus, progress=False)
+    classify(stats, top_rate=0.2, quantile=0.8, lam=0.1).save(tmp_path / "asked.safetensors")
+    return tmp_path / "asked.safetensors"
+
+
+def test_steer(roomy, asked, tmp_path, capsys):
+    out = tmp_path / "steered.jsonl"
+    usual = ["steer", "--model", roomy, "--types", asked, "--languages", "de,en", "-o", "n", "6", "-o", "levels", "1"]
+    usual += ["--out", out, "--prompts", "1", "--max-new-tokens", "8", "--shots", "0", "--mean-documents", "1"]
+    code, said, _ = run(capsys, *usual)
+    rows = read_rows(out)
+    names = {row["intervention"] for row in rows}
+    ways = [f"en to de, {way}" for way in ("amplify 4", "amplify 8", "set 1", "set 2")]
+    assert code == 0 and names == {"as it is", *ways, *(f"{way}, random 1" for way in ways)}
+    assert all(row["language"] == "en" for row in rows) and "language steered to, by strength" in said
+    means = ActivationStats.load(tmp_path / "steered.jsonl.means.safetensors")
+    assert means.provenance["settings"]["quantity"] == "product" and means.provenance["settings"]["moments"]
+    before = out.stat().st_mtime_ns
+    assert run(capsys, *usual)[0] == 0 and out.stat().st_mtime_ns == before
+    code, _, _ = run(capsys, *usual, "--strength", "amplify", "0,2", "--draws", "0", "--source", "de", "--overwrite")
+    assert code == 0 and {row["intervention"] for row in read_rows(out)} == {"as it is", "de to en, amplify 2"}
+    for more, message in {
+        ("--draws", "0"): "holds other responses",
+        ("--strength", "amplify", "much"): "strength 'much' is none",
+        ("--strength", "multiply", "2"): "there is no way 'multiply'",
+        ("--source", "fr"): "there is no language 'fr'; the types have de en",
+        ("--targets", "sw"): "there is no language 'sw'",
+        ("--targets", "en"): "there is nothing to steer from en to itself",
+        ("--neurons", "all"): "there is no set 'all'",
+        ("--means", asked): "asked.safetensors",
+        ("--prompts", "0"): "0 documents",
+    }.items():
+        code, _, err = run(capsys, *usual, *more)
+        last = err.strip().split("\n")[-1]
+        assert code == 2 and message in last and last.startswith("neuroglot: ") and "Traceback" not in err, more
+
+
+def test_compare(counted, typed, model_folder, texts, tmp_path, capsys):
+    model, tokenizer = load_model(str(model_folder))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.05)
+    after, control = tmp_path / "after.safetensors", tmp_path / "control.safetensors"
+    collect(model, tokenizer, load_corpus(f"text:{texts}"), after, progress=False)
+    control.write_bytes(counted.read_bytes())
+    second = tmp_path / "second.safetensors"
+    second.write_bytes(after.read_bytes())
+    out = tmp_path / "changes.json"
+    files, usual = ["compare", counted, after], ["--types", typed, "--out", out, "--draws", "5", "--splits", "5"]
+    code, said, _ = run(capsys, *files, *usual)
+    types, stats = NeuronTypes.load(typed), [ActivationStats.load(path) for path in (counted, after)]
+    wanted = comparison.compare(types, *stats, draws=5, splits=5).table()
+    tables = read_tables(out)
+    assert code == 0 and np.allclose(tables["changes"]["change"].astype(float), wanted["change"])
+    moves = comparison.transitions(types, comparison.classified(types, stats[1], "kept"))
+    assert tables["transitions"]["neurons"].tolist() == moves["neurons"].tolist()
+    assert tables["transitions"]["model"].unique().tolist() == [str(after)] and "verdict" in said
+    assert run(capsys, *files, *usual)[0] == 0, "the same content is no reason to stop"
+    code, _, err = run(capsys, *files, *usual, "--seed", "1")
+    assert code == 2 and "holds something else" in err
+    code, said, _ = run(capsys, *files, second, *usual, "--control", control, "--overwrite")
+    assert code == 0 and "control" in said and "over seeds" in said and f"(columns), {second}" in said
+    code, _, err = run(capsys, *files, after, *usual)
+    assert code == 2 and f"{after} is named twice" in err
+    for words, message in {
+        (typed, after): "types.safetensors",
+        (counted, tmp_path / "none"): "there is no file",
+        (counted, after, "--types", counted): "counts.safetensors",
+        (counted, after, "--control", typed): "types.safetensors",
+        (counted, after, "--thresholds", "other"): "thresholds='other'",
+        (counted, after, "--out", tmp_path): "is a folder",
+    }.items():
+        code, _, err = run(capsys, "compare", *words[:2], *usual, *words[2:])
+        assert code == 2 and message in err and err.startswith("neuroglot: ") and err.count("\n") == 1, (words, err)
 
 
 def test_dry_run_writes_nothing(model_folder, texts, tmp_path, capsys):
@@ -331,43 +506,108 @@ def test_interrupted(monkeypatch, capsys):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("neuroglot.cli._classify", stop)
+    monkeypatch.setattr("neuroglot.cli.counting.classify", stop)
     code, _, err = run(capsys, "classify", "x")
     assert code == 130 and "run the same command again" in err
 
 
-def test_quick_book(monkeypatch, capsys):
-    calls = []
-    monkeypatch.setattr(
-        "neuroglot.book.chapters.run_models", lambda runs, **how: (calls.append((runs, how)), ("run", {}))[1]
-    )
+@pytest.fixture
+def books(monkeypatch):
+    """The books that would be made: the parameters of their runs, and how."""
+    made = []
+
+    @functools.wraps(chapters.run_models)
+    def pretended(runs, **how):
+        made.append((runs, how))
+        return "run", {}
+
+    monkeypatch.setattr(chapters, "run_models", pretended)
     monkeypatch.setattr("neuroglot.model.loading.is_installed", lambda name: True)
+    return made
+
+
+def test_quick_book(books, capsys):
     for arguments in (["--quick", "-p", "draws", "7"], ["-p", "draws", "7"]):
         assert run(capsys, "book", "--no-build", *arguments)[0] == 0
-    (quick, how), (whole, how_else) = calls
-    assert how["quick"] and not how_else["quick"]
+    (quick, how), (whole, how_else) = books
+    assert how == {"quick": True} and how_else == {}
     assert [own["draws"] for own in quick] == [7, 7] and [own["model"] for own in quick] == [w["model"] for w in whole]
     # How much text the default book takes of its second model is no wish of the user's.
     assert not any("corpus_options" in own for own in quick) and "corpus_options" in whole[1]
 
 
-def test_the_default_models_take_any_text(monkeypatch, capsys):
+def test_the_default_models_take_any_text(books, capsys):
     """How much of it the second one takes is said in an option of the problems."""
-    calls = []
-    monkeypatch.setattr("neuroglot.book.chapters.run_models", lambda runs, **_: (calls.append(runs), ("run", {}))[1])
-    monkeypatch.setattr("neuroglot.model.loading.is_installed", lambda name: True)
     for text in (["--corpus", "udhr"], ["-p", "corpus", "udhr"]):
         assert run(capsys, "book", "--no-build", *text, "--languages", "en vi")[0] == 0
-    for runs in calls:
+    for runs, _ in books:
         assert [(own["corpus"], own["languages"]) for own in runs] == [("udhr", "en vi")] * 2
         assert not any("corpus_options" in own for own in runs)
 
 
-@pytest.mark.parametrize("command", [[], ["sample"], ["collect"], ["classify"], ["align"], ["book"], ["serve"]])
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as caught:
         main([*command, "--help"])
     assert caught.value.code == 0 and "usage: neuroglot" in capsys.readouterr().out
+
+
+#: The functions whose arguments a command's options are.
+FUNCTIONS = {
+    "sample": ("model.sampling.sample",),
+    "collect": ("counts.collecting.Collection", "counts.collecting.Collection.run"),
+    "classify": ("neurons.identification.classify",),
+    "losses": ("model.likelihood.losses", "effects.removals.removals"),
+    "contexts": ("neurons.contexts.top_contexts", "neurons.contexts.chosen_neurons"),
+    "steer": ("cli.effects._steer",),
+    "align": ("cli.aligning._align", "cli.aligning._preferences", "model.sampling.sample"),
+    "compare": ("alignment.comparison.compare",),
+    "check": (),
+    "book": ("book.chapters.run_models",),
+    "serve": ("book.building.serve",),
+}
+
+
+def defaults(command):
+    """By name, those of the functions that a command calls; of two, the first one's."""
+    found = {"corpus": CORPUS, "model": MODEL}
+    for name in reversed(FUNCTIONS[command]):
+        room, module, *path = name.split(".")
+        function = importlib.import_module(f"neuroglot.{room}.{module}")
+        for attribute in path:
+            function = getattr(function, attribute)
+        given = inspect.signature(function).parameters.values()
+        found |= {one.name: one.default for one in given if one.default is not one.empty}
+    return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_default_stands_in_a_signature_and_help_says_it(command):
+    """Options have none, but for lists of pairs and what is the command line's own; help says the function's."""
+    commands = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
+    own, known = {"dry_run", "no_build"}, defaults(command)
+    for action in commands[command]._actions[1:]:
+        assert action.default is argparse.SUPPRESS or action.dest in own or action.default == [], action.dest
+        said = re.search(r"default: (.+)$", action.help or "")
+        if action.required:
+            continue
+        if action.dest in known and isinstance(known[action.dest], int | float | str) and action.nargs != 0:
+            assert said and said[1] == str(known[action.dest]), (action.dest, action.help, known[action.dest])
+        elif said and action.dest in known and action.nargs != 0:
+            assert not re.fullmatch(r"[\d.]+", said[1]), (action.dest, said[1], known[action.dest])
+        elif action.nargs == 0 and action.dest in known:
+            assert known[action.dest] is not action.const, action.dest
+    assert chapters.DEFAULT_RUNS[0]["model"] == MODEL
+    strengths = " and ".join(
+        f"{way} {','.join(map(str, given))}" for way, given in defaults("steer")["strengths"].items()
+    )
+    assert command != "steer" or any((action.help or "").endswith(strengths) for action in commands["steer"]._actions)
+
+
+def test_help_needs_no_model():
+    code = "import sys; from neuroglot.cli import main\ntry: main(['collect', '--help'])\nexcept SystemExit: pass\n"
+    code += "sys.exit(bool({'torch', 'pandas', 'numpy', 'transformers'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
 def test_places_that_no_file_can_have_are_one_sentence(model_folder, texts, counted, tmp_path, capsys):

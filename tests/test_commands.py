@@ -90,7 +90,7 @@ def without_launcher(command):
 def test_commands_are_found():
     found = [command for _, command in BLOCKS]
     assert len(found) > 30
-    assert {command[1] for command in found if command[0] == "neuroglot"} >= {"sample", "collect", "classify", "align"}
+    assert {command[1] for command in found if command[0] == "neuroglot"} >= {*cli.COMMANDS} - {"serve"}
     assert ["neuroglot", "book", "--corpus", "udhr", "--languages", "en vi id ar hi"] in found
     assert any(command[0] == "papermill" for command in found)
 
@@ -125,19 +125,22 @@ def test_what_is_fetched_is_what_is_pinned():
 
 def flags():
     """Every option of every command."""
-    parser = cli._parser()
+    parser = cli.arguments.parser()
     commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction)).choices
     return {name: set(command._option_string_actions) for name, command in commands.items()}
 
 
 def test_shared_options_are_whole_in_every_command():
     """A parser that resolves a conflict takes the flag out of the action that others share."""
-    parser = cli._parser()
+    parser = cli.arguments.parser()
     for action in next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices.values():
         for flag, own in action._option_string_actions.items():
             assert flag in own.option_strings, (action.prog, flag)
-    assert all("--languages" in flags()[name] for name in ("sample", "collect", "classify", "align", "book"))
-    assert {name for name, own in flags().items() if "--no-wait" not in own} == {"serve"}
+    assert all("--languages" in flags()[name] for name in cli.COMMANDS if name not in ("compare", "serve"))
+    unwritten = {"check", "serve"}
+    assert {name for name, own in flags().items() if "--no-wait" not in own} == unwritten
+    assert {name for name, own in flags().items() if "--overwrite" not in own} == unwritten | {"book"}
+    assert set(flags()) == set(cli.COMMANDS) == set(SMALL)
 
 
 def test_options_named_in_a_sentence_exist():
@@ -202,46 +205,28 @@ def template(tmp_path_factory):
 #: What a command names and a test cannot have, and what stands in for it.
 INSTEAD = {
     "--model": "tiny",
+    "check": "tiny",
     "--scorer": "translation:translation",
     "--device-map": "cpu",
 }
+_FEW = shlex.split("-o n 4 -o levels 1 --languages en,de,zh")
 #: More of a command's words, so that it is over in a moment; a later value of an option counts.
 SMALL = {
-    "sample": ["--n", "2", "--max-new-tokens", "4", "--shots", "1"],
-    "collect": [
-        "-o",
-        "n",
-        "4",
-        "-o",
-        "levels",
-        "1",
-        "--languages",
-        "en,de,zh",
-        "--overwrite",
-    ],  # one name for counts of several models
-    "align": [
-        "--n",
-        "2",
-        "--shots",
-        "0",
-        "-o",
-        "n",
-        "4",
-        "-o",
-        "levels",
-        "1",
-        "--set",
-        "steps",
-        "1",
-        "--set",
-        "rank",
-        "2",
-    ],
-    "classify": ["--lam", "0.1"],
+    "sample": shlex.split("--n 2 --max-new-tokens 4 --shots 1"),
+    "collect": [*_FEW, "--overwrite"],  # one name for counts of several models
+    "classify": shlex.split("--lam 0.1 --top-rate 0.3 --quantile 0.8"),
+    "losses": _FEW,
+    "contexts": _FEW,
+    "steer": [*_FEW, *shlex.split("--prompts 1 --max-new-tokens 4 --shots 0 --mean-documents 1 --targets de")],
+    "align": shlex.split(
+        "--n 2 --shots 0 -o n 4 -o levels 1 --set steps 1 --set rank 2 --set batch 1 --set micro_batch 1 "
+        "--temperature 1.0"
+    ),
+    "compare": shlex.split("--draws 2 --splits 2"),
+    "check": _FEW,
     "book": ["--no-build"],
     "serve": [],
 }
-SMALL["align"] += ["--set", "batch", "1", "--set", "micro_batch", "1", "--temperature", "1.0"]
 
 
 def small(command, place):
@@ -293,7 +278,7 @@ def test_the_commands_of_a_page_run_one_after_another(page, place, monkeypatch, 
             assert done.returncode == 0, (shlex.join(words), done.stderr[-2000:])
             assert Path(words[2]).is_file()
         else:
-            parsed = cli._parser().parse_args(words[1:])
+            parsed = cli.arguments.parser().parse_args(words[1:])
             assert parsed.command == words[1]
             assert cli.main(small(words, place)) == 0, shlex.join(words)
 

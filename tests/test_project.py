@@ -9,38 +9,62 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import neuroglot
 from neuroglot.book import chapters
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+TOML = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = TOML
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-def test_conda_has_the_same_pins():
+def locked(name):
+    """The entries of a file of locked versions, each a requirement with the hashes of its files."""
+    return re.split(r"\n(?=\S)", (ROOT / "requirements" / f"{name}.txt").read_text().strip())
+
+
+def asked_for():
+    """What ``make`` installs, as ranges."""
+    asked = [
+        *PROJECT["project"]["dependencies"],
+        *(one for extra in EXTRAS if extra != "benchmark" for one in EXTRAS[extra]),
+    ]
+    return list(dict.fromkeys(asked))  # what two extras need stands once
+
+
+def test_conda_has_the_same_ranges():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     pip = next(entry["pip"] for entry in conda if isinstance(entry, dict))
-    ours = [
-        *PROJECT["project"]["dependencies"],
-        *(pin for extra in EXTRAS if extra != "benchmark" for pin in EXTRAS[extra]),
-    ]
-    ours = list(dict.fromkeys(ours))  # what two extras need stands once
-    assert pip == [*ours, "--editable ."]
+    assert pip == [*asked_for(), "--editable ."]
     assert f"python{PROJECT['project']['requires-python']}" in conda
 
 
-def test_everything_is_pinned_and_constrained():
-    constraints = dict(
-        line.split("==") for line in (ROOT / "constraints.txt").read_text().lower().replace("_", "-").splitlines()
+@pytest.mark.parametrize("name", ["book", "torch", "cpu", "cuda", "node"])
+def test_what_is_locked_has_hashes_and_no_address(name):
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    assert "://" not in text and " @ " not in text and "--index" not in text and "--find-links" not in text
+    pinned = re.compile(r"[a-z0-9-]+==[\w.+]+( ; [^\\\n]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+")
+    assert [entry for entry in locked(name) if not pinned.fullmatch(entry)] == []
+
+
+def test_what_is_asked_for_is_locked_and_within_its_range():
+    versions = {}
+    for entry in [*locked("book"), *locked("torch")]:
+        name, version = re.match(r"([a-z0-9-]+)==([\w.+]+)", entry).groups()
+        versions.setdefault(name, []).append(version)
+    assert {"hatchling", "editables", "pip"} <= set(versions) and all(
+        re.match("torch==2", one) for one in locked("cpu")
     )
-    for pin in [
-        *PROJECT["project"]["dependencies"],
-        *(pin for extra in EXTRAS if extra != "benchmark" for pin in EXTRAS[extra]),
-    ]:
-        name, version = pin.split("==")
-        assert constraints[name] == version, f"constraints.txt has {name} {constraints[name]}"
+    for one in map(Requirement, [*asked_for(), *TOML["build-system"]["requires"]]):
+        found = versions[canonicalize_name(one.name)]
+        assert all(one.specifier.contains(version, prereleases=True) for version in found), f"{one} has {found}"
+        assert {part.operator for part in one.specifier} <= {">=", "<", "=="}
+    ranges = [one for one in map(Requirement, PROJECT["project"]["dependencies"]) if "==" in str(one.specifier)]
+    assert ranges == [], "a library's dependencies are ranges"
 
 
 def test_the_packaged_models_are_the_pinned_ones():
@@ -49,7 +73,7 @@ def test_the_packaged_models_are_the_pinned_ones():
     (pin,) = EXTRAS["models"]
     gemma, smollm = PACKAGED["gemma3-270m"], PACKAGED["smollm2-135m"]
     assert pin == f"{gemma.package}=={gemma.version}"
-    assert f"{smollm.package}=={smollm.version}" in (ROOT / "Makefile").read_text()
+    assert any(entry.startswith(f"{smollm.package}=={smollm.version} ") for entry in locked("book"))
 
 
 def test_version_is_one():

@@ -18,7 +18,7 @@ from neuroglot.alignment.preferences import prefer
 from neuroglot.alignment.scorers import Exact
 from neuroglot.base.files import write_bytes
 from neuroglot.base.locks import alone, write_kept
-from neuroglot.book import chapters
+from neuroglot.book import building, chapters
 from neuroglot.cli import main
 from neuroglot.model.sampling import sample
 
@@ -238,7 +238,7 @@ COPY = "from pathlib import Path\nPath(types).write_text(Path(stats).read_text()
 def test_a_runs_folder_has_one_writer(small, tmp_path):
     run = small(COPY)
     with held(tmp_path / "runs" / "x") as holder:
-        for call in (run, lambda wait: chapters.build("x", root=tmp_path, wait=wait)):
+        for call in (run, lambda wait: building.build("x", root=tmp_path, wait=wait)):
             with pytest.raises(NeuroglotError, match=f"runs/x is being written by process {holder.pid} "):
                 call(wait=False)
         with pytest.raises(NeuroglotError, match=f"runs/x is being written by process {holder.pid} "):
@@ -318,7 +318,7 @@ def test_a_runs_name_is_no_path(small, tmp_path, name):
     for call in (
         lambda: chapters.run_chapters(own, root=tmp_path, run=name),
         lambda: chapters.run_models([own], root=tmp_path, run=name),
-        lambda: chapters.build(name, root=tmp_path),
+        lambda: building.build(name, root=tmp_path),
     ):
         with pytest.raises(NeuroglotError, match=r"the run's name \(--run\) '.* is no name for a folder; give"):
             call()

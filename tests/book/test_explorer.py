@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroglot import ActivationStats, NeuroglotError, classify
-from neuroglot.book import chapters, pages, printing
+from neuroglot.book import building, chapters, pages, printing
 
 ROOT = Path(__file__).parents[2]
 
@@ -233,12 +233,12 @@ def test_a_repository_is_launched_from_its_notebooks(project):
 def test_a_book_has_its_model_in_the_title(project):
     (project / "_config.yml").write_text((ROOT / "_config.yml").read_text())
     folder = project / "runs/tiny"
-    config = chapters._config(project, folder, {})
+    config = building._config(project, folder, {})
     assert config["title"] == "neuroglot: tiny"
     assert "announcement" not in config["sphinx"]["config"]["html_theme_options"]
     (folder / "quick.json").write_text("{}")
-    assert chapters._config(project, folder, {})["sphinx"]["config"]["html_theme_options"]["announcement"]
-    assert chapters._config(project, project / "runs/none", {})["title"] == "neuroglot"
+    assert building._config(project, folder, {})["sphinx"]["config"]["html_theme_options"]["announcement"]
+    assert building._config(project, project / "runs/none", {})["title"] == "neuroglot"
 
 
 # --- all on one page ---------------------------------------------------------------------------

@@ -1,11 +1,19 @@
 """Which questions are posed, how, and what is written where none are."""
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 import pytest
 
-from neuroglot import Corpus, Example
-from neuroglot.effects import asking
-from neuroglot.effects.asking import by_group, easiest, room_for, solve
+from neuroglot import Corpus, Example, load_corpus
+from neuroglot.base.records import write_lines
+from neuroglot.effects import asking, matrix
+from neuroglot.effects.asking import ask_under, by_group, easiest, room_for, shots_for, solve, solved_questions
+from neuroglot.effects.removals import AS_IT_IS, of_largest, removals, zeroing
+
+from ..conftest import tiny_model
+from ..made import types_of
 
 EXAMPLES = [
     Example(f"q{i}", code, f"question {i}? ", "x" * (10 + i), answer=str(i), group=f"level {1 + i // 3}")
@@ -66,3 +74,66 @@ def test_accuracies_by_group_have_a_row_for_every_language():
     table = by_group(score, ["en", "fr", "de"])
     assert table.index.tolist() == ["en", "fr", "de"] and table.loc["de", "all"] == 0.25
     assert table.loc["fr"].isna().all() and table.loc["en", "1"] == pytest.approx(1)
+
+
+SAID = {"en": "Together they have {} apples in the basket.", "de": "Zusammen haben sie {} Äpfel in dem Korb."}
+
+
+def answered(path, corpus, right):
+    """A file of answers to a corpus, right in these documents of each language."""
+    rows = [
+        {"id": e.id, "language": e.language, "prompt": e.prompt, "answer": e.answer, "group": e.group, "cluster": ""}
+        | {
+            "response": SAID[e.language].format(e.answer if e.document in right[e.language] else "many"),
+            "cut_off": False,
+        }
+        for e in corpus.examples
+    ]
+    write_lines(path, "responses", {"provenance": {"model": "tiny"}}, rows)
+    return path
+
+
+def test_questions_that_were_answered_rightly_the_easiest_first(tmp_path):
+    later = replace(QUESTIONS, examples=QUESTIONS.examples[::-1])
+    solved = answered(tmp_path / "solved", later, {"en": {"q1", "q2", "q5"}, "de": {"q4"}})
+    chosen = solved_questions(QUESTIONS, solved, 2)
+    assert [(e.language, e.document) for e in chosen.examples] == [("en", "q1"), ("en", "q2"), ("de", "q4")]
+    one = solved_questions(QUESTIONS, solved, 1)
+    assert {(e.language, e.document) for e in one.examples} == {("en", "q2"), ("de", "q4")}, "in the file's order"
+
+
+def test_no_question_where_none_was_solved_or_none_is_wanted(tmp_path):
+    solved = answered(tmp_path / "solved", QUESTIONS, {"en": {"q1"}, "de": set()})
+    assert solved_questions(QUESTIONS, solved, 0) is None
+    assert solved_questions(QUESTIONS, solved, 1).languages == ("en",)
+    assert solved_questions(QUESTIONS, answered(tmp_path / "none", QUESTIONS, {"en": (), "de": ()}), 3) is None
+    (tmp_path / "empty").touch()
+    assert solved_questions(QUESTIONS, tmp_path / "empty", 3) is None
+
+
+def test_worked_examples_only_where_there_are_some():
+    assert shots_for(QUESTIONS, ["en", "de"], 3) == 3 and shots_for(QUESTIONS, ["en", "xx"], 3) == 0
+    assert shots_for(replace(QUESTIONS, name="responses:problems"), ["en"], 3) == 0
+
+
+def test_questions_are_asked_under_every_removal(tokenizer, tmp_path):
+    """All of chapter 05's second half, on a model that answers anything."""
+    types = types_of("en de", "en,de,en de,-", "en,en,de,-", "-,en,de,en de", top_rate=0.1)
+    model = tiny_model("llama", intermediate_size=4, max_position_embeddings=4096)
+    held = load_corpus("problems", "en de", n=5, levels=1)
+    documents = [e.document for e in held.examples if e.language == "en"]
+    solved = answered(tmp_path / "solved", held, {"en": documents[:1], "de": documents[:2]})
+    asked = solved_questions(held, solved, 2)
+    assert len(asked.examples) == 3
+    answering = of_largest(removals(types, draws=2, seed=1), 1)
+    options = {"shots": shots_for(held, held.languages, 1), "max_new_tokens": 4}
+    path = tmp_path / "deactivated"
+    rows = ask_under(model, tokenizer, asked, zeroing(answering), path, **options)
+    names = [AS_IT_IS, "en, specific + related", "de, specific + related", "en, specific + related, random 1"]
+    assert [row["intervention"] for row in rows] == list(np.repeat(names, 3)) and path.exists()
+    assert ask_under(None, None, None, zeroing(answering), tmp_path / "no", **options) == []
+    assert not (tmp_path / "no").exists()
+    found = matrix.of_answers(rows, asked, answering, resamples=5)
+    assert len(found.table()) == 2 * 2 * 2 and set(found.table()["draws"]) == {1}
+    table = matrix.brief(found.summary("en"), "measure")
+    assert ("change in accuracy", "pivot, own") in table.index and table.columns[4] == "draw from"

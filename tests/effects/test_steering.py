@@ -5,10 +5,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neuroglot import Intervention, NeuroglotError
+from neuroglot import Corpus, Example, Intervention, NeuroglotError
 from neuroglot.effects.removals import AS_IT_IS
-from neuroglot.effects.steering import OUTPUTS, Steering, driving, idle, outputs, steerings
+from neuroglot.effects.steering import (
+    OUTPUTS,
+    Steering,
+    apart_from,
+    directions,
+    driving,
+    idle,
+    outputs,
+    prompts,
+    respond,
+    side_by_side,
+    steerings,
+)
 
+from ..conftest import tiny_model
+from ..made import types_of
 from .test_removals import flat, types  # noqa: F401 - a fixture
 
 MEANS = np.random.default_rng(0).normal(size=(2, 40, 3))
@@ -110,6 +124,67 @@ def test_an_endless_loop_counts_as_one_response():
     table = outputs(rows, of, resamples=200).set_index("output")
     assert table["share"].to_dict() == pytest.approx(dict(zip(OUTPUTS, (1 / 3, 2 / 3, 0, 0), strict=True)))
     assert table.loc["target", ["low", "high", "responses"]].tolist() == [0, 0.5, 3], "prompts are drawn, not responses"
+
+
+QUESTIONS = [Example(f"q{i}", code, f"question {i}? ", "7", "7") for code in ("fr", "de", "en") for i in range(3)]
+HELD = Corpus("text:x", ("fr", "de", "en"), tuple(QUESTIONS))
+
+
+def test_from_english_to_all_others_unless_said(types):  # noqa: F811
+    assert directions(types, HELD) == ("en", ("de",)), "French has no types"
+    assert directions(types, HELD, "de") == ("de", ("en",)) and directions(types, HELD, None, "zh de")[1] == (
+        "zh",
+        "de",
+    )
+    assert directions(types, HELD.only(["fr", "de"])) == ("de", ())
+    with pytest.raises(NeuroglotError, match="none of its languages"):
+        directions(types, HELD.only(["fr"]))
+
+
+def test_prompts_are_the_first_questions_in_the_language():
+    asked = prompts(HELD, "de", 2)
+    documents = [e.document for e in HELD.spread(2).examples if e.language == "de"]
+    assert [(e.language, e.document) for e in asked.examples] == [("de", d) for d in documents] and len(documents) == 2
+    assert prompts(HELD, "xx", 2) is None
+    plain = tuple(replace(e, prompt=" ") if e.language == "de" else e for e in QUESTIONS)
+    assert prompts(replace(HELD, examples=plain), "de", 2) is None
+
+
+def test_means_are_taken_apart_from_the_prompts_where_there_is_other_text():
+    asked = prompts(HELD, "de", 2)
+    rest = apart_from(HELD, asked)
+    assert rest.languages == HELD.languages and len(rest.examples) == 3
+    assert not {e.document for e in rest.examples} & {e.document for e in asked.examples}
+    assert apart_from(HELD, None).hash == HELD.hash and apart_from(HELD, prompts(HELD, "de", 3)) is HELD
+
+
+def test_responses_under_every_steering_side_by_side(tokenizer, tmp_path):
+    types_ = types_of("en de", "en,de,en de,-", "en,en,de,-", "-,en,de,en de", top_rate=0.1)
+    model = tiny_model("llama", intermediate_size=4, max_position_embeddings=4096)
+    of = steerings("en", ["de"], {"amplify": [0, 4], "set": [0, 1, 2]}, draws=2)
+    changes = driving(types_, of, np.ones((3, 4, 2)))
+    questions, path, options = prompts(HELD, "en", 2), tmp_path / "steered", {"shots": 0, "max_new_tokens": 3}
+    rows = respond(model, tokenizer, questions, changes, path, **options)
+    assert len(rows) == 2 * len(changes) == 2 * (1 + 3 * 3) and path.exists()
+    shown = side_by_side(rows, of)
+    assert shown.drop(columns="response").to_numpy().tolist() == [
+        ["", "as it is", ""],
+        *(["de", how, neurons] for how in ("amplify 4", "set 2") for neurons in ("language", "random")),
+    ]
+    first = {row["intervention"]: row["response"] for row in rows if row["id"] == questions.examples[0].id}
+    names = [AS_IT_IS, "amplify 4", "amplify 4, random 1", "set 2", "set 2, random 1"]
+    assert shown["response"].tolist() == [first[n if n == AS_IT_IS else f"en to de, {n}"] for n in names]
+    assert set(outputs(rows, of, resamples=3)["neurons"]) == {"language", "random"}
+
+
+def test_without_questions_an_empty_file_is_left(tmp_path):
+    path, options = tmp_path / "steered", {"shots": 0, "max_new_tokens": 3}
+    assert respond(None, None, None, {}, path, **options) == [] and path.read_bytes() == b""
+    path.write_text("kept")
+    assert respond(None, None, None, {}, path, **options) == [] and path.read_text() == "kept"
+    respond(None, None, None, {}, path, **options, overwrite=True)
+    assert path.read_bytes() == b""
+    assert outputs([], []).empty and side_by_side([], steerings("en", ["de"], {"set": [1]})).empty
 
 
 def test_bad_requests_are_named(types):  # noqa: F811

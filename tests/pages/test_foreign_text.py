@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from neuroglot.book import chapters
+from neuroglot.book import building, chapters
 
 from ..conftest import byte_tokenizer, tiny_model
 from .conftest import ROOT, serving
@@ -104,7 +104,7 @@ def built(tmp_path_factory):
     both, trained = (json.loads(page.read_text(encoding="utf-8")) for page in pages)
     both["cells"] += [cell | {"id": f"trained-{place}"} for place, cell in enumerate(trained["cells"][1:])]
     pages[0].write_text(json.dumps(both), encoding="utf-8")
-    return chapters.build("run", root=root).parent
+    return building.build("run", root=root).parent
 
 
 @pytest.fixture(scope="module")

@@ -6,5 +6,6 @@ In come the files of a run. Out go executed chapters, charts, widgets, sentences
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, ["chapters", "charts", "describing", "markup", "packing", "pages", "printing", "runs", "widgets"]
+    __name__,
+    ["building", "chapters", "charts", "describing", "markup", "packing", "pages", "printing", "runs", "widgets"],
 )

@@ -1,16 +1,13 @@
-"""The book: chapters run by papermill, assembled by Jupyter Book, readable without a network."""
+"""The chapters: which there are, run by papermill, each again only when what it depends on has changed."""
 
 import contextlib
 import dataclasses
 import hashlib
-import http.server
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -21,8 +18,6 @@ from typing import Any
 from ..base.errors import NeuroglotError, in_a_line, quoted
 from ..base.files import atomic, plain_name, read_json, sha256_file, write_json
 from ..base.locks import alone
-from ..base.npm import npm_package
-from ..base.records import is_marked, kept_folder, mark_whole
 from ..base.tables import ARTIFACTS
 from .runs import COMPARED
 
@@ -167,9 +162,6 @@ _COUNTING = (
 _ELSEWHERE = ("device_map", "trust_remote_code")
 
 
-# --- running the chapters ----------------------------------------------------------------------
-
-
 def run_models(
     runs: Sequence[Mapping[str, Any]],
     *,
@@ -206,7 +198,7 @@ def run_models(
         raise NeuroglotError(f"the model {twice[0]} is asked for twice; name different ones.")
     if others and (named := [name for name in ARTIFACTS if name in lead]):
         raise NeuroglotError(f"{named[0]} names one file, and there are {len(runs)} runs; leave it out.")
-    folders = sorted(_folder(root, name) for name in names)  # in one order, so that no two books wait for each other
+    folders = sorted(run_folder(root, name) for name in names)  # in one order, so that no two books wait for each other
     for one in runs:
         _known(root, one)
     beside = [f"runs/{name}" for name in names[1:]]
@@ -220,7 +212,7 @@ def run_models(
         return names[0], seconds | run_chapters(lead, root=root, run=names[0], force=force, beside=beside)
 
 
-def _folder(root: Path, run: str) -> Path:
+def run_folder(root: Path, run: str) -> Path:
     """A run's folder, which lies in ``runs/`` whatever its name."""
     return root / "runs" / plain_name(run, "the run's name (--run)")
 
@@ -229,10 +221,10 @@ def _keep_quick_apart(root: Path, names: Sequence[str], compared: Sequence[str],
     """Mark the folders of quick runs; refuse to mix what has the mark with what has none."""
     for name in names:
         folder = root / "runs" / name
-        if (folder / "chapters").is_dir() and _is_quick(folder) != quick:
+        if (folder / "chapters").is_dir() and is_quick(folder) != quick:
             kind = "without" if quick else "with"
             raise NeuroglotError(f"runs/{name} holds a run {kind} the quick preset; name another folder (--run).")
-    if not quick and (small := [folder for folder in compared if _is_quick(root / folder)]):
+    if not quick and (small := [folder for folder in compared if is_quick(root / folder)]):
         raise NeuroglotError(f"{small[0]} holds a run with the quick preset; only a quick run is set beside it.")
     for name in names:
         mark = root / "runs" / name / _QUICK_MARK
@@ -245,7 +237,8 @@ def _keep_quick_apart(root: Path, names: Sequence[str], compared: Sequence[str],
 _QUICK_MARK = "quick.json"
 
 
-def _is_quick(folder: Path) -> bool:
+def is_quick(folder: Path) -> bool:
+    """Whether a run's folder holds one with the quick preset."""
     return (folder / _QUICK_MARK).is_file()
 
 
@@ -281,7 +274,7 @@ def run_chapters(
     root = root or project_root()
     run = run if run is not None else run_name(parameters)
     known = _known(root, parameters)
-    folder = _folder(root, run)
+    folder = run_folder(root, run)
     with alone(folder, wait=wait):
         return _run_chapters(parameters, root, folder, known, force, beside, chapters)
 
@@ -416,7 +409,7 @@ def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, An
     from ..model.loading import hub_commit
 
     package = Path(str(package_files("neuroglot")))
-    code = _file_hashes(package, ("*.py", "*.toml", "*.js", "*.css"))
+    code = file_hashes(package, ("*.py", "*.toml", "*.js", "*.css"))
     inputs = {name: _input_hashes(root, parameters[name]) for name in chapter.reads}
     versions = _versions(*_DECIDING)
     if {"recipe", "variants"} & set(_parameters(root, chapter)):
@@ -425,7 +418,7 @@ def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, An
     domains = parameters.get("domains") or {}
     sources = [parameters.get(name) for name in ("corpus", "practice", "candidates", "scorer", "judge")]
     named = [str(source) for source in (*sources, *domains) if ":" in str(source)]
-    text = {source: _file_hashes(root / source.partition(":")[2], ("*",)) for source in named}
+    text = {source: file_hashes(root / source.partition(":")[2], ("*",)) for source in named}
     # So may a local model's; its files are too large to be read for this.
     models = [parameters.get(name) for name in ("model", "after", "adapter")] + list(
         parameters.get("checkpoints") or ()
@@ -464,7 +457,7 @@ def _input_hashes(root: Path, named: str | Sequence[str]) -> dict[str, str]:
     return {file: sha256_file(root / file) for file in files}
 
 
-def _file_hashes(place: Path, patterns: tuple[str, ...]) -> dict[str, str]:
+def file_hashes(place: Path, patterns: tuple[str, ...]) -> dict[str, str]:
     """Of a file, or of the files anywhere in a folder; of nothing where nothing is."""
     if place.is_file():
         return {place.name: sha256_file(place)}
@@ -494,148 +487,3 @@ def _hashes(root: Path, paths: list[Path]) -> dict[str, str]:
 
 def _relative(path: str | Path, root: Path) -> str:
     return os.path.relpath(root / path, root)
-
-
-# --- building the pages ------------------------------------------------------------------------
-
-_NPM = {
-    "mathjax": (
-        "3.2.2",
-        "sha512-Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",
-    ),
-}
-
-
-def vendor(folder: Path) -> None:
-    """Put every script the pages need into ``folder``, so that they ask no other host.
-
-    The explorer and the neuron browser are the package's own; Vega comes with the pinned vl-convert, MathJax from npm.
-    """
-    import vl_convert
-
-    own = Path(str(package_files(__package__))) / "frontend"
-    pins = [_NPM, version("vl-convert-python"), sha256_file(__file__), _file_hashes(own, ("*",))]
-    key = hashlib.sha256(json.dumps(pins).encode()).hexdigest()
-    kept = is_marked(folder) and kept_folder(folder, "neuroglot book")
-    if kept and (folder / "key").read_text() == key:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    package = {name: npm_package(name, *pin) for name, pin in _NPM.items()}
-    with atomic(folder) as part:
-        part.mkdir()
-        shutil.copyfile(package["mathjax"] / "es5" / "tex-svg-full.js", part / "mathjax.js")
-        for script in sorted(own.iterdir()):
-            shutil.copyfile(script, part / script.name)
-        # The bundle must not see an AMD loader, or it would register itself instead of Vega.
-        bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg] # no snippet is needed
-        (part / "vega.js").write_text(f"(function(define,module,exports){{{bundle}\n}})();", encoding="utf-8")
-        (part / "key").write_text(key)
-        mark_whole(part, "neuroglot book")
-
-
-def build(run: str, *, root: Path | None = None, wait: bool = True) -> Path:
-    """Assemble the executed chapters of a run and the prose pages into ``_build/html``.
-
-    Each page of a quick run has :data:`QUICK_BANNER` above it. ``print.html`` is all of them on one page.
-
-    Args:
-        run: folder name under ``runs/``.
-        root: the project; default: :func:`project_root`.
-        wait: for another process that builds pages, or writes to the run's folder; otherwise it is refused.
-
-    Raises:
-        NeuroglotError: a chapter has not been run, or Jupyter Book stopped.
-    """
-    root = root or project_root()
-    folder = _folder(root, run)
-    with alone(folder, wait=wait), alone(root / "_build", wait=wait):
-        return _build(folder, root)
-
-
-def _build(folder: Path, root: Path) -> Path:
-    from .pages import page, parameters_of
-    from .printing import one_page
-
-    run = folder.name
-    vendor(root / "book" / "vendor")
-    executed = {chapter.name: folder / "chapters" / f"{chapter.name}.ipynb" for chapter in CHAPTERS}
-    if missing := [path for path in executed.values() if not path.is_file()]:
-        raise NeuroglotError(f"there is no {missing[0]}; run the chapters first (neuroglot book).")
-    notebooks = {name: read_json(path) for name, path in executed.items()}
-    files = {
-        name: given[name] for given in map(parameters_of, notebooks.values()) for name in _COUNTED if name in given
-    }
-    config = _config(root, folder, files)
-    settings: dict[str, Any] = {
-        "run": run,
-        "root": root,
-        "quick": _is_quick(folder),
-        "repository": config.get("repository"),
-    }
-    for name, notebook in notebooks.items():
-        write_json(root / "book" / "chapters" / f"{name}.ipynb", page(notebook, name, files=files, **settings))
-    # Kept doctrees can lose the widgets' state, so every page is made anew; it takes seconds.
-    shutil.rmtree(root / "_build", ignore_errors=True)
-    write_json(folder / "build.yml", config)  # which is YAML, too
-    log = folder / "build.log"
-    command = [
-        str(Path(sysconfig.get_path("scripts")) / "jupyter-book"),
-        "build",
-        str(root),
-        "-W",
-        "-n",
-        "--keep-going",
-        "--config",
-        str(folder / "build.yml"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
-    log.write_text(done.stdout + done.stderr)
-    first = root / "_build" / "html" / "index.html"
-    if done.returncode or not first.is_file():
-        said = re.findall(r"^.*(?:WARNING|ERROR|Error):.*$", done.stdout + done.stderr, re.M)
-        raise NeuroglotError(f"Jupyter Book stopped ({(said or ['no message'])[0].strip()}); see {log}.")
-    one_page(first.parent)
-    return first
-
-
-#: What the pages say of a run is read from these.
-_COUNTED = ("stats", "types")
-
-
-def _config(root: Path, folder: Path, files: Mapping[str, str]) -> dict[str, Any]:
-    """The project's ``_config.yml`` with the model in the title, and the banner of a quick run.
-
-    Paths in it stay those from ``root``.
-    """
-    import yaml
-
-    from .pages import facts_of
-
-    config: dict[str, Any] = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    if model := dict(facts_of(files, run=folder.name, root=root)).get("model"):
-        config["title"] = f"{config['title']}: {model}"
-    if _is_quick(folder):
-        config["sphinx"]["config"]["html_theme_options"]["announcement"] = QUICK_BANNER
-    return config
-
-
-def serve(folder: Path, port: int = 8000) -> None:
-    """Serve a built book on loopback until interrupted."""
-    if not (folder / "index.html").is_file():
-        raise NeuroglotError(f"there is no book in {folder}; run: make book")
-    if not 0 <= port < 2**16:
-        raise NeuroglotError(f"port {port}: give a number from 0 to {2**16 - 1} with --port.")
-
-    def handler(*args: Any) -> http.server.SimpleHTTPRequestHandler:
-        return http.server.SimpleHTTPRequestHandler(*args, directory=str(folder))
-
-    try:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
-    except OSError as error:
-        raise NeuroglotError(f"port {port} cannot be used ({error.strerror}); give another with --port.") from error
-    with server:
-        print(f"the book is at http://127.0.0.1:{server.server_port}/ (Ctrl-C stops it)", flush=True)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print()

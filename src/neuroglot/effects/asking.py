@@ -1,6 +1,6 @@
 """Which questions a model is asked to see whether it can solve them, and what it gets right."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,11 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.files import write_bytes
-from ..text.corpora import Corpus
-from .grading import accuracy
+from ..model.interventions import Intervention
+from ..model.sampling import read_rows, sample_rows
+from ..text import problems
+from ..text.corpora import Corpus, Example
+from .grading import accuracy, grade
 
 #: Room for an answer where there are no solutions to tell by, in tokens.
 ROOM = 200
@@ -73,3 +76,73 @@ def solve(
 def by_group(score: pd.DataFrame, languages: Iterable[str]) -> pd.DataFrame:
     """Accuracies from :func:`solve`, a row for each of these languages and a column for each group."""
     return score.pivot(index="language", columns="group", values="accuracy").reindex(list(languages))
+
+
+def solved_questions(held_out: Corpus, solved: str | Path, number: int) -> Corpus | None:
+    """Questions that the model answered rightly, the easiest first.
+
+    Args:
+        held_out: where they are taken from.
+        solved: file of the answers, as :func:`solve` writes it.
+        number: how many of each language; 0 for none.
+
+    Returns:
+        The questions; ``None`` where none was answered rightly, or none is wanted.
+
+    Raises:
+        NeuroglotError: no such file, or another one; another text's answers.
+    """
+    answers: list[dict[str, Any]] = list(read_rows(solved))
+    graded = grade(Example(**row) for row in answers)
+    right = graded[graded["correct"].fillna(False)].sort_values("group", kind="stable")
+    chosen = right.groupby("language").head(number)
+    return held_out.keep(zip(chosen["language"], chosen["document"], strict=True)) if len(chosen) else None
+
+
+def shots_for(text: Corpus, languages: Iterable[str], shots: int) -> int:
+    """How many worked examples can stand before questions of this text: ``shots``, or none.
+
+    Prompts of sampled text are as the model got them; other languages than the packaged have no worked examples.
+    """
+    bare = text.name.startswith("responses:") or not set(languages) <= set(problems.LANGUAGES)
+    return 0 if bare else shots
+
+
+def ask_under(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    questions: Corpus | None,
+    interventions: Mapping[str, Intervention | None],
+    path: str | Path,
+    *,
+    shots: int,
+    max_new_tokens: int,
+    batch_size: int = 40,
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Ask the same questions, greedily, under every intervention.
+
+    Args:
+        model, tokenizer: from :func:`neuroglot.load_model` or transformers.
+        questions: what is asked; ``None`` for nothing, which writes no file.
+        interventions: by name, ``None`` for the model as it is.
+        path: file that keeps the answers.
+        shots, max_new_tokens, batch_size, overwrite: as for :func:`neuroglot.sample`.
+
+    Returns:
+        One row per intervention and question, as of :func:`neuroglot.model.sampling.sample_rows`.
+    """
+    if questions is None:
+        return []
+    rows, _ = sample_rows(
+        model,
+        tokenizer,
+        questions,
+        path,
+        interventions=interventions,
+        shots=shots,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        overwrite=overwrite,
+    )
+    return rows

@@ -15,7 +15,21 @@ from ..model.loading import weights_hash
 from ..text.corpora import Corpus, Example
 from ..text.languages import own_letters
 from .grading import grade
-from .removals import AS_IT_IS, Removal
+from .removals import AS_IT_IS, BOTH, SETS, Removal
+
+#: The change that weighs languages alike, in nats per token.
+LOG_PERPLEXITY = "change in log-perplexity"
+
+# Columns of a summary that a page shows, by their short names.
+_BRIEF = {
+    **{name: name for name in ("effect", "low", "high", "random")},
+    "random_low": "draw from",
+    "random_high": "draw to",
+    "verdict": "verdict",
+    "own_largest": "own largest",
+    "own_worst": "own worst",
+    "rows": "rows",
+}
 
 
 def _log_change(after: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -33,7 +47,7 @@ class _Measure:
 
 #: What is compared before and after.
 MEASURES = {
-    "change in log-perplexity": _Measure(np.subtract, 1),
+    LOG_PERPLEXITY: _Measure(np.subtract, 1),
     "log(1 + change in perplexity)": _Measure(_log_change, 1),
     "change in accuracy": _Measure(np.subtract, -1),
     "change in language fidelity": _Measure(np.subtract, -1),
@@ -400,6 +414,51 @@ def of_doses(found: Losses, doses: Sequence[Removal]) -> pd.DataFrame:
         row = {"language": dose.language, "order": dose.order, "draw": dose.draw, "dose": dose.dose}
         rows.append(row | {"neurons": dose.size, "effect": effect})
     return pd.DataFrame(rows)
+
+
+def in_nats(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table or summary that are changes in log-perplexity."""
+    return table[table["measure"] == LOG_PERPLEXITY]
+
+
+def brief(summary: pd.DataFrame, by: str) -> pd.DataFrame:
+    """A summary as a page shows it, a row for each of ``by`` (``"set"`` or ``"measure"``) and ``cells``."""
+    return summary.set_index([by, "cells"])[list(_BRIEF)].rename(columns=_BRIEF)
+
+
+def unchanged(found: Losses, removals: Sequence[Removal]) -> pd.DataFrame:
+    """The model as it is: a row per language with ``tokens scored``, ``perplexity`` and the neurons of each set."""
+    own = [removal for removal in removals if not removal.draw]
+    sizes = pd.DataFrame({set_: {r.language: r.size for r in own if r.set == set_} for set_ in SETS})
+    perplexity = np.exp(found.log_perplexity()[found.rows.index(AS_IT_IS)])
+    measured = pd.DataFrame({"tokens scored": found.tokens.sum(axis=1), "perplexity": perplexity}, found.languages)
+    return measured.join(sizes)
+
+
+def on_others(tables: Mapping[str, pd.DataFrame], set_: str = BOTH) -> pd.DataFrame:
+    """What the removal of a language's neurons changes in the other languages, one row each where that is known.
+
+    Args:
+        tables: of chapter 05, by name: ``perplexity`` and, where questions were asked, ``answers``.
+        set_: which set.
+    """
+    rows = [row for name in ("perplexity", "answers") if name in tables for row in tables[name].to_dict("records")]
+    every = pd.DataFrame(rows)
+    wanted = (every["set"] == set_) & (every["measure"] != "log(1 + change in perplexity)")
+    return every[wanted & (every["removed"] != every["language"])].dropna(subset=["effect"])
+
+
+def of_pivot(others: pd.DataFrame, pivot: str) -> pd.DataFrame:
+    """The effect of removing one language on each other, beside the mean effect of removing another one.
+
+    Args:
+        others: from :func:`on_others`.
+        pivot: the language.
+    """
+    columns = ["measure", "language", "effect", "low", "high", "random_low", "random_high"]
+    mean = others[others["removed"] != pivot].groupby(["measure", "language"])["effect"].mean()
+    beside = mean.rename("removing another one")
+    return others[others["removed"] == pivot][columns].join(beside, on=["measure", "language"])
 
 
 def require_unseen(provenance: Mapping[str, Any], corpus: Corpus, model: PreTrainedModel) -> None:

@@ -18,6 +18,9 @@ SETS = {
     "specific + related + general": ("specific", "related", "general"),
 }
 
+#: The set that doses, answers and steering are about.
+BOTH = "specific + related"
+
 #: Name of the intervention that changes nothing.
 AS_IT_IS = "as it is"
 
@@ -80,9 +83,7 @@ def removals(
     return result
 
 
-def doses(
-    types: NeuronTypes, set_: str = "specific + related", *, steps: int = 5, draws: int = 1, seed: int = 0
-) -> list[Removal]:
+def doses(types: NeuronTypes, set_: str = BOTH, *, steps: int = 5, draws: int = 1, seed: int = 0) -> list[Removal]:
     """Growing parts of each language's neurons: half as many at each step down, by score and at random.
 
     By score, the lowest (most language-specific) come first; ``"shuffled"`` draws take as many of
@@ -122,6 +123,20 @@ def zeroing(of: Iterable[Removal]) -> dict[str, Intervention | None]:
     """
     some = (removal for removal in of if removal.size)
     return {AS_IT_IS: None} | {removal.name: Intervention(removal.neurons, values=0.0) for removal in some}
+
+
+def of_largest(of: Sequence[Removal], draws: int, set_: str = BOTH) -> list[Removal]:
+    """The removals of one set, and the first random draw beside each of the largest: a few draws stand beside them all.
+
+    Args:
+        of: from :func:`removals`.
+        draws: how many random draws; fewer where fewer languages have one.
+        set_: which set.
+    """
+    mine = [removal for removal in of if removal.set == set_]
+    own = [removal for removal in mine if not removal.draw]
+    largest = {removal.language for removal in sorted(own, key=lambda removal: -removal.size)[:draws]}
+    return own + [removal for removal in mine if removal.draw == 1 and removal.language in largest]
 
 
 def empty_sets(of: Iterable[Removal]) -> dict[str, list[str]]:

@@ -4,17 +4,22 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError, is_number, quoted
+from ..base.files import write_bytes
 from ..base.uncertainty import bootstrap_weights, percentiles, ratios
 from ..model.interventions import Intervention
 from ..neurons.identification import NeuronTypes
-from ..text.languages import is_detectable, language_key, letters_by_language
-from .removals import AS_IT_IS, SETS, generator
+from ..text.corpora import Corpus
+from ..text.languages import is_detectable, language_key, letters_by_language, parse_languages
+from .asking import ask_under
+from .removals import AS_IT_IS, BOTH, SETS, generator
 
 #: How a language's neurons are driven up: their values multiplied, or replaced by multiples of their means.
 WAYS = ("amplify", "set")
@@ -51,6 +56,45 @@ class Steering:
         return f"{own}, random {self.draw}" if self.draw else own
 
 
+def directions(
+    types: NeuronTypes, held_out: Corpus, source: str | None = None, targets: str | Iterable[str] | None = None
+) -> tuple[str, tuple[str, ...]]:
+    """From which language to steer, and to which.
+
+    Args:
+        types, held_out: whose languages are known.
+        source: language of the prompts; by default English, or the first that is known.
+        targets: as for :func:`neuroglot.text.languages.parse_languages`; by default all others that are known.
+
+    Raises:
+        NeuroglotError: what ``targets`` are not, or no language of the text that the types are of.
+    """
+    known = [code for code in held_out.languages if code in types.languages]
+    if not known:
+        raise NeuroglotError(f"corpus {held_out.name}: these neurons are of none of its languages; give their text.")
+    source = source or ("en" if "en" in known else known[0])
+    return source, parse_languages(targets, least=1) or tuple(code for code in known if code != source)
+
+
+def prompts(held_out: Corpus, source: str, number: int) -> Corpus | None:
+    """The first questions in one language, the easiest first; ``None`` where it has no question.
+
+    Args:
+        held_out: where they are taken from, as :meth:`neuroglot.Corpus.spread` orders it.
+        source: their language.
+        number: how many.
+    """
+    first = [e for e in held_out.spread(number).examples if e.language == source and e.prompt.strip()]
+    return held_out.keep((e.language, e.document) for e in first) if first else None
+
+
+def apart_from(held_out: Corpus, questions: Corpus | None) -> Corpus:
+    """Other documents than those of the questions, for means; all documents where the others lack a language."""
+    asked = {e.document for e in questions.examples} if questions else set()
+    rest = [(e.language, e.document) for e in held_out.examples if e.document not in asked]
+    return held_out.keep(rest) if {code for code, _ in rest} == set(held_out.languages) else held_out
+
+
 def steerings(
     source: str, targets: Iterable[str], strengths: Mapping[str, Sequence[float]], *, draws: int = 1
 ) -> list[Steering]:
@@ -79,7 +123,7 @@ def steerings(
     ]
 
 
-def idle(types: NeuronTypes, source: str, targets: Iterable[str], set_: str = "specific + related") -> list[str]:
+def idle(types: NeuronTypes, source: str, targets: Iterable[str], set_: str = BOTH) -> list[str]:
     """The targets towards which no neuron would be changed, so that nothing can be measured of them.
 
     Raises:
@@ -103,7 +147,7 @@ def driving(
     types: NeuronTypes,
     of: Iterable[Steering],
     means: np.ndarray | None = None,
-    set_: str = "specific + related",
+    set_: str = BOTH,
     *,
     seed: int = 0,
 ) -> dict[str, Intervention | None]:
@@ -158,6 +202,47 @@ def _random_pair(
         [m[: len(u)] for m, u in zip(mixed, up, strict=True)],
         [m[len(u) : len(u) + len(d)] for m, u, d in zip(mixed, up, down, strict=True)],
     )
+
+
+def respond(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    questions: Corpus | None,
+    interventions: Mapping[str, Intervention | None],
+    path: str | Path,
+    *,
+    shots: int,
+    max_new_tokens: int,
+    overwrite: bool = False,
+) -> list[dict[str, Any]]:
+    """Responses under every steering; as :func:`neuroglot.effects.asking.ask_under`, but with a file in any case.
+
+    Without questions the file is empty; one that is there stays as it is, unless it may be overwritten.
+    """
+    if questions is None and (overwrite or not Path(path).exists()):
+        write_bytes(path, b"")
+    options = {"shots": shots, "max_new_tokens": max_new_tokens}
+    return ask_under(model, tokenizer, questions, interventions, path, **options, overwrite=overwrite)
+
+
+def side_by_side(rows: Sequence[Mapping[str, str]], of: Iterable[Steering]) -> pd.DataFrame:
+    """What the first prompt brings about: as the model is, and under every steering at its greatest strength.
+
+    Args:
+        rows: as for :func:`outputs`; none for an empty table.
+        of: the steerings; of random ones the first draw is shown.
+
+    Returns:
+        Columns ``to``, ``how``, ``neurons`` (``"language"`` or ``"random"``) and ``response``, as text.
+    """
+    first = {row["intervention"]: row["response"] for row in rows if row["id"] == rows[0]["id"]}
+    found = [("", "as it is", "", first[AS_IT_IS])] if first else []
+    of = list(of) if first else []
+    greatest = {steering.way: max(s.strength for s in of if s.way == steering.way) for steering in of}
+    for s in (s for s in of if s.strength == greatest[s.way] and s.draw <= 1):
+        neurons = "random" if s.draw else "language"
+        found.append((s.target, f"{s.way} {s.strength:g}", neurons, first[s.name]))
+    return pd.DataFrame(found, columns=["to", "how", "neurons", "response"])
 
 
 def outputs(

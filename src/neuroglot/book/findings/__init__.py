@@ -4,5 +4,17 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["activations", "alignment", "identification", "index", "introduction", "layers", "models", "neurons", "words"],
+    [
+        "activations",
+        "alignment",
+        "deactivation",
+        "identification",
+        "index",
+        "introduction",
+        "layers",
+        "models",
+        "neurons",
+        "steering",
+        "words",
+    ],
 )

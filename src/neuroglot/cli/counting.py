@@ -1,0 +1,143 @@
+"""Commands that read a model or what was read of it: ``sample``, ``collect``, ``classify``, ``contexts``."""
+
+import argparse
+import shlex
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ..base.errors import NeuroglotError
+from ..base.files import write_bytes
+from ..base.locks import write_kept
+from ..counts.activations import ActivationStats
+from ..counts.collecting import Collection
+from ..model import sampling
+from ..model.processes import joined, leave
+from ..neurons import contexts as passages
+from ..neurons import identification
+from ..neurons.identification import NeuronTypes
+from ..text.corpora import Corpus
+from ..text.readers import load_corpus
+from . import given
+from .given import say, settings
+
+
+def sample(arguments: argparse.Namespace) -> None:
+    """Let the model answer the questions of a corpus."""
+    with given.held(arguments):
+        corpus = given.text(arguments)
+        own = settings(arguments, sampling.sample)
+        if "worked" in own:
+            own["worked"] = load_corpus(own["worked"], corpus.languages)
+        responses = sampling.sample(*given.model(arguments), corpus, arguments.out, **own)
+    print(
+        f"wrote {arguments.out}: {len(responses.examples):,} responses; to count them: "
+        f"--corpus {shlex.quote(f'jsonl:{arguments.out}')}"
+    )
+
+
+def collect(arguments: argparse.Namespace) -> None:
+    """Count how often each neuron is active in each language."""
+    if arguments.dry_run:
+        _collect(arguments)
+    else:
+        with given.held(arguments, once=joined().once):
+            _collect(arguments)
+    leave()
+
+
+def _collect(arguments: argparse.Namespace) -> None:
+    corpus = given.text(arguments)
+    model, tokenizer = given.model(arguments)
+    collection = Collection(model, tokenizer, corpus, **settings(arguments, Collection))
+    first = collection.processes.first
+    if first and not corpus.questions_only:
+        say(corpus.purity().to_string(index=False))
+    tokens = dict(zip(corpus.languages, collection.tokens.sum(axis=0).tolist(), strict=True))
+    say(f"tokens to count: {sum(tokens.values()):,} ({', '.join(f'{c} {n:,}' for c, n in tokens.items())})")
+    if collection.split:
+        say(f"{collection.split} texts are longer than the context and are counted in pieces")
+    layer = collection.layers[0]
+    say(f"neurons: {len(collection.layers)} layers x {layer.neurons:,}")
+    if arguments.dry_run:
+        needed = collection.memory()
+        each = ", ".join(f"{name} {size / 2**30:.2f} GiB" for name, size in needed.items())
+        say(f"memory: about {sum(needed.values()) / 2**30:.2f} GiB ({each})")
+        if first:
+            seconds = collection.estimate_seconds()
+            say(f"time: about {seconds:.0f} s, {sum(tokens.values()) / seconds:,.0f} counted tokens/s; nothing written")
+        return
+    start = time.perf_counter()
+    collection.run(arguments.out, **settings(arguments, Collection.run))
+    say(f"wrote {arguments.out} in {time.perf_counter() - start:.1f} s")
+
+
+def classify(arguments: argparse.Namespace) -> None:
+    """Find specific, related and general neurons in counts."""
+    stats = ActivationStats.load(arguments.stats)
+    if hasattr(arguments, "languages"):
+        stats = stats.select(arguments.languages)
+    types = identification.classify(stats, **settings(arguments, identification.classify))
+    solved = "solved" if types.solved else "given"
+    print(f"lambda {types.lam:.6g} ({solved}), tau {types.tau:.6g}, {int(types.selected.sum()):,} neurons selected")
+    if types.n_starved:
+        print(f"{types.n_starved:,} neurons saw fewer than {types.min_tokens} tokens of a language: unclassified")
+    print(types.table()["kind"].value_counts(sort=False).to_string())
+    print(
+        types.counts_per_language()
+        .pivot(index="language", columns="kind", values="neurons")
+        .loc[list(types.languages), ["specific", "related"]]
+        .to_string()
+    )
+    if hasattr(arguments, "out"):
+
+        def save(path: Path) -> None:
+            if path.suffix == ".csv":
+                write_bytes(path, types.table().to_csv(index=False, lineterminator="\n").encode())
+            else:
+                types.save(path)
+
+        write_kept(arguments.out, save, **settings(arguments, write_kept))
+        print(f"wrote {arguments.out}")
+
+
+def contexts(arguments: argparse.Namespace) -> None:
+    """Find the texts on which chosen neurons fire most."""
+    neurons, languages = _chosen(arguments)
+    with given.held(arguments):
+        corpus = given.text(arguments, languages)
+        model, tokenizer = given.model(arguments)
+        own = settings(arguments, passages.top_contexts)
+        found = passages.top_contexts(model, tokenizer, corpus, neurons, arguments.out, **own)
+    for layer, neuron in found.neurons[: 3 if len(found.neurons) > 3 else None].tolist():
+        print("\n".join(_first_lines(found, layer, neuron, corpus)))
+    kept = int((found.passage >= 0).sum())
+    print(f"wrote {arguments.out}: {kept:,} passages of {len(found.neurons):,} neurons")
+
+
+def _chosen(arguments: argparse.Namespace) -> tuple[np.ndarray, str | None]:
+    """The neurons that are named, or those of a type; and the languages that types are of."""
+    counts, types = (getattr(arguments, name, None) for name in ("counts", "types"))
+    if hasattr(arguments, "neuron"):
+        if counts is not None or types is not None:
+            raise NeuroglotError("--neuron names the neurons; leave out --counts and --types, or leave out --neuron.")
+        return np.array(arguments.neuron), None
+    if counts is None or types is None:
+        raise NeuroglotError("no neuron is chosen; give --counts and --types, or name some with --neuron.")
+    found = NeuronTypes.load(types)
+    stats = ActivationStats.load(counts).select(found.languages)
+    neurons = passages.chosen_neurons(found, stats, **settings(arguments, passages.chosen_neurons))
+    if not len(neurons):
+        raise NeuroglotError(f"{types} has no neuron of a type; name some with --neuron.")
+    return neurons, " ".join(found.languages)
+
+
+def _first_lines(found: passages.TopContexts, layer: int, neuron: int, corpus: Corpus) -> list[str]:
+    """Of one neuron, the text it fires most on in each language."""
+    lines = [f"layer {layer}, neuron {neuron}:"]
+    for each in found.of(layer, neuron, corpus):
+        for context in each["contexts"][:1]:
+            words = " ".join("".join(piece for piece, _, _ in context["pieces"]).split())
+            lines.append(f"  {each['language']} {context['value']:.3g}: {words[:100]}")
+    return lines
