@@ -1,5 +1,6 @@
 """Training on a tiny model: what it leaves alone, what it writes, that it goes on, and that adapters fit their base."""
 
+import inspect
 import json
 import math
 import os
@@ -468,3 +469,10 @@ def test_a_disk_that_is_full_is_one_sentence(preferences, base, trained, tmp_pat
     lm, tokenizer = load_model(str(base))
     resumed = align(lm, tokenizer, preferences, tmp_path / "a", SHORT, progress=False)
     assert files(resumed.folder) == files(trained.folder)
+
+
+def test_trl_still_asks_the_private_name_that_is_answered_for_it():
+    """Renamed, it would do the same work in twice the time, and say nothing."""
+    from trl.trainer import utils
+
+    assert "_use_triton" in inspect.getsource(utils)

@@ -9,6 +9,7 @@ import pytest
 from neuroglot import ActivationStats, NeuroglotError, classify, layer_profile
 from neuroglot.base.tables import write_tables
 from neuroglot.book import charts, runs
+from neuroglot.book.describing import side_by_side
 from neuroglot.neurons import layers
 
 
@@ -83,7 +84,7 @@ def test_what_is_read_off_runs(tmp_path, two):
     assert (
         table.loc["top_rate", "a"] == "20.0%" and table.loc["tokens", "a"] == "3,600" and table.loc["layers", "b"] == 9
     )
-    described = runs.described(found).set_index("what")
+    described = side_by_side({run.name: run.stats for run in found}).set_index("what")
     assert described.loc["model"].tolist() == ["a", "b"] and described.loc["shards"].tolist() == ["3", "1"]
 
 

@@ -363,20 +363,15 @@ def _quiet_trainer() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-@contextlib.contextmanager
-def _only_responses(model: PreTrainedModel) -> Iterator[None]:
+def _only_responses(model: PreTrainedModel) -> contextlib.AbstractContextManager[object]:
     """Where trl has no kernel of its own, let it still put only the responses' positions through the head.
 
     It does so on a GPU, and elsewhere scores prompts and padding too and throws that away: half of the time
     with a large vocabulary. What it computes of the rest is the same.
     """
-    import trl.trainer.utils as trl_utils
-
     if input_device(model).type != "cpu":
-        yield
-        return
-    with mock.patch.object(trl_utils, "_use_triton", return_value=True, create=True):
-        yield
+        return contextlib.nullcontext()
+    return mock.patch("trl.trainer.utils._use_triton", return_value=True, create=True)
 
 
 def _trainer(

@@ -211,9 +211,3 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
     formats = percent | {"lam": "{:.4f}", "tau": "{:.4f}", "neurons": "{:,}", "tokens": "{:,}"}
     shown = table.astype(object).assign(**{name: table[name].map(form.format) for name, form in formats.items()})
     return shown.set_index("run").T.rename_axis(None, axis=1).rename_axis("what").reset_index()
-
-
-def described(runs: Iterable[Run]) -> pd.DataFrame:
-    """How each run's counts were made: ``what``, and a column for each run."""
-    made = [run.stats.describe().set_index("what")["value"].rename(run.name) for run in runs]
-    return pd.concat(made, axis=1).fillna("").rename_axis("what").reset_index()
