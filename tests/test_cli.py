@@ -17,6 +17,7 @@ import torch
 from neuroglot import (
     ActivationStats,
     Losses,
+    NeuroglotError,
     NeuronTypes,
     TopContexts,
     classify,
@@ -28,7 +29,7 @@ from neuroglot import (
 )
 from neuroglot.alignment import comparison
 from neuroglot.base.tables import read_tables
-from neuroglot.book import chapters
+from neuroglot.book import chapters, estimate
 from neuroglot.cli import COMMANDS, main
 from neuroglot.cli.arguments import parser
 from neuroglot.cli.given import CORPUS, MODEL
@@ -522,6 +523,8 @@ def books(monkeypatch):
         return "run", {}
 
     monkeypatch.setattr(chapters, "run_models", pretended)
+    monkeypatch.setattr(chapters, "outdated", functools.wraps(chapters.outdated)(lambda runs, **how: []))
+    monkeypatch.setattr(chapters, "not_run", lambda run: [])
     monkeypatch.setattr("neuroglot.model.loading.is_installed", lambda name: True)
     return made
 
@@ -530,10 +533,52 @@ def test_quick_book(books, capsys):
     for arguments in (["--quick", "-p", "draws", "7"], ["-p", "draws", "7"]):
         assert run(capsys, "book", "--no-build", *arguments)[0] == 0
     (quick, how), (whole, how_else) = books
-    assert how == {"quick": True} and how_else == {}
+    assert how == {"quick": True, "chapters": chapters.CHAPTERS} and how_else == {"chapters": chapters.CHAPTERS}
     assert [own["draws"] for own in quick] == [7, 7] and [own["model"] for own in quick] == [w["model"] for w in whole]
     # How much text the default book takes of its second model is no wish of the user's.
     assert not any("corpus_options" in own for own in quick) and "corpus_options" in whole[1]
+
+
+def test_some_chapters(books, capsys):
+    for words, names in {
+        ("--only", "05"): ["05-deactivation"],
+        ("--only", "index", "--only", "02-identification"): ["02-identification", "index"],
+        ("--from", "08"): ["08-spontaneous", "09-stability", "10-models"],
+        ("--to", "02"): ["01-activations", "02-identification"],
+        ("--from", "index", "--to", "04-neurons"): ["index", "04-neurons"],
+    }.items():
+        assert run(capsys, "book", "--no-build", *words)[0] == 0
+        assert [chapter.name for chapter in books[-1][1]["chapters"]] == names, words
+    for words, said in {
+        ("--only", "11"): "there is no chapter '11'; there are, as they are run, 01-activations, 02-identification,",
+        ("--from", "deactivation"): "there is no chapter 'deactivation'",
+        ("--to", ""): "there is no chapter ''",
+        ("--from", "05", "--to", "02"): "chapter 05-deactivation is run after 02-identification",
+        ("--only", "05", "--to", "07"): "--only names each chapter; leave out --from and --to",
+    }.items():
+        code, _, err = run(capsys, "book", "--no-build", *words)
+        assert code == 2 and said in err and err.count("\n") == 1, words
+
+
+def test_an_estimate_comes_before_the_book(books, capsys, monkeypatch):
+    asked = []
+    of = [({"model": "one"}, ["01-activations"]), ({"model": "two"}, []), ({"model": "three"}, ["02-x", "03-y"])]
+    monkeypatch.setattr(chapters, "outdated", functools.wraps(chapters.outdated)(lambda runs, **how: of))
+
+    def estimated(parameters, names):
+        asked.append((parameters["model"], names))
+        if parameters["model"] == "three":
+            raise NeuroglotError("there is no model 'three'; name another.")
+        return estimate.Estimate({"01-activations": 90.0}, 2**30)
+
+    monkeypatch.setattr(estimate, "estimate", estimated)
+    for words, made in ((["--dry-run"], 0), ([], 1)):
+        code, out, _ = run(capsys, "book", "--no-build", *words)
+        assert code == 0 and len(books) == made
+        first, second = [line for line in out.splitlines() if line.startswith("estimate, by a short probe")]
+        assert first.endswith("1 chapter with one: about 90 s and 1.0 GiB of memory (most: 01-activations 90 s)")
+        assert second.endswith("2 chapters with three: none (there is no model 'three'; name another.)")
+    assert asked == 2 * [("one", ["01-activations"]), ("three", ["02-x", "03-y"])]
 
 
 def test_the_default_models_take_any_text(books, capsys):
@@ -563,7 +608,7 @@ FUNCTIONS = {
     "align": ("cli.aligning._align", "cli.aligning._preferences", "model.sampling.sample"),
     "compare": ("alignment.comparison.compare",),
     "check": (),
-    "book": ("book.chapters.run_models",),
+    "book": ("book.chapters.run_models", "book.chapters.chosen"),
     "serve": ("book.building.serve",),
 }
 

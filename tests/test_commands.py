@@ -21,7 +21,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from neuroglot import NeuronTypes, cli, collect, load_corpus, load_model
 from neuroglot.base.files import write_bytes
-from neuroglot.book import chapters, pages
+from neuroglot.book import chapters, estimate, pages
 
 from .conftest import TEXTS, byte_tokenizer, fetched, tiny_model
 
@@ -269,6 +269,7 @@ def test_the_commands_of_a_page_run_one_after_another(page, place, monkeypatch, 
     monkeypatch.setattr(chapters, "_execute", pretended)
     monkeypatch.setattr("neuroglot.model.loading.is_installed", lambda name: True)
     monkeypatch.setattr(chapters, "_file_stamps", lambda _: {})
+    monkeypatch.setattr(estimate, "estimate", lambda *_: estimate.Estimate({}, 0))
     for name, command in BLOCKS:
         words = without_launcher(command)
         if name != page or words[0] in NOT_RUN:

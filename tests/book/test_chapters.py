@@ -181,6 +181,45 @@ def test_a_change_reaches_only_what_depends_on_it(project, said_to_run):
     assert "02-identification" in ran_again()
 
 
+def test_some_chapters_alone(project, said_to_run):
+    """What an asked chapter reads is there, or it is said which one makes it."""
+    usual = {"root": project, "run": "some"}
+    with pytest.raises(
+        NeuroglotError, match=r"03-layers reads runs/some/types.safetensors, which is .* 02-ident.* .--from 02"
+    ):
+        chapters.run_models([PARAMETERS], **usual, chapters=chapters.chosen(["01", "03"]))
+    assert not list((project / "runs/some").glob("*.safetensors")), "nothing is run before that is said"
+    with pytest.raises(NeuroglotError, match="03-layers reads"):
+        chapters.outdated([PARAMETERS], **usual, chapters=chapters.chosen(["01", "03"]))
+    _, took = chapters.run_models([PARAMETERS], **usual, chapters=chapters.chosen(last="02"))
+    assert (
+        list(took) == ["01-activations", "02-identification"]
+        and building.not_run("some", root=project)[0] == "03-layers"
+    )
+    _, took = chapters.run_models([PARAMETERS], **usual, chapters=chapters.chosen(["03"]))
+    assert list(took) == ["03-layers"]
+    chapters.run_models([PARAMETERS], **usual, chapters=chapters.chosen(first="00"))
+    assert building.not_run("some", root=project) == []
+
+
+def test_what_would_be_run_is_known_before(project, said_to_run):
+    pair, usual = [PARAMETERS, PARAMETERS | {"model": "another"}], {"root": project, "run": "planned"}
+    (project / "another").mkdir()
+    every = [chapter.name for chapter in chapters.CHAPTERS]
+    (lead, first), (other, second) = chapters.outdated(pair, **usual)
+    assert first == every and second == [chapter.name for chapter in chapters.BESIDE]
+    assert "accuracy_questions" not in lead and other["accuracy_questions"] == 0
+    chapters.run_models(pair, **usual)
+    assert [names for _, names in chapters.outdated(pair, **usual)] == [[], []]
+    assert [names for _, names in chapters.outdated(pair, **usual, force=True)] == [first, second]
+    for changed in ({"top_rate": 0.3}, {"resamples": 9}):
+        (_, names), (_, still) = chapters.outdated([PARAMETERS | changed, pair[1]], **usual)
+        _, took = chapters.run_models([PARAMETERS | changed, pair[1]], **usual)
+        assert [name for name in every if took[name]] == names and still == []
+    with pytest.raises(NeuroglotError, match="asked for twice"):
+        chapters.outdated([pair[0], pair[1], pair[1]], **usual)
+
+
 def test_a_changed_model_is_counted_again(project, ran, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "weights").write_text("1")

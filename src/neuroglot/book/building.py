@@ -59,6 +59,15 @@ def vendor(folder: Path) -> None:
         mark_whole(part, "neuroglot book")
 
 
+def not_run(run: str, *, root: Path | None = None) -> list[str]:
+    """The chapters of a run that are not there yet, so that no pages can be built of it."""
+    return [name for name, path in _executed(run_folder(root or project_root(), run)).items() if not path.is_file()]
+
+
+def _executed(folder: Path) -> dict[str, Path]:
+    return {chapter.name: folder / "chapters" / f"{chapter.name}.ipynb" for chapter in CHAPTERS}
+
+
 def build(run: str, *, root: Path | None = None, wait: bool = True) -> Path:
     """Assemble the executed chapters of a run and the prose pages into ``_build/html``.
 
@@ -82,7 +91,7 @@ def build(run: str, *, root: Path | None = None, wait: bool = True) -> Path:
 def _build(folder: Path, root: Path) -> Path:
     run = folder.name
     vendor(root / "book" / "vendor")
-    executed = {chapter.name: folder / "chapters" / f"{chapter.name}.ipynb" for chapter in CHAPTERS}
+    executed = _executed(folder)
     if missing := [path for path in executed.values() if not path.is_file()]:
         raise NeuroglotError(f"there is no {missing[0]}; run the chapters first (neuroglot book).")
     notebooks = {name: read_json(path) for name, path in executed.items()}

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -102,6 +102,39 @@ QUICK_BESIDE: dict[str, Any] = {"corpus_options": {"n": 6}, "accuracy_questions"
 QUICK_BANNER = "Quick preset: little text and few training steps, made to check the book, not to be cited."
 
 
+def chosen(only: Sequence[str] = (), first: str | None = None, last: str | None = None) -> tuple[Chapter, ...]:
+    """Some of :data:`CHAPTERS`, named in full or by number (``"05-deactivation"``, ``"05"``), as they are run.
+
+    Args:
+        only: just these.
+        first, last: or all from this one on, up to this one.
+
+    Raises:
+        NeuroglotError: no such chapter, both ways at once, or none between.
+    """
+
+    def place(name: str) -> int:
+        for number, chapter in enumerate(CHAPTERS):
+            if name and name in (chapter.name, chapter.name.partition("-")[0]):
+                return number
+        raise NeuroglotError(
+            f"there is no chapter {quoted(name)}; there are, as they are run, "
+            f"{', '.join(chapter.name for chapter in CHAPTERS)}."
+        )
+
+    if only:
+        if first is not None or last is not None:
+            raise NeuroglotError("--only names each chapter; leave out --from and --to, or leave out --only.")
+        return tuple(CHAPTERS[number] for number in sorted(set(map(place, only))))
+    begin = place(first) if first is not None else 0
+    end = place(last) if last is not None else len(CHAPTERS) - 1
+    if begin > end:
+        raise NeuroglotError(
+            f"chapter {CHAPTERS[begin].name} is run after {CHAPTERS[end].name}; turn --from and --to round."
+        )
+    return CHAPTERS[begin : end + 1]
+
+
 def project_root(start: str | Path = ".") -> Path:
     """The folder with ``_toc.yml`` at or above ``start``; ``start`` itself where there is none.
 
@@ -170,6 +203,7 @@ def run_models(
     force: bool = False,
     quick: bool = False,
     wait: bool = True,
+    chapters: Sequence[Chapter] = CHAPTERS,
 ) -> tuple[str, dict[str, float]]:
     """Run all chapters for the first of several runs, and for the others those that make them comparable.
 
@@ -179,6 +213,7 @@ def run_models(
         root, force, wait: as for :func:`run_chapters`.
         run: folder name of the first run.
         quick: add :data:`QUICK` to their parameters, and mark the runs: every page built from them says so.
+        chapters: which of them, from :func:`chosen`.
 
     Returns:
         That name, and the seconds that the chapters took, over all runs.
@@ -188,16 +223,9 @@ def run_models(
             that holds a run with the quick preset where one without it is wanted, or the reverse.
     """
     root = root or project_root()
-    if quick:
-        runs = [quick_parameters(one, beside=place > 0) for place, one in enumerate(runs)]
-    lead, *others = runs
+    lead, *others = runs = _presets(runs, quick)
     seconds: dict[str, float] = {}
-    names = [run if run is not None else run_name(lead, quick=quick)]
-    names += [run_name(other, quick=quick) for other in others]
-    if twice := [one["model"] for one, name in zip(runs, names, strict=True) if names.count(name) > 1]:
-        raise NeuroglotError(f"the model {twice[0]} is asked for twice; name different ones.")
-    if others and (named := [name for name in ARTIFACTS if name in lead]):
-        raise NeuroglotError(f"{named[0]} names one file, and there are {len(runs)} runs; leave it out.")
+    names = _names(runs, run, quick)
     folders = sorted(run_folder(root, name) for name in names)  # in one order, so that no two books wait for each other
     for one in runs:
         _known(root, one)
@@ -207,9 +235,63 @@ def run_models(
             held.enter_context(alone(folder, wait=wait))
         _keep_quick_apart(root, names, lead.get("runs") or (), quick)
         for name, other in zip(names[1:], others, strict=True):
-            taken = run_chapters({"accuracy_questions": 0, **other}, root=root, run=name, force=force, chapters=BESIDE)
+            some = [chapter for chapter in BESIDE if chapter in chapters]
+            taken = run_chapters(other, root=root, run=name, force=force, chapters=some) if some else {}
             seconds |= {f"{name} {chapter}": time_ for chapter, time_ in taken.items()}
-        return names[0], seconds | run_chapters(lead, root=root, run=names[0], force=force, beside=beside)
+        own = run_chapters(lead, root=root, run=names[0], force=force, beside=beside, chapters=chapters)
+        return names[0], seconds | own
+
+
+def _presets(runs: Sequence[Mapping[str, Any]], quick: bool) -> list[dict[str, Any]]:
+    """The parameters of several runs; those beside the first one are asked no questions unless theirs say so."""
+    if quick:
+        runs = [quick_parameters(one, beside=place > 0) for place, one in enumerate(runs)]
+    return [{"accuracy_questions": 0, **one} if place else dict(one) for place, one in enumerate(runs)]
+
+
+def _names(runs: Sequence[Mapping[str, Any]], run: str | None, quick: bool) -> list[str]:
+    """Of their folders, all different."""
+    names = [run if run is not None and not place else run_name(one, quick=quick) for place, one in enumerate(runs)]
+    if twice := [one["model"] for one, name in zip(runs, names, strict=True) if names.count(name) > 1]:
+        raise NeuroglotError(f"the model {twice[0]} is asked for twice; name different ones.")
+    if len(runs) > 1 and (named := [name for name in ARTIFACTS if name in runs[0]]):
+        raise NeuroglotError(f"{named[0]} names one file, and there are {len(runs)} runs; leave it out.")
+    return names
+
+
+def outdated(
+    runs: Sequence[Mapping[str, Any]],
+    *,
+    root: Path | None = None,
+    run: str | None = None,
+    force: bool = False,
+    quick: bool = False,
+    chapters: Sequence[Chapter] = CHAPTERS,
+) -> list[tuple[dict[str, Any], list[str]]]:
+    """What :func:`run_models` would run: of each run its parameters, and its chapters that are not up to date.
+
+    Raises:
+        NeuroglotError: as that would before it begins.
+    """
+    root = root or project_root()
+    runs = _presets(runs, quick)
+    names = _names(runs, run, quick)
+    beside = [f"runs/{name}" for name in names[1:]]
+    made: set[Path] = set()
+    remade: set[Path] = set()
+    found = []
+    for one, name in reversed(list(zip(runs, names, strict=True))):  # the first one is run last
+        lead = name == names[0]
+        some = [chapter for chapter in chapters if lead or chapter in BESIDE]
+        steps = _steps(one, root, run_folder(root, name), _known(root, one), beside if lead else (), some)
+        made |= _require_inputs(root, steps, made)
+        stale = []
+        for step in steps:
+            if force or remade & set(step.inputs(root)) or not step.is_up_to_date(root):
+                stale.append(step.chapter.name)
+                remade.update(step.outputs)
+        found.append((one, stale))
+    return found[::-1]
 
 
 def run_folder(root: Path, run: str) -> Path:
@@ -288,21 +370,13 @@ def _run_chapters(
     beside: Sequence[str],
     chapters: Sequence[Chapter],
 ) -> dict[str, float]:
-    run = folder.name
-    # The run's own folder is the book's to write; a file that the caller names is not.
-    own_files = {name: f"runs/{run}/{file}" for name, file in ARTIFACTS.items()}
-    given: dict[str, Any] = (
-        own_files | {"overwrite": "stats" not in parameters, "runs": [f"runs/{run}", *beside]} | dict(parameters)
-    )
-    print(f"run {run}: {', '.join(f'{key}={value}' for key, value in parameters.items())}", flush=True)
+    steps = _steps(parameters, root, folder, known, beside, chapters)
+    _require_inputs(root, steps)
+    print(f"run {folder.name}: {', '.join(f'{key}={value}' for key, value in parameters.items())}", flush=True)
     seconds = {}
-    for chapter in chapters:
-        source = root / "notebooks" / f"{chapter.name}.ipynb"
-        output = folder / "chapters" / source.name
-        own = {name: given[name] for name in known[chapter.name] if name in given}
-        key = _key(root, chapter, source, own)
-        record = output.with_suffix(".json")
-        outputs = [output, *(root / given[name] for name in chapter.writes)]
+    for step in steps:
+        chapter, source, output, own, outputs = step.chapter, step.source, step.output, step.own, step.outputs
+        key, record = _key(root, chapter, source, own), step.record
         if not force and _up_to_date(root, record, key, outputs):
             print(f"  {chapter.name}: up to date", flush=True)
             seconds[chapter.name] = 0.0
@@ -310,7 +384,7 @@ def _run_chapters(
         print(f"  {chapter.name}: running", flush=True)
         # Until it is done the record only says which files this chapter writes.
         theirs = _said(record).get("outputs", {})
-        named = [given[name] for name in chapter.writes if name in parameters and name != "stats"]
+        named = [own[name] for name in chapter.writes if name in parameters and name != "stats"]
         if foreign := [name for name in named if (root / name).exists() and _relative(name, root) not in theirs]:
             raise NeuroglotError(f"{foreign[0]} is there and not of this run; name another file, or remove it.")
         write_json(record, {"key": None, "outputs": dict.fromkeys(_relative(path, root) for path in outputs)})
@@ -325,6 +399,68 @@ def _run_chapters(
         seconds[chapter.name] = time.perf_counter() - start
         print(f"  {chapter.name}: {seconds[chapter.name]:.1f} s", flush=True)
     return seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """A chapter of a run: its notebook, its own parameters, and the files that it writes."""
+
+    chapter: Chapter
+    source: Path
+    own: dict[str, Any]
+    output: Path
+    outputs: list[Path]
+
+    @property
+    def record(self) -> Path:
+        return self.output.with_suffix(".json")
+
+    def inputs(self, root: Path) -> dict[Path, str]:
+        """The files that it reads, and which artefact each is."""
+        files = [_input_files(self.own[name], name) for name in self.chapter.reads]
+        return {root / file: kind for each in files for file, kind in each.items()}
+
+    def is_up_to_date(self, root: Path) -> bool:
+        with contextlib.suppress(NeuroglotError):  # of inputs that are not there yet
+            return _up_to_date(root, self.record, _key(root, self.chapter, self.source, self.own), self.outputs)
+        return False
+
+
+def _steps(
+    parameters: Mapping[str, Any],
+    root: Path,
+    folder: Path,
+    known: Mapping[str, tuple[str, ...]],
+    beside: Sequence[str],
+    chapters: Sequence[Chapter],
+) -> list[_Step]:
+    run = folder.name
+    # The run's own folder is the book's to write; a file that the caller names is not.
+    own_files = {name: f"runs/{run}/{file}" for name, file in ARTIFACTS.items()}
+    given: dict[str, Any] = {**own_files, "overwrite": "stats" not in parameters, "runs": [f"runs/{run}", *beside]}
+    given |= parameters
+    steps = []
+    for chapter in chapters:
+        output = folder / "chapters" / f"{chapter.name}.ipynb"
+        own = {name: given[name] for name in known[chapter.name] if name in given}
+        outputs = [output, *(root / given[name] for name in chapter.writes)]
+        steps.append(_Step(chapter, root / "notebooks" / output.name, own, output, outputs))
+    return steps
+
+
+def _require_inputs(root: Path, steps: Sequence[_Step], made: Collection[Path] = ()) -> set[Path]:
+    """All that is made then, if what each chapter reads is there, or made before."""
+    made = set(made)
+    for step in steps:
+        for file, kind in step.inputs(root).items():
+            if file not in made and not file.is_file():
+                maker = next(chapter.name for chapter in CHAPTERS if kind in chapter.writes)
+                raise NeuroglotError(
+                    f"chapter {step.chapter.name} reads {_relative(file, root)}, which is not there; chapter {maker} "
+                    f"makes it: run that first (--only {maker}), or all from it on (--from {maker})."
+                )
+        made.update(step.outputs)
+    return made
 
 
 def _execute(source: Path, output: Path, parameters: Mapping[str, Any], root: Path) -> None:
@@ -449,9 +585,16 @@ def _file_stamps(place: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
+def _input_files(named: str | Sequence[str], name: str = "") -> dict[str, str]:
+    """The file of an artefact, or those of several runs, and which artefact each is."""
+    if isinstance(named, str):
+        return {named: name}
+    return {f"{run}/{ARTIFACTS[each]}": each for run in named for each in COMPARED}
+
+
 def _input_hashes(root: Path, named: str | Sequence[str]) -> dict[str, str]:
     """Of an artefact, or of those of several runs."""
-    files = [named] if isinstance(named, str) else [f"{run}/{ARTIFACTS[name]}" for run in named for name in COMPARED]
+    files = _input_files(named)
     if missing := [file for file in files if not (root / file).is_file()]:
         raise NeuroglotError(f"there is no file {missing[0]}; run the chapter that writes it first.")
     return {file: sha256_file(root / file) for file in files}

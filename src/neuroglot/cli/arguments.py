@@ -372,6 +372,16 @@ def _book(commands: "_Commands[_Command]") -> None:
         "--quick", action="store_true", help="little text and few steps, to check the book; every page says so"
     )
     book.add_argument("--force", action="store_true", help="run every chapter again")
+    chapter = "a chapter, by its name or number, for instance 05-deactivation or 05"
+    book.add_argument(
+        "--dry-run",
+        action="store_true",
+        default=False,
+        help="say how long the chapters and how much memory they are expected to take, and run none",
+    )
+    book.add_argument("--only", action="append", metavar="CHAPTER", help=f"{chapter}; several times for several")
+    book.add_argument("--from", dest="first", metavar="CHAPTER", help="this chapter and those that are run after it")
+    book.add_argument("--to", dest="last", metavar="CHAPTER", help="this chapter and those that are run before it")
     book.add_argument("--no-build", action="store_true", default=False, help="run the chapters but build no pages")
 
 

@@ -4,6 +4,7 @@ import argparse
 import time
 from typing import Any
 
+from ..base.errors import NeuroglotError
 from ..book import building, chapters
 from . import given
 from .given import settings
@@ -25,8 +26,14 @@ def book(arguments: argparse.Namespace) -> None:
     """Run every chapter and build the pages."""
     start = time.perf_counter()
     runs = _runs(arguments)
-    run, seconds = chapters.run_models(runs, **settings(arguments, chapters.run_models))
-    if not arguments.no_build:
+    some = chapters.chosen(**settings(arguments, chapters.chosen))
+    _estimate(runs, some, arguments)
+    if arguments.dry_run:
+        return
+    run, seconds = chapters.run_models(runs, **settings(arguments, chapters.run_models), chapters=some)
+    if some != chapters.CHAPTERS and (missing := building.not_run(run)):
+        print(f"the pages are not built, since {missing[0]} has not been run")
+    elif not arguments.no_build:
         print("  building the pages", flush=True)
         before = time.perf_counter()
         page = building.build(run, **settings(arguments, building.build))
@@ -34,6 +41,21 @@ def book(arguments: argparse.Namespace) -> None:
         print(f"open {page}")
     print("took " + ", ".join(f"{name} {time_:.1f} s" for name, time_ in seconds.items()), end="")
     print(f"; in all {time.perf_counter() - start:.1f} s")
+
+
+def _estimate(runs: list[dict[str, Any]], some: tuple[chapters.Chapter, ...], arguments: argparse.Namespace) -> None:
+    """Say what the chapters that are not up to date will take."""
+    from ..book.estimate import estimate
+
+    how = settings(arguments, chapters.outdated) | {"chapters": some}
+    for parameters, names in chapters.outdated(runs, **how):
+        if names:
+            try:
+                said = str(estimate(parameters, names))
+            except NeuroglotError as error:
+                said = f"none ({error})"
+            number = f"{len(names)} chapter{'s' * (len(names) > 1)}"
+            print(f"estimate, by a short probe, for {number} with {parameters['model']}: {said}", flush=True)
 
 
 def _runs(arguments: argparse.Namespace) -> list[dict[str, Any]]:

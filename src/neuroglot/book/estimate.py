@@ -1,0 +1,240 @@
+"""How long a book will take and how much memory, said before it begins: a short probe of the model, times tokens."""
+
+import ast
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from transformers import PreTrainedModel
+
+from ..alignment.training import Recipe, recipe_of
+from ..counts.collecting import Collection
+from ..effects.removals import SETS
+from ..model.loading import evaluating, input_device, load_model
+from ..text.readers import load_corpus
+from .chapters import CHAPTERS, project_root, text_options
+
+#: Seconds that a chapter takes beside its model: a kernel, imports, intervals and charts.
+START = 8.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run is expected to take.
+
+    Attributes:
+        seconds: by chapter.
+        memory: bytes, at most.
+    """
+
+    seconds: dict[str, float]
+    memory: int
+
+    def __str__(self) -> str:
+        longest = sorted(self.seconds, key=lambda name: -self.seconds[name])[:3]
+        most = ", ".join(f"{name} {_duration(self.seconds[name])}" for name in longest)
+        return (
+            f"about {_duration(sum(self.seconds.values()))} and {self.memory / 2**30:.1f} GiB of memory (most: {most})"
+        )
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 100
+        else f"{seconds / 60:.0f} min"
+        if seconds < 6000
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What decides how many tokens a chapter runs.
+
+    Attributes:
+        given: the chapters' parameters.
+        languages: of the text.
+        documents: of each of them.
+        tokens: of a document in one language, prompt and response.
+        recipe: of a training.
+    """
+
+    given: Mapping[str, Any]
+    languages: int
+    documents: float
+    tokens: float
+    recipe: Recipe
+
+    def read(self, documents: float, *, shots: float = 0) -> float:
+        """Tokens of so many documents in every language, each after some worked examples."""
+        return documents * self.languages * self.tokens * (1 + shots)
+
+    @property
+    def counted(self) -> float:
+        """Tokens of the text but for what is held out."""
+        return self.read(self.documents * (1 - self.given["held_out_share"]))
+
+    @property
+    def held_out(self) -> float:
+        """Tokens of the text that is held out."""
+        return self.read(self.documents * self.given["held_out_share"])
+
+    @property
+    def answers(self) -> tuple[float, float]:
+        """Tokens read and written when a model answers chapter 01's questions, each at the length of a document."""
+        asked = self.given["accuracy_questions"]
+        return self.read(asked, shots=4), self.read(asked)
+
+    @property
+    def models(self) -> tuple[int, int, int]:
+        """Of chapter 07: how many are trained, are measured in full (controls, too), have their neurons counted."""
+        if self.given["after"] is not None or self.given["adapter"] is not None:
+            return 0, 1, 1 + len(self.given["checkpoints"])
+        choices, seeds, control = len(self.given["choices"]), len(self.given["seeds"]), bool(self.given["control"])
+        full = choices * (seeds + control)
+        return full, full, full + choices * len(self.given["steps"])
+
+
+def _activations(of: Amounts) -> tuple[float, float]:
+    """The text that is not held out, once; and answers."""
+    read, written = of.answers
+    return of.counted + read, written
+
+
+def _neurons(of: Amounts) -> tuple[float, float]:
+    """The text that is not held out, once."""
+    return of.counted, 0
+
+
+def _deactivation(of: Amounts) -> tuple[float, float]:
+    """Some documents under every removal of every language, fewer under random ones and doses; answers under all."""
+    given, sets = of.given, len(SETS) * of.languages
+    read = (1 + sets) * of.read(given["documents"]) + sets * given["random_draws"] * of.read(given["random_documents"])
+    read += 3 * given["dose_steps"] * of.read(given["random_documents"])  # each on its own language alone
+    removals = 1 + sets + len(SETS) * given["answer_draws"]
+    questions = removals * given["answer_questions"] * of.languages
+    read += questions * of.tokens * (1 + given["answer_shots"])
+    return read, questions * given["answer_tokens"]
+
+
+def _steering(of: Amounts) -> tuple[float, float]:
+    """The text for the means, and every prompt under every steering."""
+    given = of.given
+    strengths = sum(bool(strength) for way in given["strengths"].values() for strength in way)
+    responses = (1 + (of.languages - 1) * strengths * (1 + given["steering_draws"])) * given["prompts"]
+    read = of.read(given["mean_documents"]) + responses * of.tokens * (1 + given["prompt_shots"])
+    return read, responses * given["new_tokens"]
+
+
+def _alignment(of: Amounts) -> tuple[float, float]:
+    """Trainings (two responses a pair, each like three passes and one of the reference), and what is measured."""
+    trained, full, counted = of.models
+    read = trained * of.recipe.steps * of.recipe.batch * 2 * 4 * of.tokens
+    read += (1 + full) * of.held_out + counted * of.counted
+    asked, written = of.answers if of.given["answers"] else (0.0, 0.0)
+    return read + full * asked, full * written
+
+
+def _spontaneous(of: Amounts) -> tuple[float, float]:
+    """Every answer beside the pivot's, scored by the model."""
+    _, full, _ = of.models
+    return (1 + full) * 2 * of.read(of.given["score_questions"]), 0
+
+
+def _stability(of: Amounts) -> tuple[float, float]:
+    """Other text, before and after; a document of it is taken to be as long as one of the text."""
+    domains = of.given["domains"]
+    documents = (
+        8 if domains is None else sum(min(its.values(), default=24) for its in domains.values() if its is not None)
+    )
+    return 2 * of.read(documents), 0
+
+
+#: Tokens that a chapter reads and writes with the model, by its name; others run no model.
+TOKENS: dict[str, Callable[[Amounts], tuple[float, float]]] = {
+    "01-activations": _activations,
+    "04-neurons": _neurons,
+    "05-deactivation": _deactivation,
+    "06-steering": _steering,
+    "07-alignment": _alignment,
+    "08-spontaneous": _spontaneous,
+    "09-stability": _stability,
+}
+
+
+def estimate(parameters: Mapping[str, Any], chapters: Sequence[str], *, root: Path | None = None) -> Estimate:
+    """What some chapters of a run will take, on this machine with its model.
+
+    The model is loaded; how fast it reads is measured on one batch of the text (run twice), how fast it writes on
+    sixteen short texts at once. Tokens are those of the text, times what :data:`TOKENS` says of each chapter. It is no
+    promise: other work on the machine, and other lengths of text, make it wrong.
+
+    Args:
+        parameters: as for :func:`neuroglot.book.chapters.run_chapters`.
+        chapters: names of those that will be run.
+        root: the project.
+
+    Raises:
+        NeuroglotError: the model or the text cannot be loaded, or counted.
+    """
+    given = defaults(root or project_root()) | dict(parameters)
+    if not set(chapters) & set(TOKENS):
+        return Estimate(dict.fromkeys(chapters, START), 0)
+    start = time.perf_counter()
+    model, tokenizer = load_model(given["model"], **(given["model_options"] or {}))
+    loading = time.perf_counter() - start
+    corpus = load_corpus(given["corpus"], given["languages"], **text_options(given["corpus"], given["corpus_options"]))
+    if corpus.questions_only:  # their answers are taken to be as long
+        answers = (replace(example, response=example.prompt) for example in corpus.examples)
+        corpus = replace(corpus, examples=tuple(answers))
+    collection = Collection(model, tokenizer, corpus, batch_tokens=given["batch_tokens"])
+    total = sum(len(text.ids) for text in collection.texts)
+    reading, examples = collection.estimate_seconds() / total, len(corpus.examples)
+    recipe = recipe_of(given["preset"], given["recipe"])
+    languages = len(corpus.languages)
+    of = Amounts(given, languages, examples / languages, total / examples, recipe)
+    writing = _writing(model, int(of.tokens))
+    seconds = {}
+    for name in chapters:
+        read, written = TOKENS[name](of) if name in TOKENS else (0.0, 0.0)
+        seconds[name] = START + reading * read + writing * written + loading * (name in TOKENS)
+    return Estimate(seconds, _memory(collection, of, chapters))
+
+
+def _memory(collection: Collection, of: Amounts, chapters: Sequence[str]) -> int:
+    """That of a count; in chapter 07 of two models, and of the words' likelihoods in a training."""
+    needed = collection.memory()
+    if "07-alignment" not in chapters:
+        return sum(needed.values())
+    vocabulary = collection.model.config.get_text_config().vocab_size
+    training = 3 * 4 * vocabulary * 2 * of.recipe.micro_batch * of.tokens * bool(of.models[0])
+    return int(2 * needed["model"] + max(needed["batch"] + needed["counts"], training))
+
+
+def _writing(model: PreTrainedModel, tokens: int, rows: int = 16) -> float:
+    """Seconds a token, of so many responses that are written together."""
+    size = model.config.get_text_config().vocab_size
+    ids = (torch.arange(rows * max(tokens, 1)) % size).reshape(rows, -1).to(input_device(model))
+    took = []
+    for new in (2, 2, 10):  # the first one warms up
+        start = time.perf_counter()
+        with torch.inference_mode(), evaluating(model):
+            how = {"min_new_tokens": new, "max_new_tokens": new, "do_sample": False, "pad_token_id": 0}
+            cast(Any, model).generate(ids, attention_mask=torch.ones_like(ids), **how)
+        took.append(time.perf_counter() - start)
+    return max(took[2] - took[1], 0.0) / 8 / rows
+
+
+def defaults(root: Path) -> dict[str, Any]:
+    """The value that each parameter has in the first cells of the chapters, in whichever comes first."""
+    import papermill
+
+    found: dict[str, Any] = {}
+    for chapter in CHAPTERS:
+        said = papermill.inspect_notebook(str(root / "notebooks" / f"{chapter.name}.ipynb"))
+        found |= {name: ast.literal_eval(one["default"]) for name, one in said.items() if name not in found}
+    return found
