@@ -29,7 +29,7 @@ from neuroglot import (
 )
 from neuroglot.alignment import comparison
 from neuroglot.base.tables import read_tables
-from neuroglot.book import chapters, estimate
+from neuroglot.book import building, chapters, estimate
 from neuroglot.cli import COMMANDS, main
 from neuroglot.cli.arguments import parser
 from neuroglot.cli.given import CORPUS, MODEL
@@ -524,7 +524,7 @@ def books(monkeypatch):
 
     monkeypatch.setattr(chapters, "run_models", pretended)
     monkeypatch.setattr(chapters, "outdated", functools.wraps(chapters.outdated)(lambda runs, **how: []))
-    monkeypatch.setattr(chapters, "not_run", lambda run: [])
+    monkeypatch.setattr(building, "not_run", lambda run: [])
     monkeypatch.setattr("neuroglot.model.loading.is_installed", lambda name: True)
     return made
 
