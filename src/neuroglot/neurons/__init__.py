@@ -6,4 +6,6 @@ passages that excite them.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["contexts", "identification", "layers", "sharing"])
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, ["contexts", "detectors", "identification", "layers", "sharing"]
+)
