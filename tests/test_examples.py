@@ -39,7 +39,7 @@ assert counts.any() and torch.equal(counts, torch.stack(plain))
 
 corpus = ng.load_corpus("proverbs:proverbs.tsv", "de,en", n=1)
 assert [e.response for e in corpus.examples] == ["Good day.", "Guten Tag."], corpus
-assert corpus.languages == ("de", "en") and corpus.source == "neuroglot-example 0.1.0" and corpus.options == {"n": 1}
+assert corpus.languages == ("de", "en") and corpus.source == "neuroglot-example 1.0" and corpus.options == {"n": 1}
 
 scorer = named("length:9", None, None)
 assert scorer(corpus.examples, corpus.examples).tolist() == [0, -1]
@@ -50,23 +50,11 @@ np.testing.assert_array_equal(detectors.score("share", stats), [[[0.25, 0.75], [
 """
 
 
-def installed(folder):
-    """A folder as an installer leaves it: the modules, and the distribution's name and entry points."""
-    (folder / "neuroglot_example").symlink_to(EXAMPLE / "src" / "neuroglot_example")
-    record = folder / f"neuroglot_example-{PROJECT['version']}.dist-info"
-    record.mkdir()
-    (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {PROJECT['name']}\nVersion: {PROJECT['version']}\n")
-    lines = []
-    for group, points in PROJECT["entry-points"].items():
-        lines += [f"[{group}]", *(f"{name} = {value}" for name, value in points.items())]
-    (record / "entry_points.txt").write_text("\n".join(lines) + "\n")
-
-
-def test_all_four_work_once_the_package_is_installed(tmp_path):
-    installed(tmp_path)
+def test_all_four_work_once_the_package_is_installed(tmp_path, install):
+    install(PROJECT["name"], PROJECT["entry-points"])
     (tmp_path / "proverbs.tsv").write_text("en\tGood day.\nde\tGuten Tag.\nen\tWell.\nfr\tSalut.\n", encoding="utf-8")
     root = Path(__file__).parents[1]
-    path = os.pathsep.join(map(str, (tmp_path, root / "src", root)))
+    path = os.pathsep.join(map(str, (install.folder, EXAMPLE / "src", root / "src", root)))
     run = subprocess.run(
         [sys.executable, "-c", USE], cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
     )
