@@ -1,6 +1,7 @@
 """The example package, installed beside neuroglot: all four things it adds, through the public face."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -64,3 +65,19 @@ def test_all_four_work_once_the_package_is_installed(tmp_path, install):
 @pytest.mark.parametrize("path", sorted((EXAMPLE / "src").rglob("*.py")), ids=lambda path: path.stem)
 def test_each_is_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
+
+
+def test_the_page_shows_the_example_as_it_is():
+    page = (EXAMPLE.parents[1] / "book" / "contributing.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(?:python|toml)\n(.*?)^```", page, re.M | re.S)
+    files = [EXAMPLE / "pyproject.toml", *(path for path in (EXAMPLE / "src").rglob("*.py") if path.stem != "__init__")]
+    shown = [
+        next((path for path in files if path.read_text(encoding="utf-8").endswith(block)), None) for block in blocks
+    ]
+    assert sorted(map(str, files)) == sorted(map(str, shown))
+
+
+def test_the_page_names_every_room():
+    page = (EXAMPLE.parents[1] / "book" / "contributing.md").read_text(encoding="utf-8")
+    rooms = [path.parent.name for path in (EXAMPLE.parents[1] / "src" / "neuroglot").glob("*/__init__.py")]
+    assert sorted(re.findall(r"^\| `([a-z]+)` \|", page, re.M)) == sorted(rooms)
