@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from neuroglot import NeuroglotError
+from neuroglot.base import plugins
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -127,6 +128,27 @@ TEXTS = {
     ],
     "ru": ["Дом маленький и старый.", "Она читает книгу каждый вечер.", "Мы идём к реке.", "Добрый день."],
 }
+
+
+@pytest.fixture
+def install(tmp_path_factory, monkeypatch):
+    """``install(name, {group: {name: value}})``: a package as an installer leaves it, in ``install.folder``."""
+    folder = tmp_path_factory.mktemp("installed")
+    monkeypatch.syspath_prepend(str(folder))
+
+    def put(name, groups):
+        record = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+        record.mkdir()
+        (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        lines = [
+            f"[{group}]\n" + "".join(f"{n} = {v}\n" for n, v in points.items()) for group, points in groups.items()
+        ]
+        (record / "entry_points.txt").write_text("".join(lines))
+        plugins._found.cache_clear()
+
+    put.folder = folder
+    yield put
+    plugins._found.cache_clear()
 
 
 @pytest.fixture

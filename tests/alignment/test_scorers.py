@@ -131,3 +131,18 @@ def test_scorers_that_do_not_fit(t5, tmp_path, model_folder):
             named(name, None, None)
     assert isinstance(named("exact", None, None), Exact)
     assert named("self", tiny_model("llama"), None).path is None
+
+
+def test_a_packages_scorer_is_found_by_name_and_checked(install):
+    install("stone", {"neuroglot.scorers": {name: f"stone_scorers:{name}" for name in ("Good", "bare")}})
+    (install.folder / "stone_scorers.py").write_text(
+        "class Good:\n"
+        "    def __init__(self, rest): self.provenance = {'scorer': 'good', 'rest': rest}\n"
+        "    def __call__(self, responses, references): return [1.0] * len(responses)\n"
+        "def bare(rest): return len\n"
+    )
+    assert named("Good:7", None, None).provenance == {"scorer": "good", "rest": "7"}
+    with pytest.raises(NeuroglotError, match=r"bare = stone_scorers:bare .* of stone 1\.0, gave no scorer"):
+        named("bare", None, None)
+    with pytest.raises(NeuroglotError, match="there is no scorer 'martian'; use exact, self, Good, bare, or"):
+        named("martian", None, None)

@@ -265,3 +265,40 @@ def test_an_activation_that_does_not_keep_the_sign():
     assert torch.equal(
         half, count_activations(tiny_model("llama", hidden_act="sigmoid"), ids, torch.ones_like(ids), above=1e-300)
     )
+
+
+# --- a package's architecture ------------------------------------------------------------------
+
+
+def test_a_packages_site_is_proven_and_a_wrong_one_refused_by_name(install):
+    sites_of = {"right": "mlp.main.act_fn", "wrong": "mlp.main.gate_proj", "absent": "mlp.act_fn"}
+    install("stone", {"neuroglot.sites": {name: f"stone_sites:{name}" for name in (*sites_of, "none")}})
+    lines = [
+        f"{name} = Site(gate='mlp.main.gate_proj', activation='{path}', down='mlp.main.down_proj')"
+        for name, path in sites_of.items()
+    ]
+    text = "\n".join(["from neuroglot.model.sites import Site", *lines, "none = 'mlp'", ""])
+    (install.folder / "stone_sites.py").write_text(text)
+    model = tiny_model("llama")
+    for layer in model.model.layers:
+        layer.mlp = Twofold(layer.mlp)
+    model.config.model_type = "right"
+    assert neuron_site(model).gate == "mlp.main.gate_proj"
+    for name, why in {"wrong": "not where", "absent": "does not fit", "none": "is a str"}.items():
+        model.config.model_type = name
+        with pytest.raises(NeuroglotError, match=rf"{name} = stone_sites:{name} .* of stone 1\.0, .*{why}"):
+            neuron_site(model)
+    model.config.model_type = "martian"
+    with pytest.raises(NeuroglotError, match="'martian' is not known"):
+        neuron_site(model)
+
+
+class Twofold(nn.Module):
+    """Two MLPs side by side: structure alone does not tell which is meant."""
+
+    def __init__(self, mlp):
+        super().__init__()
+        self.main, self.memory = mlp, copy.deepcopy(mlp)
+
+    def forward(self, x):
+        return self.main(x) + self.memory(x)

@@ -609,3 +609,25 @@ def test_responses_that_were_changed_are_not_read_as_sampled(tmp_path):
         load_corpus(f"jsonl:{path}")
     path.write_text(path.read_text().split("\n", 1)[1])
     assert [e.response for e in load_corpus(f"jsonl:{path}").examples] == ["B", "B"]
+
+
+def test_a_packages_reader_gives_a_corpus_or_examples_and_nothing_else(install):
+    install("stone", {"neuroglot.corpora": {name: f"stone_corpora:{name}" for name in ("rows", "whole", "none")}})
+    (install.folder / "stone_corpora.py").write_text(
+        "from neuroglot import Corpus, Example\n"
+        "def rows(rest, languages, *, n=1): return [Example('a', c, '', rest * n) for c in ('en', 'de', 'fr')]\n"
+        "def whole(rest, languages): return Corpus('whole', ('en', 'de'), tuple(rows(rest, languages)[:2]))\n"
+        "def none(rest, languages): return 7\n"
+    )
+    corpus = load_corpus("rows:x", "de,en", n=2)
+    assert corpus.languages == ("de", "en") and {e.response for e in corpus.examples} == {"xx"}
+    assert (corpus.name, corpus.source, corpus.options) == ("rows:x", "stone 1.0", {"n": 2})
+    assert load_corpus("rows:x").languages == ("en", "de", "fr") and load_corpus("whole:x").name == "whole"
+    wrong = {("none:", None): "gave neither a Corpus", ("whole:x", "de,en"): "gave en de, not the languages de en"}
+    for (spec, languages), why in wrong.items():
+        with pytest.raises(NeuroglotError, match=rf"of stone 1\.0, {why}"):
+            load_corpus(spec, languages)
+    with pytest.raises(NeuroglotError, match=r"rows = .*does not take .*m"):
+        load_corpus("rows:x", m=2)
+    with pytest.raises(NeuroglotError, match=r"unknown corpus 'martian'.*rows"):
+        load_corpus("martian")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from ..base import plugins
 from ..base.errors import NeuroglotError, in_a_line, quoted
 from ..model.likelihood import losses
 from ..model.loading import evaluating, hub_commit, model_source, quiet, weights_hash
@@ -104,21 +105,34 @@ class GivenReference:
             return np.array([-found.nll[0, k, unit] / found.tokens[k, unit] for k, unit in cells])
 
 
+#: The kinds of :func:`named` that are neuroglot's own.
+_OWN = ("exact", "self", "translation")
+
+
 def named(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path | None = None) -> Scorer:
     """A scorer by name: ``"exact"``, ``"self"`` (given the reference, by this model), or ``"translation:MODEL"``.
 
+    Installed packages add ``"NAME:REST"``: an entry point of ``neuroglot.scorers``, a function ``(rest)`` that gives a
+    :class:`Scorer`.
+
     Raises:
-        NeuroglotError: no such scorer.
+        NeuroglotError: no such scorer, or an installed one that is broken.
     """
     kind, _, place = name.partition(":")
+    if (point := plugins.find("neuroglot.scorers", kind, _OWN)) is not None:
+        scorer = plugins.call(point, plugins.load_function(point), place)
+        if not callable(scorer) or not isinstance(getattr(scorer, "provenance", None), dict):
+            raise plugins.broken(point, "gave no scorer: a function with a provenance")
+        return scorer  # type: ignore[no-any-return]
     if name == "exact":
         return Exact()
     if name == "self":
         return GivenReference(model, tokenizer, path)
     if kind == "translation" and place:
         return Translation(place)
+    added = "".join(f", {each}" for each in plugins.names("neuroglot.scorers", _OWN))
     raise NeuroglotError(
-        f"there is no scorer {quoted(name)}; use exact, self, or translation: and a model's id or folder."
+        f"there is no scorer {quoted(name)}; use exact, self{added}, or translation: and a model's id or folder."
     )
 
 

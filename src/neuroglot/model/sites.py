@@ -12,6 +12,7 @@ from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from ..base import plugins
 from ..base.errors import NeuroglotError, quoted
 from .loading import evaluating, input_device, itself
 
@@ -150,23 +151,25 @@ def blocks(model: PreTrainedModel, site: Site) -> nn.ModuleList:
 def neuron_site(model: PreTrainedModel) -> Site:
     """The row of :data:`SITES` for a model's architecture, or what is found in its place.
 
-    Of all linear modules of a layer, one must take as input just what the layer's non-linearity
-    makes of another's output (times a third's). That is tried on a few tokens, in every layer, and
-    so is that no token sees a later one.
+    That is the :class:`Site` which an installed package gives under ``config.model_type`` or the name of the model's
+    class (entry points ``neuroglot.sites``), or the one that the model's structure shows. Either is proven: of all
+    linear modules of a layer, one must take as input just what the layer's non-linearity makes of another's output
+    (times a third's). That is tried on a few tokens, in every layer, and so is that no token sees a later one.
 
     Raises:
         NeuroglotError: an architecture that is neither known nor found so, or that attends to both
-            sides.
+            sides; a package's site that is none, or that the check does not prove.
     """
     model = itself(model)
     family, config = model.config.model_type, model.config.get_text_config()
     if getattr(config, "use_bidirectional_attention", False) or getattr(config, "is_causal", True) is False:
         raise NeuroglotError(f"this {quoted(family)} attends to both sides; counting needs a causal model.")
-    site = SITES.get(family) or _found(model)
+    site = _given(model) or SITES.get(family) or _found(model)
     if site is None:
         raise NeuroglotError(
             f"the architecture {quoted(family)} is not known to neuroglot, and no MLP was found in it that a check on "
-            f"a few tokens proves; known: {', '.join(SITES)} (add a row to neuroglot.model.sites.SITES)."
+            f"a few tokens proves; known: {', '.join(SITES)} (a package may add it as an entry point of "
+            "neuroglot.sites)."
         )
     return site
 
@@ -353,6 +356,33 @@ def up_output(gate: torch.Tensor) -> torch.Tensor:
 
 
 # --- a family outside the table ----------------------------------------------------------------
+
+
+def _given(model: PreTrainedModel) -> Site | None:
+    """What an installed package gives for the architecture, proven in every layer over a few tokens."""
+    names = (model.config.model_type, type(model).__name__)
+    point = next((point for name in names if (point := plugins.find("neuroglot.sites", name, SITES))), None)
+    if point is None or model.config.model_type in SITES:
+        return None
+    site = plugins.load(point)
+    if not isinstance(site, Site):
+        raise plugins.broken(point, f"is a {type(site).__name__}, not a neuroglot.model.sites.Site")
+    if site.experts:
+        raise plugins.broken(point, "is a mixture of experts, which cannot be proven from outside")
+    try:
+        layers = neuron_layers(model, site)
+    except NeuroglotError as error:
+        raise plugins.broken(point, f"does not fit: {str(error).rstrip('.')}") from error
+    inside = list(blocks(model, site))
+    seen = _linears(model, inside)
+    transposed = [isinstance(layer.gate, Conv1D) for layer in layers]
+    row = (site.gate, site.activation, site.down, site.fused)
+    proven = seen is not None and all(
+        row in set(_proven(*ran, {site.activation: layer.activation})) for ran, layer in zip(seen, layers, strict=True)
+    )
+    if not proven or set(transposed) != {site.transposed}:
+        raise plugins.broken(point, f"is not where this {quoted(model.config.model_type)} computes its neurons")
+    return site
 
 
 def _found(model: PreTrainedModel) -> Site | None:

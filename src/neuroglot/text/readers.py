@@ -8,9 +8,11 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from html.parser import HTMLParser
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, cast
 
+from ..base import plugins
 from ..base.errors import NeuroglotError, in_a_line, listed, quoted, require_characters, require_whole
 from ..base.files import UNREADABLE
 from ..base.npm import npm_package
@@ -58,6 +60,8 @@ def load_corpus(
               ``hub``); ``{language}`` in CONFIG stands for each language's code. Options
               ``columns``, ``split`` (``"test"``), ``revision``.
             - a mapping from language to a plain-text file or folder.
+            - ``"NAME:REST"`` of an installed package: an entry point of ``neuroglot.corpora``, a function
+              ``(rest, languages, **options)`` that gives a :class:`Corpus` or examples.
         languages: two or more codes, ``"en,zh"`` or a list. Default: all that the source has (of
             the Declaration and the problems, the paper's ten).
         **options: as above. ``n`` keeps the first so many documents; ``template`` joins prompt
@@ -77,9 +81,12 @@ def load_corpus(
             raise NeuroglotError(f"no file is given for the language {missing[0]}; name one in the mapping.")
         return _text(files, codes or tuple(files), "text", **_checked("text", _text_folder, options))
     source, _, place = str(spec).partition(":")
+    if (point := plugins.find("neuroglot.corpora", source, _SOURCES)) is not None:
+        return _of_package(point, place, codes, options)
     loader = _SOURCES.get(source)
     if loader is None:
-        raise NeuroglotError(f"unknown corpus {quoted(spec)}; use {SPECS}.")
+        known = listed((SPECS, *plugins.names("neuroglot.corpora", _SOURCES)), 400)
+        raise NeuroglotError(f"unknown corpus {quoted(spec)}; use {known}.")
     return loader(place, codes, **_checked(source, loader, options))
 
 
@@ -100,6 +107,21 @@ def _checked(source: str, loader: Callable[..., Corpus], options: dict[str, Any]
     if options.get("duplicates", "refuse") not in ("refuse", "keep"):
         raise NeuroglotError(f"duplicates={quoted(options['duplicates'])}: use 'refuse' or 'keep'.")
     return options
+
+
+def _of_package(point: EntryPoint, place: str, codes: tuple[str, ...] | None, options: dict[str, Any]) -> Corpus:
+    """A corpus that an installed package reads; of examples only those of the languages asked for are kept."""
+    given = plugins.call(point, plugins.load_function(point), place, codes, **options)
+    if isinstance(given, Corpus):
+        if codes is not None and given.languages != codes:
+            raise plugins.broken(point, f"gave {' '.join(given.languages)}, not the languages {' '.join(codes)}")
+        return given
+    examples = tuple(given) if isinstance(given, Iterable) else None
+    if not examples or not all(isinstance(example, Example) for example in examples):
+        raise plugins.broken(point, "gave neither a Corpus nor Examples")
+    codes = codes or parse_languages(dict.fromkeys(example.language for example in examples))
+    kept = tuple(example for example in examples if example.language in codes)
+    return Corpus(f"{point.name}:{place}", codes, kept, source=plugins.package(point), options=options)
 
 
 def _given(**options: Any) -> dict[str, Any]:

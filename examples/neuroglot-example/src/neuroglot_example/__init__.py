@@ -1,0 +1,1 @@
+"""An architecture, a corpus, a scorer and a detector for neuroglot, each in a file of its own."""
