@@ -1,11 +1,15 @@
 """The models of a plan, and what is measured of each: preferences, trainings, counts, losses, answers, scores."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from ..base.errors import NeuroglotError
 from ..counts.activations import ActivationStats
-from ..text.corpora import Corpus
+from ..text.corpora import Corpus, Example
 from ..text.readers import load_corpus
 from .variants import Variant
 
@@ -83,3 +87,82 @@ def count_elsewhere(
                 found[name, when] = counted
         del lm  # before the other one is loaded
     return found
+
+
+def answers_of(plan: Sequence[Variant], solved: str | Path) -> dict[str, list[Example]]:
+    """The answers of the model under study, as ``"before"``, and of those others that answered, by name.
+
+    Args:
+        plan: the other models.
+        solved: the answers of the one under study; where it has none, no other's are read.
+    """
+    answered = {"before": _examples(solved)}
+    for one in plan:
+        if answered["before"] and "solved" in one.measured:
+            answered[one.name] = _examples(one.file("solved"))
+    return answered
+
+
+def _examples(path: str | Path) -> list[Example]:
+    from ..model.sampling import read_rows
+
+    rows: Sequence[Mapping[str, Any]] = read_rows(path)
+    return [Example(**row) for row in rows]
+
+
+def score_answers(
+    answered: Mapping[str, Sequence[Example]],
+    plan: Sequence[Variant],
+    asked: str | Path,
+    held: Corpus,
+    folder: str | Path,
+    *,
+    pivot: str,
+    questions: int,
+    judge: str,
+    model: str,
+    model_options: Mapping[str, Any],
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """How well the answers of each model agree with the pivot's, all scored by the same scorer.
+
+    Args:
+        answered: from :func:`answers_of`; with fewer than two models there are no scores.
+        plan: the models but the one under study.
+        asked: a corpus of the questions.
+        held: has the pivot's responses to them.
+        folder: where scores of the model under study are kept; those of others are in their own.
+        pivot: the language whose responses the others are to agree with; its own are not scored.
+        questions: how many are scored, in the order of the answers.
+        judge: a scorer, for :func:`neuroglot.alignment.scorers.named`.
+        model: the one under study.
+        model_options: of :func:`neuroglot.load_model`.
+
+    Returns:
+        By name of the model, one row per answer that is not empty: ``language``, ``document``, ``score``; and the
+        questions.
+    """
+    from ..model.loading import load_model
+    from .scorers import named
+
+    if len(answered) < 2 or not questions:
+        return {}, []
+    posed = Corpus.load(asked)
+    bare = {(e.language, e.document): e.prompt for e in posed.examples}
+    references = {
+        e.document: replace(e, prompt=bare[pivot, e.document])
+        for e in held.examples
+        if e.language == pivot and (pivot, e.document) in bare
+    }
+    scored = [d for d in dict.fromkeys(e.document for e in answered["before"]) if d in references][:questions]
+    if not scored:
+        return {}, []
+    lm, tokenizer = load_model(model, **model_options)
+    folders, scores = {one.name: one.folder for one in plan}, {}
+    for name, examples in answered.items():
+        some = [e for e in examples if e.document in scored and e.language != pivot and e.response.strip()]
+        some = [replace(e, prompt=bare[e.language, e.document]) for e in some]
+        scorer = named(judge, lm, tokenizer, Path(folders.get(name, folder)) / "scores.safetensors")
+        rows = {"language": [e.language for e in some], "document": [e.document for e in some]}
+        score = list(scorer(some, [references[e.document] for e in some])) if some else []
+        scores[name] = pd.DataFrame(rows | {"score": score})
+    return scores, scored
