@@ -15,7 +15,7 @@ PAGES = sorted((ROOT / "book").glob("*.md"))
 FINDINGS = sorted((ROOT / "src" / "neuroglot" / "book" / "findings").glob("*.py"))
 
 #: Chapters that are still to be made thin.
-NOT_YET = ["05-deactivation", "06-steering", "07-alignment"]
+NOT_YET = ["05-deactivation", "06-steering"]
 THIN = [path for path in NOTEBOOKS if path.stem not in NOT_YET]
 FIGURE = re.compile(r"\bcharts\.(?!enable)|\bng\.(?:NeuronBrowser|ThresholdExplorer)\(")
 

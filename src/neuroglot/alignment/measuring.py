@@ -7,14 +7,181 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..base.errors import NeuroglotError
+from ..base.errors import NeuroglotError, quoted
 from ..counts.activations import ActivationStats
 from ..text.corpora import Corpus, Example
 from ..text.readers import load_corpus
+from . import variants
+from .comparison import require_same_text
 from .variants import Variant
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
     from ..neurons.identification import NeuronTypes
+    from .preferences import Preferences
+    from .training import Alignment, Recipe
+
+
+def plan_of(
+    model: str,
+    folder: str,
+    recipe: "Recipe",
+    *,
+    after: str | None = None,
+    adapter: str | None = None,
+    checkpoints: Sequence[str] = (),
+    choices: Sequence[str] = (),
+    seeds: Sequence[int] = (0,),
+    control: bool = True,
+    steps: Sequence[int] = (),
+) -> list[Variant]:
+    """The models given, or else those to train by a recipe: see :func:`variants.given` and :func:`variants.trained`."""
+    if after is None and adapter is None:
+        return variants.trained(model, choices, seeds, folder, control=control, steps=recipe.kept(steps))
+    return variants.given(model, folder, after=after, adapter=adapter, checkpoints=checkpoints)
+
+
+def preferences_for(
+    trainings: Sequence[Variant],
+    lm: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    held: Corpus,
+    folder: str | Path,
+    *,
+    practice: str,
+    practice_options: Mapping[str, Any],
+    candidates: str = "corrupted",
+    sampling: Mapping[str, Any],
+    scorer: str = "exact",
+    pivot: str = "en",
+    seed: int = 0,
+) -> "dict[tuple[str, ...], Preferences]":
+    """The preferences of each choice of languages to train on, saved; of no training, none.
+
+    Args:
+        trainings: the models to train.
+        lm, tokenizer: of the model under study, which may make responses and score them.
+        held: text that shares no wording with the questions.
+        folder: where preferences, responses and scores are kept.
+        practice, practice_options: the questions, for :func:`neuroglot.load_corpus`.
+        candidates, sampling, seed: as of :func:`neuroglot.alignment.preferences.candidates`.
+        scorer: for :func:`neuroglot.alignment.scorers.named`.
+        pivot: the language whose responses the others are to agree with.
+
+    Raises:
+        NeuroglotError: other candidates than ``"corrupted"`` or ``"sampled"``.
+    """
+    from . import preferences, scorers
+
+    choices = list(dict.fromkeys(one.aligned_on for one in trainings))
+    if not choices:
+        return {}
+    if candidates not in ("corrupted", "sampled"):
+        raise NeuroglotError(f"candidates={quoted(candidates)}: give corrupted or sampled.")
+    questions = load_corpus(practice, **practice_options).apart_from(held)
+    wanted = list(dict.fromkeys(code for on in choices for code in on))
+    offered = preferences.candidates(
+        candidates, questions, wanted, lm, tokenizer, f"{folder}/sampled.jsonl", seed=seed, sampling=sampling
+    )
+    judge = scorers.named(scorer, lm, tokenizer, Path(folder) / "scores.safetensors")
+    made = {}
+    for on in choices:
+        made[on] = preferences.prefer(offered, questions, judge, languages=on, pivot=pivot)
+        made[on].save(f"{folder}/{'-'.join(on)}.preferences.jsonl")
+    return made
+
+
+def pairs_table(preferences: "Mapping[tuple[str, ...], Preferences]") -> pd.DataFrame:
+    """How many pairs there are, by choice of languages, language and kinds."""
+    tables = [made.table().assign(choice=", ".join(on)) for on, made in preferences.items()]
+    return pd.concat(tables).set_index(["choice", "language", "kinds"])
+
+
+def first_pair(preferences: "Mapping[tuple[str, ...], Preferences]") -> pd.DataFrame:
+    """The first pair of the first choice, as a table of one row."""
+    pair = next(iter(preferences.values())).pairs[0]
+    return pd.DataFrame([{"question": pair.prompt.strip(), "chosen": pair.chosen, "rejected": pair.rejected}])
+
+
+def train(
+    trainings: Sequence[Variant],
+    preferences: "Mapping[tuple[str, ...], Preferences]",
+    lm: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    recipe: "Recipe",
+    *,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> "dict[str, Alignment]":
+    """Train each model, a control on shuffled preferences.
+
+    Args:
+        trainings: the models, each with the folder of its adapter and its seed.
+        preferences: from :func:`preferences_for`.
+        lm, tokenizer: of the model under study.
+        recipe: how.
+        seed: of the shuffling.
+        overwrite: whether to replace files there that hold something else.
+
+    Returns:
+        By name of the model.
+    """
+    from .training import align
+
+    done = {}
+    for one in trainings:
+        wanted = preferences[one.aligned_on]
+        wanted = wanted.shuffled(seed) if one.control else wanted
+        done[one.name] = align(lm, tokenizer, wanted, str(one.adapter), recipe, seed=one.seed, overwrite=overwrite)
+    return done
+
+
+def measure(
+    plan: Sequence[Variant],
+    text: Corpus,
+    held: Corpus,
+    before: ActivationStats,
+    *,
+    model_options: Mapping[str, Any],
+    asked: Corpus | None = None,
+    answering: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> tuple[str, ...]:
+    """Count each model's neurons and, of all but checkpoints, measure its losses and ask it the questions.
+
+    Args:
+        plan: the models; each is loaded, and let go before the next.
+        text: what is counted, in the way of ``before``.
+        held: what losses are measured on.
+        before: counts of the model under study.
+        model_options: of :func:`neuroglot.load_model`.
+        asked: questions, if any.
+        answering: how they are answered, for :func:`neuroglot.model.sampling.sample_rows`.
+        overwrite: whether to replace files there that hold something else.
+
+    Returns:
+        Which of :data:`neuroglot.base.tables.ARTIFACTS` there are now.
+
+    Raises:
+        NeuroglotError: a model whose tokenizer is another, so that its neurons are not to be compared.
+    """
+    from ..counts.collecting import collect
+    from ..model.likelihood import losses
+    from ..model.sampling import sample_rows
+
+    for one in plan:
+        lm, tokenizer = one.load(**model_options)
+        settings = before.provenance["settings"]
+        same = collect(lm, tokenizer, text, one.file("stats"), overwrite=overwrite, **settings)
+        if same is not None:  # only the first of several processes has them
+            require_same_text(before, same)
+        if one.step is None:
+            losses(lm, tokenizer, held, path=one.file("losses"), overwrite=overwrite)
+            if asked is not None:
+                sample_rows(lm, tokenizer, asked, one.file("solved"), overwrite=overwrite, **(answering or {}))
+        del lm  # before the next one is loaded
+    return ("stats", "losses") if asked is None else ("stats", "losses", "solved")
 
 
 def other_texts(

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..counts.activations import ActivationStats
+from ..model.likelihood import Losses
 from ..neurons.identification import NeuronTypes
+from ..text.corpora import Example
 from . import comparison
 from .variants import Variant
 
@@ -192,6 +194,137 @@ def sizes(
         table = comparison.language_sizes(own, stats, groups, thresholds=thresholds, draws=draws, seed=seed)
         tables.append(table.assign(when=when))
     return pd.concat(tables, ignore_index=True)
+
+
+def neuron_changes(models: Models, *, draws: int = 50, seed: int = 0) -> pd.DataFrame:
+    """Changes in all statistics, for each choice of languages, each checkpoint, and each of the thresholds.
+
+    Args:
+        models: those; of several seeds the mean is looked at, and controls stand beside.
+        draws, seed: as of :func:`comparison.compare`.
+
+    Returns:
+        As of :meth:`comparison.Changes.table`, with ``model`` and ``thresholds``.
+    """
+    leads = models.leads.values()
+    return pd.concat(
+        [
+            models.change(one, thresholds, draws, seed).table().assign(model=_of_all_seeds(one), thresholds=thresholds)
+            for thresholds in models.modes
+            for one in models.plan
+            if one in leads or one.step is not None
+        ],
+        ignore_index=True,
+    )
+
+
+def readable_totals(changed: pd.DataFrame) -> pd.DataFrame:
+    """How many neurons of each type there are, before and after, of :func:`neuron_changes`, for reading."""
+    totals = changed[changed["what"] == "all"].drop(columns=["what", "place"])
+    return comparison.readable(totals, first=["model", "thresholds"])
+
+
+#: The paper's numbers of neurons shared by exactly 1 to 10 languages (its figure 15).
+PAPER_SHARED = {
+    "paper, before": [10052, 4631, 2742, 1857, 1346, 945, 690, 678, 883, 16803],
+    "paper, after": [9566, 4395, 2804, 2011, 1555, 1106, 891, 878, 1054, 17774],
+}
+
+
+def shared_beside_paper(changed: pd.DataFrame, languages: int) -> pd.DataFrame:
+    """Neurons shared by exactly N languages, before and after, beside the paper's where its languages are as many.
+
+    Args:
+        changed: from :func:`neuron_changes`; the first of its models is shown.
+        languages: how many there are.
+    """
+    lines = changed[(changed["what"] == "shared by") & (changed["kind"] == "all")]
+    ours = lines[lines["model"] == changed["model"].iloc[0]]
+    beside = {}
+    for thresholds, part in ours.groupby("thresholds", sort=False):
+        for when in ("before", "after"):
+            beside[f"{when} ({thresholds})"] = part.set_index("place")[when]
+    table = pd.DataFrame(beside).rename_axis("N")
+    return table.assign(**PAPER_SHARED) if languages == 10 else table
+
+
+def moves(models: Models, seed: int = 0) -> pd.DataFrame:
+    """Which types become which, in each model but checkpoints, and from one half of the text to the other.
+
+    Args:
+        models: those.
+        seed: of the halves.
+
+    Returns:
+        As of :func:`comparison.transitions`, with ``model`` and ``thresholds``.
+    """
+    types, tables = models.types, []
+    for thresholds in models.modes:
+        first = comparison.classified(types, models.before.select(types.languages), thresholds)
+        for one in models.plan:
+            if one.step is None:
+                counts = models.counts[one.name].select(types.languages)
+                table = comparison.transitions(first, comparison.classified(types, counts, thresholds))
+                tables.append(table.assign(model=one.name, thresholds=thresholds))
+        if halves := comparison.other_half(types, models.before, thresholds, seed):
+            unchanged = comparison.transitions(*halves)
+            tables.append(unchanged.assign(model="unchanged, other half", thresholds=thresholds))
+    return pd.concat(tables, ignore_index=True)
+
+
+def measures(losses: str, answers: Sequence[Example], beside: Losses) -> dict[str, comparison.Measured]:
+    """What is measured of one model, by name.
+
+    Args:
+        losses: the file with its losses.
+        answers: its answers, if it was asked.
+        beside: losses that it is compared with; those of other tokens are nats of another kind, and left out.
+    """
+    found = Losses.load(losses)
+    measured = {}
+    if comparison.same_tokens(found, beside):
+        own = comparison.Measured(found.languages, found.nll[0], found.tokens, found.units)
+        measured["change in log-perplexity"] = own
+    return measured | (comparison.of_answers(answers) if answers else {})
+
+
+def model_changes(
+    plan: Sequence[Variant], before: str, answered: Mapping[str, Sequence[Example]]
+) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """Changes in what finished models do, beside their controls.
+
+    Args:
+        plan: the models.
+        before: the file with the losses of the model under study.
+        answered: answers by name of the model, and ``"before"``; empty where none were asked.
+
+    Returns:
+        As of :func:`comparison.measure_changes`, with ``measure`` and ``model``; and what is left out, by model and
+        measure, since its tokenizer is another.
+    """
+    beside = Losses.load(before)
+    own = measures(before, answered.get("before", ()), beside)
+    of = {v.name: measures(v.file("losses"), answered.get(v.name, ()), beside) for v in plan if v.step is None}
+    controls = {one.aligned_on: of[one.name] for one in plan if one.control}
+    tables, left_out = [], []
+    for one in plan:
+        for measure, value in own.items() if one.finished else ():
+            if measure not in of[one.name]:
+                left_out.append((one.name, measure))
+                continue
+            trained = [code for code in one.aligned_on if code in value.languages]
+            groups = {"mean of all": value.languages, "mean of trained": trained}
+            null = controls.get(one.aligned_on, {}).get(measure)
+            table = comparison.measure_changes(value, of[one.name][measure], null, groups=groups)
+            tables.append(table.assign(measure=measure, model=one.name))
+    return pd.concat(tables, ignore_index=True), left_out
+
+
+def readable_measures(done: pd.DataFrame) -> pd.DataFrame:
+    """The means of :func:`model_changes` for reading."""
+    means = done[done["language"].str.startswith("mean")].dropna(subset="change").drop(columns=["size", "left_out"])
+    shown = comparison.readable(means, "{:.3f}", ["model", "measure"]).rename(columns={"language": "languages"})
+    return shown.assign(measure=shown["measure"].str.removeprefix("change in "))
 
 
 def found_again(
