@@ -414,5 +414,7 @@ def test_readable_tables():
         | {"other text": "-1 to +1", "verdict": "cannot be told"}
     ]
     assert cmp.in_words(table) == ["+2 (+1 to +3): cannot be told"]
+    assert cmp.in_words(table.assign(change=np.nan, low=np.nan)) == ["no number: cannot be told"]
+    assert list(cmp.readable(table, first=["verdict", "change"]))[:3] == ["verdict", "change", "what"]
     with_control = table.assign(null=0.4, low=np.nan)
     assert cmp.in_words(with_control, "{:.1f}") == ["+2.0, control +0.4: cannot be told"]

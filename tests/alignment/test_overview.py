@@ -1,8 +1,111 @@
 """Which models, halves and languages the chapters compare."""
 
-import pandas as pd
+from dataclasses import replace
 
-from neuroglot.alignment import comparison, overview
+import numpy as np
+import pandas as pd
+import pytest
+
+from neuroglot.alignment import comparison, overview, variants
+
+
+@pytest.fixture
+def models(before, types, changed):
+    """Two choices, each with two seeds, a checkpoint and a control."""
+    plan = variants.trained("m", ["zh", "sw,de"], [0, 1], "x", steps=[8])
+    counts = {one.name: before if one.control else changed for one in plan}
+    return overview.Models(types, before, tuple(plan), counts)
+
+
+def test_which_models_there_are(models, before, changed):
+    assert [one.name for one in models.leads.values()] == ["aligned on sw de, seed 0", "aligned on zh, seed 0"]
+    assert [one.name for one in models.controls.values()] == ["zh, shuffled", "sw de, shuffled"]
+    assert models.seeds == 2 and models.modes == comparison.fitting(models.types, before, changed)
+    alone = replace(models, plan=models.plan[:1])
+    assert alone.seeds == 1 and alone.controls == {} and list(alone.leads) == [("zh",)]
+
+
+def test_a_finished_model_has_its_seeds_and_its_control(models, before, types, changed):
+    lead = models.leads[("zh",)]
+    ours = models.change(lead, "kept", 3, 0).table()
+    wanted = comparison.compare(types, before, [changed, changed], before, thresholds="kept", draws=3, splits=3).table()
+    pd.testing.assert_frame_equal(ours, wanted)
+    step = models.change(next(one for one in models.plan if one.step), "kept", 3, 0)
+    assert step.null is None and len(step.seeds) == 1
+
+
+def test_counts_of_a_plan_are_read(types, before, changed, tmp_path):
+    (one,) = variants.given("m", str(tmp_path), after="a")
+    (tmp_path / "a").mkdir()
+    changed.save(one.file("stats"))
+    found = overview.Models.load(types, before, [one])
+    assert list(found.counts) == ["a"] and (found.counts["a"].counts == changed.counts).all()
+
+
+def test_languages_change(models):
+    table = overview.language_changes(models, "en", draws=3)
+    assert set(table["model"]) == {"aligned on zh", "aligned on sw de"} and set(table["thresholds"]) == set(
+        models.modes
+    )
+    first = table[(table["model"] == "aligned on zh") & (table["thresholds"] == "kept")]
+    assert list(first["place"][:4]) == ["mean of trained"] * 2 + ["mean of others"] * 2
+    groups = first.drop_duplicates("place").set_index("place")["group"].to_dict()
+    assert groups == {
+        **{"mean of trained": "trained on", "mean of others": "others", "en": "pivot"},
+        **{"zh": "trained on", "de": "others", "sw": "others"},
+    }
+    after = first.set_index(["place", "kind"])["after"]
+    assert after["mean of others", "specific"] == (after["de", "specific"] + after["sw", "specific"]) / 2
+    assert after["mean of trained", "related"] == after["zh", "related"]
+    shown = overview.readable_means(table)
+    assert list(shown)[:3] == ["model", "thresholds", "languages"] and set(shown["languages"]) == {"trained", "others"}
+
+
+def test_of_a_model_aligned_elsewhere_all_languages_are_looked_at(types, before, changed):
+    plan = variants.given("m", "x", after="a", checkpoints=["b"])
+    models = overview.Models(types, before, tuple(plan), {"a": changed, "b": before})
+    table = overview.language_changes(models, "en", draws=2)
+    means = table[table["what"] == "mean"]
+    assert set(means["place"]) == {"mean of all"} and set(table["model"]) == {"a"}
+
+
+def answers(column, values, codes=("en", "de", "zh", "sw")):
+    rows = [(code, str(i), value) for code in codes for i, value in enumerate(values)]
+    return pd.DataFrame(rows, columns=["language", "document", column])
+
+
+def test_answers_change(models):
+    graded = {one.name: answers("correct", [1.0, 1.0]) for one in models.plan if one.step is None}
+    graded = {"before": answers("correct", [1.0, 0.0])} | graded
+    scores = {name: answers("score", [-1.0, -2.0], ("de", "zh", "sw")) for name in graded}
+    table = overview.answer_changes(models, graded, scores, "en")
+    assert set(table["measure"]) == {"change in accuracy", "change in alignment score"}
+    rows = table.set_index(["model", "measure", "language"])
+    of = "aligned on sw de, seed 0", "change in accuracy"
+    assert rows.loc[(*of, "mean of others"), "change"] == 0.5 and rows.loc[(*of, "mean of trained"), "null"] == 0.5
+    assert rows.loc[(*of, "en"), "before"] == 0.5
+    scored = table[table["measure"] == "change in alignment score"]
+    assert "en" not in set(scored["language"]) and (scored["change"] == 0).all()
+    assert set(overview.answer_changes(models, graded, {}, "en")["measure"]) == {"change in accuracy"}
+    silent = scores | {"before": scores["before"][:0]}
+    assert set(overview.answer_changes(models, graded, silent, "en")["measure"]) == {"change in accuracy"}
+
+
+def test_without_other_answers_nothing_changes(models):
+    assert overview.answer_changes(models, {"before": answers("correct", [1.0])}, {}, "en") is None
+    assert overview.answer_changes(models, {}, {}, "en") is None
+
+
+def test_accuracies_beside_the_papers():
+    paper = overview.beside_paper_accuracies(None)
+    assert list(paper.index) == ["paper, base", "paper, zh, de => en", "paper, sw, th => en"]
+    assert round(paper.loc["paper, base", "mean"], 2) == 57.8 and paper.loc["paper, sw, th => en", "sw"] == 59.2
+    rows = [{"language": "de", "before": 0.25, "after": 0.5}, {"language": "xx", "before": 1.0, "after": 1.0}]
+    done = pd.DataFrame(rows).assign(measure="change in accuracy", model="m")
+    both = overview.beside_paper_accuracies(done)
+    assert list(both.index[3:]) == ["here, before", "here, m"]
+    assert both.loc["here, m", "de"] == 50 and both.loc["here, before", "de"] == 25
+    assert np.isnan(both.loc["here, m", "mean"]) and "xx" not in both
 
 
 def test_sizes_before_and_after(before, types, changed):

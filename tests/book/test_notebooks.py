@@ -14,9 +14,6 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = sorted((ROOT / "book").glob("*.md"))
 FINDINGS = sorted((ROOT / "src" / "neuroglot" / "book" / "findings").glob("*.py"))
 
-#: Chapters that are still to be made thin.
-NOT_YET = ["07-alignment", "08-spontaneous"]
-THIN = [path for path in NOTEBOOKS if path.stem not in NOT_YET]
 FIGURE = re.compile(r"\bcharts\.(?!enable)|\bng\.(?:NeuronBrowser|ThresholdExplorer)\(")
 
 
@@ -30,7 +27,7 @@ def test_a_chapter_opens_with_its_finding_and_a_figure(path):
     opening = [cell for cell in cells if "opening" in cell.metadata.get("tags", [])]
     finding, *figures = opening
     assert all(cell.cell_type == "code" for cell in opening)
-    assert "Markdown(" in finding.source and ("findings." in finding.source or path.stem in NOT_YET)
+    assert "Markdown(" in finding.source and "findings." in finding.source
     assert figures and all(FIGURE.search(cell.source) or cell.source.startswith("show") for cell in figures)
     # What the page moves to its top leaves no heading with nothing under it.
     left = [cell for cell in cells if cell not in opening]
@@ -39,7 +36,7 @@ def test_a_chapter_opens_with_its_finding_and_a_figure(path):
             assert following is not None and following.cell_type == "code", cell.source
 
 
-@pytest.mark.parametrize("path", THIN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_cells_are_thin(path):
     """Parameters, one set-up cell, then what is shown: the package computes, and cells only say what."""
     parameters, setup, *others = [cell for cell in cells_of(path) if cell.cell_type == "code"]
@@ -53,7 +50,7 @@ def test_cells_are_thin(path):
         assert (cell is setup) == any(isinstance(part, ast.Import | ast.ImportFrom) for part in parts), cell.source
 
 
-@pytest.mark.parametrize("path", THIN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_only_figures_are_folded(path):
     """A page shows no code but a figure's, which is folded; other cells leave what they show, or nothing."""
     for cell in cells_of(path):

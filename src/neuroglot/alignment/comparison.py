@@ -125,12 +125,13 @@ class Changes:
         return self.names.reset_index(drop=True).assign(**columns)
 
 
-def readable(table: pd.DataFrame, number: str = "{:,.0f}") -> pd.DataFrame:
+def readable(table: pd.DataFrame, number: str = "{:,.0f}", first: Sequence[str] = ()) -> pd.DataFrame:
     """A table of changes in few columns of text, for reading.
 
     Args:
         table: from :meth:`Changes.table` or :func:`measure_changes`, with any columns beside.
         number: how one is written; changes get a sign.
+        first: columns that come first.
 
     Returns:
         The columns beside, ``before, after``, ``change`` with its interval, where there are any ``over seeds``, ``other
@@ -151,7 +152,8 @@ def readable(table: pd.DataFrame, number: str = "{:,.0f}") -> pd.DataFrame:
             shown[title] = _spans(table, *ends, signed)
     if table["null"].notna().any():
         shown["control"] = _text(table["null"], signed)
-    return shown.assign(verdict=table["verdict"])
+    shown = shown.assign(verdict=table["verdict"])
+    return shown[[*first, *shown.columns.difference(list(first), sort=False)]]
 
 
 def _text(values: pd.Series, form: str) -> list[str]:
@@ -166,6 +168,7 @@ def _spans(table: pd.DataFrame, low: str, high: str, form: str) -> list[str]:
 def in_words(table: pd.DataFrame, number: str = "{:,.0f}") -> list[str]:
     """Each row of :func:`readable` as a phrase: the change with its interval, the control's change, the verdict."""
     shown = readable(table, number)
+    shown["change"] = shown["change"].replace("", "no number")
     controls = shown["control"] if "control" in shown else [""] * len(shown)
     return [
         f"{change}, control {control}: {verdict}" if control else f"{change}: {verdict}"

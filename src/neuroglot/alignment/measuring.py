@@ -1,16 +1,187 @@
 """The models of a plan, and what is measured of each: preferences, trainings, counts, losses, answers, scores."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import NeuroglotError
+import pandas as pd
+
+from ..base.errors import NeuroglotError, quoted
 from ..counts.activations import ActivationStats
-from ..text.corpora import Corpus
+from ..text.corpora import Corpus, Example
 from ..text.readers import load_corpus
+from . import variants
+from .comparison import require_same_text
 from .variants import Variant
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
     from ..neurons.identification import NeuronTypes
+    from .preferences import Preferences
+    from .training import Alignment, Recipe
+
+
+def plan_of(
+    model: str,
+    folder: str,
+    recipe: "Recipe",
+    *,
+    after: str | None = None,
+    adapter: str | None = None,
+    checkpoints: Sequence[str] = (),
+    choices: Sequence[str] = (),
+    seeds: Sequence[int] = (0,),
+    control: bool = True,
+    steps: Sequence[int] = (),
+) -> list[Variant]:
+    """The models given, or else those to train by a recipe: see :func:`variants.given` and :func:`variants.trained`."""
+    if after is None and adapter is None:
+        return variants.trained(model, choices, seeds, folder, control=control, steps=recipe.kept(steps))
+    return variants.given(model, folder, after=after, adapter=adapter, checkpoints=checkpoints)
+
+
+def preferences_for(
+    trainings: Sequence[Variant],
+    lm: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    held: Corpus,
+    folder: str | Path,
+    *,
+    practice: str,
+    practice_options: Mapping[str, Any],
+    candidates: str = "corrupted",
+    sampling: Mapping[str, Any],
+    scorer: str = "exact",
+    pivot: str = "en",
+    seed: int = 0,
+) -> "dict[tuple[str, ...], Preferences]":
+    """The preferences of each choice of languages to train on, saved; of no training, none.
+
+    Args:
+        trainings: the models to train.
+        lm, tokenizer: of the model under study, which may make responses and score them.
+        held: text that shares no wording with the questions.
+        folder: where preferences, responses and scores are kept.
+        practice, practice_options: the questions, for :func:`neuroglot.load_corpus`.
+        candidates, sampling, seed: as of :func:`neuroglot.alignment.preferences.candidates`.
+        scorer: for :func:`neuroglot.alignment.scorers.named`.
+        pivot: the language whose responses the others are to agree with.
+
+    Raises:
+        NeuroglotError: other candidates than ``"corrupted"`` or ``"sampled"``.
+    """
+    from . import preferences, scorers
+
+    choices = list(dict.fromkeys(one.aligned_on for one in trainings))
+    if not choices:
+        return {}
+    if candidates not in ("corrupted", "sampled"):
+        raise NeuroglotError(f"candidates={quoted(candidates)}: give corrupted or sampled.")
+    questions = load_corpus(practice, **practice_options).apart_from(held)
+    wanted = list(dict.fromkeys(code for on in choices for code in on))
+    offered = preferences.candidates(
+        candidates, questions, wanted, lm, tokenizer, f"{folder}/sampled.jsonl", seed=seed, sampling=sampling
+    )
+    judge = scorers.named(scorer, lm, tokenizer, Path(folder) / "scores.safetensors")
+    made = {}
+    for on in choices:
+        made[on] = preferences.prefer(offered, questions, judge, languages=on, pivot=pivot)
+        made[on].save(f"{folder}/{'-'.join(on)}.preferences.jsonl")
+    return made
+
+
+def pairs_table(preferences: "Mapping[tuple[str, ...], Preferences]") -> pd.DataFrame:
+    """How many pairs there are, by choice of languages, language and kinds."""
+    tables = [made.table().assign(choice=", ".join(on)) for on, made in preferences.items()]
+    return pd.concat(tables).set_index(["choice", "language", "kinds"])
+
+
+def first_pair(preferences: "Mapping[tuple[str, ...], Preferences]") -> pd.DataFrame:
+    """The first pair of the first choice, as a table of one row."""
+    pair = next(iter(preferences.values())).pairs[0]
+    return pd.DataFrame([{"question": pair.prompt.strip(), "chosen": pair.chosen, "rejected": pair.rejected}])
+
+
+def train(
+    trainings: Sequence[Variant],
+    preferences: "Mapping[tuple[str, ...], Preferences]",
+    lm: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    recipe: "Recipe",
+    *,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> "dict[str, Alignment]":
+    """Train each model, a control on shuffled preferences.
+
+    Args:
+        trainings: the models, each with the folder of its adapter and its seed.
+        preferences: from :func:`preferences_for`.
+        lm, tokenizer: of the model under study.
+        recipe: how.
+        seed: of the shuffling.
+        overwrite: whether to replace files there that hold something else.
+
+    Returns:
+        By name of the model.
+    """
+    from .training import align
+
+    done = {}
+    for one in trainings:
+        wanted = preferences[one.aligned_on]
+        wanted = wanted.shuffled(seed) if one.control else wanted
+        done[one.name] = align(lm, tokenizer, wanted, str(one.adapter), recipe, seed=one.seed, overwrite=overwrite)
+    return done
+
+
+def measure(
+    plan: Sequence[Variant],
+    text: Corpus,
+    held: Corpus,
+    before: ActivationStats,
+    *,
+    model_options: Mapping[str, Any],
+    asked: Corpus | None = None,
+    answering: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> tuple[str, ...]:
+    """Count each model's neurons and, of all but checkpoints, measure its losses and ask it the questions.
+
+    Args:
+        plan: the models; each is loaded, and let go before the next.
+        text: what is counted, in the way of ``before``.
+        held: what losses are measured on.
+        before: counts of the model under study.
+        model_options: of :func:`neuroglot.load_model`.
+        asked: questions, if any.
+        answering: how they are answered, for :func:`neuroglot.model.sampling.sample_rows`.
+        overwrite: whether to replace files there that hold something else.
+
+    Returns:
+        Which of :data:`neuroglot.base.tables.ARTIFACTS` there are now.
+
+    Raises:
+        NeuroglotError: a model whose tokenizer is another, so that its neurons are not to be compared.
+    """
+    from ..counts.collecting import collect
+    from ..model.likelihood import losses
+    from ..model.sampling import sample_rows
+
+    for one in plan:
+        lm, tokenizer = one.load(**model_options)
+        settings = before.provenance["settings"]
+        same = collect(lm, tokenizer, text, one.file("stats"), overwrite=overwrite, **settings)
+        if same is not None:  # only the first of several processes has them
+            require_same_text(before, same)
+        if one.step is None:
+            losses(lm, tokenizer, held, path=one.file("losses"), overwrite=overwrite)
+            if asked is not None:
+                sample_rows(lm, tokenizer, asked, one.file("solved"), overwrite=overwrite, **(answering or {}))
+        del lm  # before the next one is loaded
+    return ("stats", "losses") if asked is None else ("stats", "losses", "solved")
 
 
 def other_texts(
@@ -83,3 +254,82 @@ def count_elsewhere(
                 found[name, when] = counted
         del lm  # before the other one is loaded
     return found
+
+
+def answers_of(plan: Sequence[Variant], solved: str | Path) -> dict[str, list[Example]]:
+    """The answers of the model under study, as ``"before"``, and of those others that answered, by name.
+
+    Args:
+        plan: the other models.
+        solved: the answers of the one under study; where it has none, no other's are read.
+    """
+    answered = {"before": _examples(solved)}
+    for one in plan:
+        if answered["before"] and "solved" in one.measured:
+            answered[one.name] = _examples(one.file("solved"))
+    return answered
+
+
+def _examples(path: str | Path) -> list[Example]:
+    from ..model.sampling import read_rows
+
+    rows: Sequence[Mapping[str, Any]] = read_rows(path)
+    return [Example(**row) for row in rows]
+
+
+def score_answers(
+    answered: Mapping[str, Sequence[Example]],
+    plan: Sequence[Variant],
+    asked: str | Path,
+    held: Corpus,
+    folder: str | Path,
+    *,
+    pivot: str,
+    questions: int,
+    judge: str,
+    model: str,
+    model_options: Mapping[str, Any],
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """How well the answers of each model agree with the pivot's, all scored by the same scorer.
+
+    Args:
+        answered: from :func:`answers_of`; with fewer than two models there are no scores.
+        plan: the models but the one under study.
+        asked: a corpus of the questions.
+        held: has the pivot's responses to them.
+        folder: where scores of the model under study are kept; those of others are in their own.
+        pivot: the language whose responses the others are to agree with; its own are not scored.
+        questions: how many are scored, in the order of the answers.
+        judge: a scorer, for :func:`neuroglot.alignment.scorers.named`.
+        model: the one under study.
+        model_options: of :func:`neuroglot.load_model`.
+
+    Returns:
+        By name of the model, one row per answer that is not empty: ``language``, ``document``, ``score``; and the
+        questions.
+    """
+    from ..model.loading import load_model
+    from .scorers import named
+
+    if len(answered) < 2 or not questions:
+        return {}, []
+    posed = Corpus.load(asked)
+    bare = {(e.language, e.document): e.prompt for e in posed.examples}
+    references = {
+        e.document: replace(e, prompt=bare[pivot, e.document])
+        for e in held.examples
+        if e.language == pivot and (pivot, e.document) in bare
+    }
+    scored = [d for d in dict.fromkeys(e.document for e in answered["before"]) if d in references][:questions]
+    if not scored:
+        return {}, []
+    lm, tokenizer = load_model(model, **model_options)
+    folders, scores = {one.name: one.folder for one in plan}, {}
+    for name, examples in answered.items():
+        some = [e for e in examples if e.document in scored and e.language != pivot and e.response.strip()]
+        some = [replace(e, prompt=bare[e.language, e.document]) for e in some]
+        scorer = named(judge, lm, tokenizer, Path(folders.get(name, folder)) / "scores.safetensors")
+        rows = {"language": [e.language for e in some], "document": [e.document for e in some]}
+        score = list(scorer(some, [references[e.document] for e in some])) if some else []
+        scores[name] = pd.DataFrame(rows | {"score": score})
+    return scores, scored
