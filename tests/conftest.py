@@ -75,7 +75,7 @@ def unsettled(model):
     """A model in training mode but for one part, compiled, saving memory by checkpoints; it must be so afterwards."""
     model.train()
     list(model.modules())[-1].eval()
-    model.activation_checkpointing_enable()
+    getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()  # its older name
     model.compile(backend="eager")
     names = ("training", "gradient_checkpointing", "_gradient_checkpointing_func", "_compiled_call_impl")
 

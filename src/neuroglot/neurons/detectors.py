@@ -34,7 +34,7 @@ def _lambda(stats: ActivationStats, *, lam: float, scaled: bool = True, min_toke
     """``lam * p - entropy``, whose largest over the languages is minus the score of arXiv 2505.21505 (eq. 5)."""
     require_thresholds(lam=lam)
     found = Identifier(stats.probabilities(min_tokens), scaled=scaled)
-    score = np.moveaxis(lam * (found.p / found.unit_peak) - found.entropy / found.unit_entropy, 0, -1)
+    score: np.ndarray = np.moveaxis(lam * (found.p / found.unit_peak) - found.entropy / found.unit_entropy, 0, -1)
     if found.starved is not None:
         score[found.starved] = np.nan
     return score
