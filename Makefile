@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book quick check test pages pdf serve lint lock benchmark clean
+.PHONY: book quick check test pages pdf serve lint lock lowest benchmark clean
 
 # Several processes of one thread each share the cores.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
@@ -59,10 +59,16 @@ $(READY): pyproject.toml $(wildcard requirements/*.txt)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
+# The tests that need no model on the lowest versions that pyproject.toml allows, in an environment of their own (by uv).
+lowest:
+	uv venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv-lowest
+	uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable ".[align,book,hub,test]"
+	.venv-lowest/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal -m "not model"
+
 # Lock again what pyproject.toml and these files ask for; newer versions: make lock UPGRADE=--upgrade
 lock: $(READY)
 	$(BIN)/pip install --quiet uv
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python requirements/lock.py $(UPGRADE)
 
 clean:
-	rm -rf .venv _build runs book/vendor book/chapters
+	rm -rf .venv .venv-lowest _build runs book/vendor book/chapters

@@ -150,3 +150,11 @@ def test_no_path_of_a_machine_and_no_scripts_from_elsewhere():
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"/(root|home|work|opt)/", text), name
         assert not re.search(r"cdn\.|unpkg|jsdelivr|cdnjs", text), name
+
+
+def test_the_readme_leads_to_every_module():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    package = ROOT / "src" / "neuroglot"
+    modules = [path for path in package.glob("*/*") if path.stem not in ("__init__", "__pycache__")]
+    assert len(modules) > 50
+    assert [str(path) for path in modules if f"]({path.relative_to(ROOT).as_posix()})" not in readme] == []
