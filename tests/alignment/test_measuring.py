@@ -1,12 +1,15 @@
 """What is measured of the models of a plan, on a tiny one."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from neuroglot import ActivationStats, load_corpus, load_model
+from neuroglot import ActivationStats, Losses, NeuroglotError, collect, load_corpus, load_model
 from neuroglot.alignment import measuring
+from neuroglot.alignment.preferences import Preferences
 from neuroglot.alignment.scorers import GivenReference
+from neuroglot.alignment.training import recipe_of
 from neuroglot.alignment.variants import Variant
 
 from ..conftest import byte_tokenizer, tiny_model
@@ -87,3 +90,75 @@ def test_answers_are_scored_beside_the_pivots_response(base, tmp_path):
     assert measuring.score_answers({"before": longer}, *args, questions=2, **how) == ({}, [])
     assert measuring.score_answers(given, *args, questions=0, **how) == ({}, [])
     assert measuring.score_answers(given, *args, questions=2, **how | {"pivot": "fr"}) == ({}, [])
+
+
+SHORT = recipe_of(
+    "small", {"steps": 2, "save_every": 1, "batch": 2, "micro_batch": 1, "learning_rate": 1e-2, "rank": 2}
+)
+
+
+def test_models_are_given_or_trained():
+    assert [one.name for one in measuring.plan_of("m", "x", SHORT, choices=["zh"], steps=[1])] == [
+        "aligned on zh",
+        "zh, step 1",
+        "zh, shuffled",
+    ]
+    given = measuring.plan_of("m", "x", SHORT, after="a", checkpoints=["b"], choices=["zh"], steps=[99])
+    assert [one.name for one in given] == ["a", "b"], "steps of a training that is not made"
+    assert measuring.plan_of("m", "x", SHORT, adapter="a")[0].adapter == "a"
+    with pytest.raises(NeuroglotError, match="checkpoints are kept after"):
+        measuring.plan_of("m", "x", SHORT, choices=["zh"], steps=[99])
+
+
+ASKED = {"practice": "problems", "practice_options": {"n": 6, "seed": 2, "levels": "1"}, "sampling": {}}
+
+
+def test_each_choice_has_its_preferences(base, tmp_path):
+    plan = measuring.plan_of(base, str(tmp_path), SHORT, choices=["zh", "de,zh"], steps=[1])
+    lm, tokenizer = load_model(base)
+    held = load_corpus("problems", "en de zh", n=2, levels="1")
+    made = measuring.preferences_for(plan, lm, tokenizer, held, tmp_path, **ASKED)
+    assert list(made) == [("zh",), ("de", "zh")] and made["zh",].languages == ("zh",)
+    assert Preferences.load(tmp_path / "de-zh.preferences.jsonl").hash == made["de", "zh"].hash
+    table = measuring.pairs_table(made)
+    assert set(table.index.get_level_values("choice")) == {"zh", "de, zh"}
+    pair = made["zh",].pairs[0]
+    assert measuring.first_pair(made).to_dict("records") == [
+        {"question": pair.prompt.strip(), "chosen": pair.chosen, "rejected": pair.rejected}
+    ]
+    assert measuring.preferences_for([], lm, tokenizer, held, tmp_path, **ASKED | {"practice": "no such"}) == {}
+    with pytest.raises(NeuroglotError, match="candidates='other': give corrupted or sampled"):
+        measuring.preferences_for(plan, lm, tokenizer, held, tmp_path, **ASKED, candidates="other")
+
+
+def test_models_are_trained_and_measured(base, tmp_path):
+    plan = measuring.plan_of(base, str(tmp_path), SHORT, choices=["de"], steps=[1])
+    trainings = [one for one in plan if one.step is None]
+    lm, tokenizer = load_model(base)
+    text = load_corpus("problems", "en de", n=2, levels="1")
+    made = measuring.preferences_for(trainings, lm, tokenizer, text, tmp_path, **ASKED)
+    done = measuring.train(trainings, made, lm, tokenizer, SHORT, seed=3)
+    assert list(done) == ["aligned on de", "de, shuffled"]
+    assert done["de, shuffled"].provenance != done["aligned on de"].provenance
+    assert len(done["aligned on de"].log) == 2
+
+    before = collect(lm, tokenizer, text, shards=2)
+    asked = replace(text, examples=tuple(replace(e, response="") for e in text.examples))
+    how = {"model_options": {}, "asked": asked, "answering": {"shots": 0, "max_new_tokens": 2}}
+    assert measuring.measure(plan, text, text, before, **how) == ("stats", "losses", "solved")
+    for one in plan:
+        assert ActivationStats.load(one.file("stats")).counts.shape == before.counts.shape
+    assert [Losses.load(one.file("losses")).languages for one in trainings] == [("en", "de")] * 2
+    has = [[Path(one.file(name)).exists() for name in ("losses", "solved")] for one in plan]
+    assert has == [[one.step is None] * 2 for one in plan], "of checkpoints neurons only"
+    assert measuring.measure(plan[:1], text, text, before, model_options={}) == ("stats", "losses")
+
+
+def test_models_counted_otherwise_are_not_compared(base, tmp_path):
+    lm, tokenizer = load_model(base)
+    text = load_corpus("problems", "en de", n=2, levels="1")
+    before = collect(lm, tokenizer, text, shards=2)
+    before = replace(before, provenance=before.provenance | {"input_sha256": "other"})
+    plan = measuring.plan_of(base, str(tmp_path), SHORT, after=base)
+    with pytest.raises(NeuroglotError, match="not counted on the same text"):
+        measuring.measure(plan, text, text, before, model_options={})
