@@ -462,9 +462,9 @@ def test_vendored_scripts_are_made_once(tmp_path, monkeypatch):
     others = {"key", "mathjax.js", "vega.js", "whole.json"}
     assert names == own | others
     fetch = building.npm_package
-    monkeypatch.setattr(chapters, "npm_package", lambda *_: pytest.fail("fetched again"))
+    monkeypatch.setattr(building, "npm_package", lambda *_: pytest.fail("fetched again"))
     building.vendor(tmp_path / "vendor")
-    monkeypatch.setattr(chapters, "npm_package", fetch)
+    monkeypatch.setattr(building, "npm_package", fetch)
     for name in ("vega.js", "key"):
         before = (tmp_path / "vendor" / name).read_bytes()
         (tmp_path / "vendor" / name).write_bytes(b"\xff" + before[1:])

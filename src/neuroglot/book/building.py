@@ -16,13 +16,14 @@ from typing import Any
 import yaml
 
 from ..base.errors import NeuroglotError
-from ..base.files import atomic, read_json, sha256_file, write_json
+from ..base.files import atomic, read_json, sha256_file, write_bytes, write_json
 from ..base.locks import alone
 from ..base.npm import npm_package
 from ..base.records import is_marked, kept_folder, mark_whole
 from .chapters import CHAPTERS, QUICK_BANNER, file_hashes, is_quick, project_root, run_folder
 from .pages import facts_of, page, parameters_of
 from .printing import one_page
+from .reference import reference, tidied
 
 _NPM = {
     "mathjax": (
@@ -107,6 +108,7 @@ def _build(folder: Path, root: Path) -> Path:
     }
     for name, notebook in notebooks.items():
         write_json(root / "book" / "chapters" / f"{name}.ipynb", page(notebook, name, files=files, **settings))
+    write_bytes(root / "book" / "chapters" / "api.md", reference().encode())
     # Kept doctrees can lose the widgets' state, so every page is made anew; it takes seconds.
     shutil.rmtree(root / "_build", ignore_errors=True)
     write_json(folder / "build.yml", config)  # which is YAML, too
@@ -127,6 +129,8 @@ def _build(folder: Path, root: Path) -> Path:
     if done.returncode or not first.is_file():
         said = re.findall(r"^.*(?:WARNING|ERROR|Error):.*$", done.stdout + done.stderr, re.M)
         raise NeuroglotError(f"Jupyter Book stopped ({(said or ['no message'])[0].strip()}); see {log}.")
+    page_of_names = first.parent / "book" / "chapters" / "api.html"
+    write_bytes(page_of_names, tidied(page_of_names.read_text(encoding="utf-8")).encode())
     one_page(first.parent)
     return first
 

@@ -199,7 +199,7 @@ def _picture(spec: dict[str, Any], rows: Mapping[str, list[dict[str, Any]]]) -> 
 
 
 def panel_rows(types: NeuronTypes) -> dict[str, list[dict[str, Any]]]:
-    """The rows of :func:`neuroglot.book.charts.panels.explorer_panels` for some types."""
+    """The rows of ``charts.panels.explorer_panels`` for some types."""
     kinds = [(kind, code) for code, kind in enumerate(KINDS) if code]
     codes, n = types.codes, types.n_languages
     return {
@@ -225,7 +225,7 @@ class NeuronBrowser(_Live):
     Args:
         stats: activation counts.
         types: from :func:`neuroglot.classify` of these counts.
-        contexts: from :func:`neuroglot.neurons.contexts.top_contexts`, and
+        contexts: from :func:`neuroglot.top_contexts`, and
         corpus: the text that they are of; both or neither.
         find: for neurons without contexts, a function of layer and neuron that gives them
             (``lambda *neuron: ng.top_contexts(model, tokenizer, corpus, [neuron])``); live only.

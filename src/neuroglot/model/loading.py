@@ -132,7 +132,7 @@ def config_hash(model: PreTrainedModel) -> str:
     """SHA-256 of the configuration, which with the weights decides what the model computes.
 
     Of adapters beside the weights it holds which are on, and how much they count; of neurons that are changed just now
-    (:func:`neuroglot.model.interventions.intervene`), how.
+    (:func:`neuroglot.intervene`), how.
     """
     model = itself(model)
     config = model.config.to_dict()

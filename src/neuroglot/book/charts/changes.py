@@ -73,7 +73,7 @@ def _change_layers(
 
 
 def training(logs: dict[str, pd.DataFrame]) -> alt.Chart:
-    """Loss per step of several trainings, from :attr:`neuroglot.alignment.training.Alignment.log`."""
+    """Loss per step of several trainings, from the ``log`` of :class:`neuroglot.Alignment`."""
     data = pd.concat([log.assign(training=name) for name, log in logs.items()], ignore_index=True).round(4)
     names = list(logs)
     colors = cycle([DONE_COLORS["language"], DONE_COLORS["random"], "#56b4e9", "#009e73", "#e69f00", "#cc79a7"])
