@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from packaging.version import Version
 from safetensors.torch import load_file, save_file
 
 from neuroglot import Alignment, NeuroglotError, align, collect, deactivate, load_corpus, load_model
@@ -475,4 +477,6 @@ def test_trl_still_asks_the_private_name_that_is_answered_for_it():
     """Renamed, it would do the same work in twice the time, and say nothing."""
     from trl.trainer import utils
 
+    if Version(version("trl")) < Version("1.16"):
+        pytest.skip("this trl does not ask yet")
     assert "_use_triton" in inspect.getsource(utils)

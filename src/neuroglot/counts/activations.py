@@ -39,6 +39,12 @@ class ActivationStats:
 
     Raises:
         NeuroglotError: shapes that do not fit, or a count that is negative or above its tokens.
+
+    Example:
+        >>> stats.tokens.tolist()
+        [95, 93, 145]
+        >>> stats.probabilities().shape
+        (4, 48, 3)
     """
 
     shard_counts: np.ndarray

@@ -575,6 +575,11 @@ def collect(
     Raises:
         NeuroglotError: a language without text, a prompt longer than the context, other counts at
             ``path``, a full disk.
+
+    Example:
+        >>> stats = ng.collect(model, tokenizer, corpus, progress=False)
+        >>> stats.shape, stats.languages
+        ((4, 48, 3), ('de', 'en', 'ru'))
     """
     collection = Collection(
         model,

@@ -36,6 +36,12 @@ def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None
 
     Raises:
         NeuroglotError: an example without an answer.
+
+    Example:
+        >>> answer = ng.Example("1", "en", "How much is 2 + 2?", "We add the two, and it is 4.", answer="4")
+        >>> ng.grade([answer])[["language", "correct", "in_language"]]
+          language  correct  in_language
+        0       en     True         True
     """
     examples = list(responses.examples if isinstance(responses, Corpus) else responses)
     if questions is not None:

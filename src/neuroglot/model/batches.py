@@ -278,6 +278,13 @@ def tokens_per_language(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> p
     Returns:
         One row per language: ``language``, ``examples``, ``characters`` (of the responses, or
         of the questions where there is none), ``tokens`` (those that will be counted), ``tokens_per_character``.
+
+    Example:
+        >>> ng.tokens_per_language(tokenizer, corpus)[["language", "examples", "tokens"]]
+          language  examples  tokens
+        0       de         4      95
+        1       en         4      93
+        2       ru         4     145
     """
     if corpus.questions_only:
         questions = (replace(example, prompt="", response=example.prompt) for example in corpus.examples)

@@ -96,12 +96,25 @@ def deactivate(model: PreTrainedModel, neurons: Neurons) -> contextlib.AbstractC
 
     Raises:
         NeuroglotError: not one array per layer, or an index that is no neuron.
+
+    Example:
+        >>> with ng.deactivate(model, types.neurons("ru")):
+        ...     changed = ng.perplexity(model, tokenizer, corpus, progress=False)
+        >>> changed.columns.tolist()
+        ['language', 'documents', 'tokens', 'perplexity', 'low', 'high']
     """
     return intervene(model, [Intervention(neurons, values=0.0)])
 
 
 def amplify(model: PreTrainedModel, neurons: Neurons, factor: float) -> contextlib.AbstractContextManager[None]:
-    """While active, the neurons' values are multiplied by ``factor``."""
+    """While active, the neurons' values are multiplied by ``factor``.
+
+    Example:
+        >>> with ng.amplify(model, types.neurons("ru"), 2.0):
+        ...     said = model.generate(**tokenizer("Дом", return_tensors="pt"), max_new_tokens=2, do_sample=False)
+        >>> said.shape[0]
+        1
+    """
     return intervene(model, [Intervention(neurons, factor=factor)])
 
 
@@ -111,6 +124,12 @@ def set_to(
     """While active, the neurons' values are ``values``: one number, or an array ``[layers, neurons]``.
 
     A language's mean is ``stats.means()[..., k]`` of counts with ``quantity="product"`` and moments.
+
+    Example:
+        >>> with ng.set_to(model, types.neurons("ru"), 0.5):
+        ...     changed = ng.losses(model, tokenizer, corpus, progress=False)
+        >>> changed.languages
+        ('de', 'en', 'ru')
     """
     return intervene(model, [Intervention(neurons, values=values)])
 

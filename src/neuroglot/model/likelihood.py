@@ -139,6 +139,13 @@ def perplexity(
 
     Returns:
         One row per language: ``language``, ``documents``, ``tokens``, ``perplexity``, ``low``, ``high``.
+
+    Example:
+        >>> ng.perplexity(model, tokenizer, corpus, progress=False)[["language", "documents", "tokens"]]
+          language  documents  tokens
+        0       de          4      95
+        1       en          4      93
+        2       ru          4     145
     """
     if "interventions" in options:
         raise NeuroglotError("perplexity is of the model as it is; for interventions use losses.")
@@ -198,6 +205,12 @@ def losses(
     Raises:
         NeuroglotError: a bad argument, an unknown head, other losses at ``path``, a loss that is
             not finite.
+
+    Example:
+        >>> off = ng.Intervention(types.neurons("ru"), values=0.0)
+        >>> found = ng.losses(model, tokenizer, corpus, {"as it is": None, "without": off}, progress=False)
+        >>> found.rows, found.log_perplexity().shape
+        (('as it is', 'without'), (2, 3))
     """
     if interventions is not None and not interventions:
         raise NeuroglotError("there is no intervention to measure; give at least one, or leave them out.")

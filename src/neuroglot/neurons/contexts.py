@@ -355,6 +355,11 @@ def top_contexts(
     Raises:
         NeuroglotError: no neurons, or some that the model does not have; a corpus without responses; a
             bad number; a slow tokenizer; other contexts at ``path``; values that are not finite.
+
+    Example:
+        >>> found = ng.top_contexts(model, tokenizer, corpus, [(0, 7), (3, 1)], progress=False)
+        >>> found.value.shape  # neurons, languages, contexts
+        (2, 3, 2)
     """
     if corpus.questions_only:
         raise NeuroglotError(f"corpus {corpus.name} has no responses to show; let the model answer them first.")

@@ -52,6 +52,12 @@ class NeuronTypes:
         min_tokens: neurons of a mixture that saw fewer tokens of a language took no part.
         starved: bool ``[layers, neurons]``: which these are. They are unclassified, selected and active nowhere,
             and their scores say nothing. ``None`` where there are none, as in every dense model.
+
+    Example:
+        >>> len(types.neurons("de", "specific"))  # an index array for each layer
+        4
+        >>> types.table().columns[:4].tolist()
+        ['layer', 'neuron', 'kind', 'n_languages']
     """
 
     languages: tuple[str, ...]
@@ -513,6 +519,11 @@ def classify(
     Raises:
         NeuroglotError: a threshold out of range, a language without tokens, no fitting lambda, no
             neuron that saw enough tokens.
+
+    Example:
+        >>> types = ng.classify(stats, top_rate=0.2, quantile=0.7, lam=0.1)
+        >>> list(types.sizes()), sum(types.sizes().values())
+        (['unclassified', 'specific', 'related', 'general'], 192)
     """
     require_whole("min_tokens", min_tokens, 1)
     prepared = Identifier(stats.probabilities(min_tokens), scaled=scaled)
@@ -560,6 +571,10 @@ def overlap(one: NeuronTypes, other: NeuronTypes) -> pd.DataFrame:
 
     Raises:
         NeuroglotError: models of different shape.
+
+    Example:
+        >>> ng.overlap(types, types)["jaccard"].tolist()
+        [1.0, 1.0, 1.0]
     """
     if one.score.shape != other.score.shape:
         raise NeuroglotError(f"types of shapes {one.score.shape} and {other.score.shape} are of different models.")

@@ -24,6 +24,10 @@ def layer_profile(types: NeuronTypes) -> pd.DataFrame:
     Returns:
         Tidy: ``layer`` (from 0), ``kind`` (specific, related, general), ``neurons``, ``share`` (of
         the layer's neurons).
+
+    Example:
+        >>> ng.layer_profile(types).columns.tolist()
+        ['layer', 'kind', 'neurons', 'share']
     """
     width = types.codes.shape[1]
     frame = pd.DataFrame(
@@ -55,6 +59,11 @@ def four_parts(profile: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per part: ``part``, ``first`` and ``last`` layer; none where there are fewer than four layers.
+
+    Example:
+        >>> parts = ng.four_parts(ng.layer_profile(types))
+        >>> parts["last"].tolist()
+        [0, 1, 2, 3]
     """
     counts = _by_layer(profile).to_numpy(dtype=float)
     layers = len(counts)

@@ -71,6 +71,11 @@ def load_corpus(
     Raises:
         NeuroglotError: unknown corpus, option or language, fewer than two languages, no text, or
             a row that cannot be used, with its file and number.
+
+    Example:
+        >>> corpus = ng.load_corpus("problems", "en sw", n=2)
+        >>> [(example.language, example.answer) for example in corpus.examples]
+        [('en', '13'), ('en', '35'), ('sw', '13'), ('sw', '35')]
     """
     codes = parse_languages(languages)
     if isinstance(spec, Mapping):
