@@ -17,13 +17,11 @@ quick: $(READY)
 
 # While working: format, lint, the rooms' contract, types, and the tests that need no model.
 check: $(READY) lint
-	$(BIN)/mypy
-	$(PYTEST) --dist worksteal -m "not model"
+	$(BIN)/mypy & types=$$!; $(PYTEST) --dist worksteal -m "not model"; tests=$$?; wait $$types && exit $$tests
 
 # Everything; a file's tests stay together, since they share what takes long to make.
 test: $(READY) lint
-	$(BIN)/mypy
-	$(PYTEST) --dist loadfile
+	$(BIN)/mypy & types=$$!; $(PYTEST) --dist loadfile; tests=$$?; wait $$types && exit $$tests
 
 # The built pages, in headless Chromium with every other host refused.
 pages: $(READY)

@@ -353,6 +353,7 @@ def test_intervals_of_few_units_cover_as_often_as_they_say():
     assert 0.92 <= np.mean(hits) <= 0.98
 
 
+@pytest.mark.model  # of languages
 def test_responses_become_measures():
     rows = pd.DataFrame(
         [("de", "b", True, 4), ("de", "a", False, 2), ("en", "a", True, 1), ("de", "a", True, 2)],

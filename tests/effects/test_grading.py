@@ -66,6 +66,7 @@ def test_nothing_graded_is_an_empty_table():
     assert grade([]).empty and {"correct", "language", "group", "document"} <= set(grade([]).columns)
 
 
+@pytest.mark.model  # of languages
 @pytest.mark.parametrize(
     ("code", "key"),
     [

@@ -125,6 +125,7 @@ def test_solutions_are_right_and_the_same_in_every_language(language):
             assert not re.search(r"[{}|]|  |\d[.,]\d", text) and unicodedata.is_normalized("NFC", text), text
 
 
+@pytest.mark.model  # of languages
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_texts_are_in_their_language(language):
     wrong = []
