@@ -14,36 +14,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from neuroglot import ActivationStats, NeuroglotError, load_corpus
-from neuroglot.base.tables import ARTIFACTS, read_tables
+from neuroglot import NeuroglotError, load_corpus
+from neuroglot.base.tables import ARTIFACTS
 from neuroglot.book import building, chapters
 from neuroglot.text import readers
 
+from .conftest import PARAMETERS, chosen
+
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A project with the real notebooks, a tiny model and a small text."""
-    from ..conftest import TEXTS, byte_tokenizer, tiny_model
-
-    root = tmp_path_factory.mktemp("project")
-    for name in ("_toc.yml", "_config.yml"):
-        shutil.copy(ROOT / name, root)
-    shutil.copytree(ROOT / "notebooks", root / "notebooks")
-    shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("vendor", "chapters"))
-    tiny_model("llama", num_hidden_layers=5, max_position_embeddings=2048).float().save_pretrained(root / "model")
-    byte_tokenizer().save_pretrained(root / "model")
-    (root / "texts").mkdir()
-    for language, paragraphs in TEXTS.items():
-        (root / "texts" / f"{language}.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
-    return root
-
-
-PARAMETERS = {"model": "model", "corpus": "text:texts", "draws": 5, "top_rate": 0.2}
-# The alignment of a tiny model: a step of one pair, and no text that has to be fetched.
-PARAMETERS |= {"practice_options": {"n": 8, "seed": 2, "levels": "1"}, "steps": [1], "domains": {}}
-PARAMETERS |= {"recipe": {"steps": 2, "save_every": 1, "batch": 1, "micro_batch": 1}}
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +31,6 @@ def ran(project):
 
 def artifacts(project, run="tiny"):
     return {path.name: path.stat().st_mtime_ns for path in (project / "runs" / run).iterdir() if path.is_file()}
-
-
-def chosen(*numbers):
-    """Chapters by their numbers."""
-    return [chapter for chapter in chapters.CHAPTERS if chapter.name.partition("-")[0] in numbers]
 
 
 @pytest.fixture
@@ -115,49 +88,6 @@ def test_models_aligned_elsewhere_are_compared(project, ran):
     same = [[row["after"] for row in rows if row["model"] == name] for rows, name in
             ((changes["changes"], aligned), (trained, "aligned on zh de"))]  # fmt: skip
     assert same[0] == same[1], "the same model by another name"
-
-
-def test_questions_are_answered_by_the_model_and_graded(project, ran):
-    rows = [
-        {"id": str(i), "language": code, "prompt": prompt, "answer": i}
-        for i in range(6)
-        for code, prompt in [("de", f"Wie viel ist {i}?"), ("en", f"How much is {i}?"), ("ru", f"Сколько будет {i}?")]
-    ]
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (project / "questions.jsonl").write_text(text, encoding="utf-8")
-    own = {
-        "corpus": "jsonl:questions.jsonl",
-        "sampling": {"shots": 0, "max_new_tokens": 20, "temperature": 1.0, "seed": 1},
-        "accuracy_questions": 2,
-    }
-    own |= {"corpus_options": {"n": 4}, "shards": 2}
-    chapters.run_chapters(PARAMETERS | own, root=project, run="asked", chapters=chosen("01", "02", "05", "07"))
-    folder = project / "runs/asked"
-    responses = [json.loads(line) for line in (folder / "responses.jsonl").read_text().splitlines()]
-    assert len(responses) == 1 + 4 * 3 and responses[0]["provenance"]["settings"]["max_new_tokens"] == 20
-    assert len((folder / "solved.jsonl").read_text().splitlines()) == 1 + 1 * 3, "of those held out"
-    stats = ActivationStats.load(folder / "activations.safetensors")
-    assert stats.provenance["corpus"] == "responses:jsonl:questions" and stats.tokens.all()
-    chapter = (folder / "chapters/01-activations.ipynb").read_text()
-    assert "right last number and right language" in chapter.lower()
-
-
-def test_a_model_of_few_layers_has_a_book_without_the_four_parts(project):
-    from ..conftest import byte_tokenizer, tiny_model
-
-    tiny_model("llama", num_hidden_layers=2, max_position_embeddings=2048).float().save_pretrained(project / "few")
-    byte_tokenizer().save_pretrained(project / "few")
-    own = PARAMETERS | {"model": "few", "accuracy_questions": 0}
-    chapters.run_chapters(own, root=project, run="few", chapters=chosen("01", "02", "03", "10", "index"))
-    assert set(read_tables(project / "runs/few/layers.json")) == {"profile", "bands"}
-    for name, said in {
-        "03-layers": "with fewer than four layers there are no four parts",
-        "index": "The model has fewer than four layers",
-        "10-models": "few has fewer than four layers",
-    }.items():
-        executed = nbformat.read(project / f"runs/few/chapters/{name}.ipynb", as_version=4)
-        outputs = [out.get("data", {}) for cell in executed.cells if cell.cell_type == "code" for out in cell.outputs]
-        assert any(said in data.get("text/markdown", "") for data in outputs), name
 
 
 def test_a_change_reaches_only_what_depends_on_it(project, said_to_run):

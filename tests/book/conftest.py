@@ -1,0 +1,37 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from neuroglot.book import chapters
+
+from ..conftest import TEXTS, byte_tokenizer, tiny_model
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project with the real notebooks, a tiny model and a small text."""
+    root = tmp_path_factory.mktemp("project")
+    for name in ("_toc.yml", "_config.yml"):
+        shutil.copy(ROOT / name, root)
+    shutil.copytree(ROOT / "notebooks", root / "notebooks")
+    shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("vendor", "chapters"))
+    tiny_model("llama", num_hidden_layers=5, max_position_embeddings=2048).float().save_pretrained(root / "model")
+    byte_tokenizer().save_pretrained(root / "model")
+    (root / "texts").mkdir()
+    for language, paragraphs in TEXTS.items():
+        (root / "texts" / f"{language}.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
+    return root
+
+
+PARAMETERS = {"model": "model", "corpus": "text:texts", "draws": 5, "top_rate": 0.2}
+# The alignment of a tiny model: a step of one pair, and no text that has to be fetched.
+PARAMETERS |= {"practice_options": {"n": 8, "seed": 2, "levels": "1"}, "steps": [1], "domains": {}}
+PARAMETERS |= {"recipe": {"steps": 2, "save_every": 1, "batch": 1, "micro_batch": 1}}
+
+
+def chosen(*numbers):
+    """Chapters by their numbers."""
+    return [chapter for chapter in chapters.CHAPTERS if chapter.name.partition("-")[0] in numbers]
