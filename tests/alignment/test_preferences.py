@@ -135,6 +135,15 @@ def test_what_cannot_be_preferred(scored, options, said):
         prefer(*corpora(scored), Table(scores), **options)
 
 
+def test_a_scorer_that_leaves_responses_out():
+    class Some(Table):
+        def __call__(self, responses, references):
+            return super().__call__(responses, references)[1:]
+
+    with pytest.raises(NeuroglotError, match=r"gives scores of shape \(\d+,\) for \d+ responses; it must give one"):
+        prefer(*corpora(SCORED), Some(SCORES))
+
+
 def test_a_question_without_the_pivots_response():
     responses, references = corpora(SCORED)
     without = replace(references, examples=references.examples[:1])

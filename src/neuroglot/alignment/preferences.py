@@ -228,6 +228,10 @@ def prefer(
             "give references that have one, or another pivot."
         )
     scores = np.asarray(scorer(flat_, [by_document[example.document] for example in flat_]), dtype=float)
+    if scores.shape != (len(flat_),):
+        raise NeuroglotError(
+            f"the scorer gives scores of shape {scores.shape} for {len(flat_)} responses; it must give one for each."
+        )
     if not np.isfinite(scores).all():
         raise NeuroglotError(f"{flat_[int(np.argmin(np.isfinite(scores)))].place}: its score is not a number.")
     scored: dict[tuple[str, str], dict[str, tuple[float, Example]]] = {}

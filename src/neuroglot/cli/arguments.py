@@ -299,7 +299,8 @@ def _align(commands: "_Commands[_Command]") -> None:
     align.add_argument(
         "--scorer",
         help="exact (number, steps and language), self (the model, given the pivot's response), or translation:MODEL, "
-        "any seq2seq model, for instance translation:facebook/nllb-200-distilled-600M; default: exact",
+        "any seq2seq model, for instance translation:facebook/nllb-200-distilled-600M, or NAME:REST of an installed "
+        "package; default: exact",
     )
     align.add_argument("--pairs", type=Path, help="file of preference pairs to use again, or to write")
     align.add_argument("--apart-from", type=Path, help="corpus file (held-out.jsonl) to share no wording with")
