@@ -299,3 +299,13 @@ def test_command(model_folder, texts, capsys, monkeypatch):
         assert said in capsys.readouterr().err
     assert main(["check", "/no/model", "--corpus", f"text:{texts}"]) == 2
     assert "there is no model '/no/model'" in capsys.readouterr().err
+
+
+def test_a_packages_architecture_is_said_to_be_its(install):
+    install("brick", {"neuroglot.sites": {"brick": "brick_rows:ROW"}})
+    (install.folder / "brick_rows.py").write_text("from neuroglot.model.sites import Site\nROW = Site()\n")
+    model = tiny_model("llama")
+    model.config.model_type = "brick"
+    found = check(model, byte_tokenizer(), TEXT)
+    assert "'brick', given by brick 1.0: 3 layers x 48 neurons" in " ".join(map(str, found))
+    assert FAILED not in verdicts(found).values(), [str(each) for each in found]

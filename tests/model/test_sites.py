@@ -293,6 +293,32 @@ def test_a_packages_site_is_proven_and_a_wrong_one_refused_by_name(install):
         neuron_site(model)
 
 
+def test_a_packages_site_of_some_layers_only_is_refused(install):
+    install("brick", {"neuroglot.sites": {"partly": "brick_sites:PART"}})
+    (install.folder / "brick_sites.py").write_text("from neuroglot.model.sites import Site\nPART = Site('first')\n")
+    model = tiny_model("llama")
+    model.config.model_type, model.model.first = "partly", nn.ModuleList(model.model.layers[:2])
+    with pytest.raises(NeuroglotError, match=r"of brick 1\.0, gives 2 layers of a model that has 3"):
+        neuron_site(model)
+
+
+def test_a_packages_site_counts_what_the_formulas_count(install, monkeypatch):
+    """RecurrentGemma is neither in the table nor found: two of its parts could be the non-linearity."""
+    install("griffin", {"neuroglot.sites": {"recurrent_gemma": "griffin_sites:ROW"}})
+    paths = "'layers', 'mlp_block.gate_proj', 'mlp_block.act_fn', 'mlp_block.down_proj'"
+    (install.folder / "griffin_sites.py").write_text(f"from neuroglot.model.sites import Site\nROW = Site({paths})\n")
+    gate = "model.layers.{}.mlp_block.gate_proj"
+    monkeypatch.setitem(REFERENCE, "recurrent_gemma", (gate, REFERENCE["gemma"][1], "up_proj"))
+    torch.manual_seed(0)
+    sizes = TINY | {"intermediate_size": 96, "num_key_value_heads": 1, "lru_width": 32}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("recurrent_gemma", **sizes)).eval()
+    assert sites._found(model) is None
+    ids = torch.randint(1, 256, (1, 9), generator=torch.Generator().manual_seed(2))
+    for quantity in QUANTITIES:
+        counts = count_activations(model, ids, torch.ones_like(ids), quantity=quantity)
+        assert torch.equal(counts, brute_force(model, ids[0].tolist(), [True] * 9, quantity)), quantity
+
+
 class Twofold(nn.Module):
     """Two MLPs side by side: structure alone does not tell which is meant."""
 

@@ -16,12 +16,13 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 
+from ..base import plugins
 from ..base.errors import NeuroglotError, in_a_line, quoted
 from ..counts.collecting import Collection, Counter, count_activations
 from ..model.batches import tokenize
 from ..model.interventions import deactivate
 from ..model.loading import evaluating, input_device, itself
-from ..model.sites import SITES, Layer, Site, blocks, keeps_sign, neuron_layers, neuron_site
+from ..model.sites import SITES, Layer, Site, blocks, entry_point, keeps_sign, neuron_layers, neuron_site
 from ..text.corpora import Corpus
 from ..text.languages import is_detectable, is_language
 
@@ -278,7 +279,9 @@ def _close(made: torch.Tensor, there: torch.Tensor) -> bool:
 def _neurons(probe: _Probe) -> _Said:
     site, layer, family = probe.site, probe.layers[0], probe.model.config.model_type
     ran = probe.watched(probe.logits)
-    known = "in the table of architectures" if family in SITES else "found by trying its modules on a few tokens"
+    point = entry_point(probe.model)
+    tried = f"given by {plugins.package(point)}" if point else "found by trying its modules on a few tokens"
+    known = "in the table of architectures" if family in SITES else tried
     path = ".*.".join([site.layers, *([site.experts] if site.experts else [site.gate])])
     experts = f" in {layer.n_experts} experts" * (layer.experts is not None)
     said = (

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from operator import attrgetter
 from typing import Any, cast
 
@@ -358,11 +359,17 @@ def up_output(gate: torch.Tensor) -> torch.Tensor:
 # --- a family outside the table ----------------------------------------------------------------
 
 
-def _given(model: PreTrainedModel) -> Site | None:
-    """What an installed package gives for the architecture, proven in every layer over a few tokens."""
+def entry_point(model: PreTrainedModel) -> EntryPoint | None:
+    """The one by which an installed package gives the model's architecture, not loaded; ``None`` without one."""
     names = (model.config.model_type, type(model).__name__)
     point = next((point for name in names if (point := plugins.find("neuroglot.sites", name, SITES))), None)
-    if point is None or model.config.model_type in SITES:
+    return None if model.config.model_type in SITES else point
+
+
+def _given(model: PreTrainedModel) -> Site | None:
+    """What an installed package gives for the architecture, proven in every layer over a few tokens."""
+    point = entry_point(model)
+    if point is None:
         return None
     site = plugins.load(point)
     if not isinstance(site, Site):
@@ -373,7 +380,9 @@ def _given(model: PreTrainedModel) -> Site | None:
         layers = neuron_layers(model, site)
     except NeuroglotError as error:
         raise plugins.broken(point, f"does not fit: {str(error).rstrip('.')}") from error
-    inside = list(blocks(model, site))
+    inside, depth = list(blocks(model, site)), model.config.get_text_config().num_hidden_layers
+    if len(inside) != depth:
+        raise plugins.broken(point, f"gives {len(inside)} layers of a model that has {depth}")
     seen = _linears(model, inside)
     transposed = [isinstance(layer.gate, Conv1D) for layer in layers]
     row = (site.gate, site.activation, site.down, site.fused)
