@@ -4,13 +4,11 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "neuroglot-example"
-PROJECT = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
 
 USE = """
 import copy, numpy as np, torch
@@ -40,7 +38,7 @@ assert counts.any() and torch.equal(counts, torch.stack(plain))
 
 corpus = ng.load_corpus("proverbs:proverbs.tsv", "de,en", n=1)
 assert [e.response for e in corpus.examples] == ["Good day.", "Guten Tag."], corpus
-assert corpus.languages == ("de", "en") and corpus.source == "neuroglot-example 1.0" and corpus.options == {"n": 1}
+assert corpus.languages == ("de", "en") and corpus.source == "neuroglot-example 0.1.0" and corpus.options == {"n": 1}
 
 scorer = named("length:9", None, None)
 assert scorer(corpus.examples, corpus.examples).tolist() == [0, -1]
@@ -51,11 +49,17 @@ np.testing.assert_array_equal(detectors.score("share", stats), [[[0.25, 0.75], [
 """
 
 
-def test_all_four_work_once_the_package_is_installed(tmp_path, install):
-    install(PROJECT["name"], PROJECT["entry-points"])
+def test_all_four_work_once_the_package_is_installed(tmp_path):
+    """Built and installed as anyone's would be, with what ``make`` has put there to build with."""
+    installed = tmp_path / "installed"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    done = subprocess.run(
+        [*pip, "--no-build-isolation", "--target", installed, EXAMPLE], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
     (tmp_path / "proverbs.tsv").write_text("en\tGood day.\nde\tGuten Tag.\nen\tWell.\nfr\tSalut.\n", encoding="utf-8")
     root = Path(__file__).parents[1]
-    path = os.pathsep.join(map(str, (install.folder, EXAMPLE / "src", root / "src", root)))
+    path = os.pathsep.join(map(str, (installed, root / "src", root)))
     run = subprocess.run(
         [sys.executable, "-c", USE], cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
     )
