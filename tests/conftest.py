@@ -151,13 +151,16 @@ def install(tmp_path_factory, monkeypatch):
     plugins._found.cache_clear()
 
 
-@pytest.fixture
-def texts(tmp_path) -> Path:
-    folder = tmp_path / "texts"
+def write_texts(folder: Path) -> Path:
     folder.mkdir()
     for language, paragraphs in TEXTS.items():
         (folder / f"{language}.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def texts(tmp_path) -> Path:
+    return write_texts(tmp_path / "texts")
 
 
 @pytest.fixture

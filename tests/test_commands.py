@@ -23,7 +23,7 @@ from neuroglot import NeuronTypes, cli, collect, load_corpus, load_model
 from neuroglot.base.files import write_bytes
 from neuroglot.book import chapters, estimate, pages
 
-from .conftest import TEXTS, byte_tokenizer, fetched, tiny_model
+from .conftest import byte_tokenizer, fetched, tiny_model, write_texts
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sysconfig.get_path("scripts"))
@@ -181,10 +181,9 @@ def template(tmp_path_factory):
     sizes = {"vocab_size": 320, "d_model": 16, "d_kv": 4, "d_ff": 32, "num_layers": 2, "num_heads": 4}
     T5ForConditionalGeneration(T5Config(**sizes, decoder_start_token_id=1)).save_pretrained(place / "translation")
     _bytes().save_pretrained(place / "translation")
-    for folder in ("essays", "data/mgsm", "scratch", *(f"OWNER/NAME/{code}" for code in ("en", "fr"))):
+    for folder in ("data/mgsm", "scratch", *(f"OWNER/NAME/{code}" for code in ("en", "fr"))):
         (place / folder).mkdir(parents=True)
-    for code, paragraphs in TEXTS.items():
-        write_bytes(place / "essays" / f"{code}.txt", "\n\n".join(paragraphs).encode())
+    write_texts(place / "essays")
     for code in ("en", "de"):
         rows = "".join(f"{code}: {number} + 1 = ?\t{number + 1}\n" for number in range(3))
         write_bytes(place / "data" / "mgsm" / f"mgsm_{code}.tsv", rows.encode())

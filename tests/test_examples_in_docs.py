@@ -10,7 +10,7 @@ import pytest
 import neuroglot as ng
 from neuroglot.book.reference import ROOMS, modules, public_face
 
-from .conftest import TEXTS, byte_tokenizer, tiny_model
+from .conftest import byte_tokenizer, tiny_model, write_texts
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = [
@@ -28,9 +28,7 @@ def place(tmp_path_factory):
     root = tmp_path_factory.mktemp("examples")
     tiny_model("llama", num_hidden_layers=4, max_position_embeddings=4096).float().save_pretrained(root / "model")
     byte_tokenizer().save_pretrained(root / "model")
-    (root / "texts").mkdir()
-    for language, paragraphs in TEXTS.items():
-        (root / "texts" / f"{language}.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
+    write_texts(root / "texts")
     return root
 
 

@@ -43,13 +43,10 @@ QUIET = {"progress": False}
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Of every kind of file: what was written, how it is read, and how that is written again."""
-    from ..conftest import TEXTS, byte_tokenizer
+    from ..conftest import byte_tokenizer, write_texts
 
     folder = tmp_path_factory.mktemp("made")
-    texts = folder / "texts"
-    texts.mkdir()
-    for language, paragraphs in TEXTS.items():
-        (texts / f"{language}.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
+    texts = write_texts(folder / "texts")
     corpus, model, tokenizer = load_corpus(f"text:{texts}"), tiny_model("mixtral"), byte_tokenizer()
     stats = collect(model, tokenizer, corpus, moments=True, **QUIET)
     pairs = (Pair("de", "a", "Wie?", "So.", "Nicht.", 1.0, 0.5), Pair("ru", "a", "Как?", "Так.", "Нет.", 2.0, 0.25))

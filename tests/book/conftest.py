@@ -5,7 +5,7 @@ import pytest
 
 from neuroglot.book import chapters
 
-from ..conftest import TEXTS, byte_tokenizer, tiny_model
+from ..conftest import byte_tokenizer, tiny_model, write_texts
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,9 +20,7 @@ def project(tmp_path_factory):
     shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("vendor", "chapters"))
     tiny_model("llama", num_hidden_layers=5, max_position_embeddings=2048).float().save_pretrained(root / "model")
     byte_tokenizer().save_pretrained(root / "model")
-    (root / "texts").mkdir()
-    for language, paragraphs in TEXTS.items():
-        (root / "texts" / f"{language}.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
+    write_texts(root / "texts")
     return root
 
 

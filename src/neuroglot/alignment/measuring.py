@@ -263,18 +263,13 @@ def answers_of(plan: Sequence[Variant], solved: str | Path) -> dict[str, list[Ex
         plan: the other models.
         solved: the answers of the one under study; where it has none, no other's are read.
     """
-    answered = {"before": _examples(solved)}
+    from ..model.sampling import read_answers
+
+    answered = {"before": read_answers(solved)}
     for one in plan:
         if answered["before"] and "solved" in one.measured:
-            answered[one.name] = _examples(one.file("solved"))
+            answered[one.name] = read_answers(one.file("solved"))
     return answered
-
-
-def _examples(path: str | Path) -> list[Example]:
-    from ..model.sampling import read_rows
-
-    rows: Sequence[Mapping[str, Any]] = read_rows(path)
-    return [Example(**row) for row in rows]
 
 
 def score_answers(

@@ -9,6 +9,7 @@ import pandas as pd
 from ..counts.activations import ActivationStats
 from ..model.likelihood import Losses
 from ..neurons.identification import NeuronTypes
+from ..neurons.thresholds import PUBLISHED_BY_N
 from ..text.corpora import Example
 from . import comparison
 from .variants import Variant
@@ -226,7 +227,7 @@ def readable_totals(changed: pd.DataFrame) -> pd.DataFrame:
 
 #: The paper's numbers of neurons shared by exactly 1 to 10 languages (its figure 15).
 PAPER_SHARED = {
-    "paper, before": [10052, 4631, 2742, 1857, 1346, 945, 690, 678, 883, 16803],
+    "paper, before": list(PUBLISHED_BY_N),
     "paper, after": [9566, 4395, 2804, 2011, 1555, 1106, 891, 878, 1054, 17774],
 }
 

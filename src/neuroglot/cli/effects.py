@@ -13,8 +13,8 @@ from ..base.files import require_file
 from ..counts.activations import ActivationStats
 from ..counts.collecting import collect
 from ..effects import asking, removals, steering
+from ..effects.matrix import require_own
 from ..model import likelihood, sampling
-from ..model.loading import weights_hash
 from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus
 from . import given
@@ -56,11 +56,7 @@ def _removals(arguments: argparse.Namespace, types: NeuronTypes) -> list[removal
 
 def _require_own(types: NeuronTypes, model: PreTrainedModel, corpus: Corpus) -> None:
     """Types of this very model; and a word where the text may be what they were found on."""
-    if types.provenance.get("weights_sha256") != weights_hash(model):
-        raise NeuroglotError(
-            f"these neurons were identified in {types.provenance.get('model')}, whose weights are not those of the "
-            "model given; load that model, or identify this one's neurons first."
-        )
+    require_own(types.provenance, model)
     if corpus.options.get("apart_from") != types.provenance.get("corpus_sha256"):
         print("note: this text was not held out of the text that these neurons were identified on")
 

@@ -9,9 +9,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.files import write_bytes
 from ..model.interventions import Intervention
-from ..model.sampling import read_rows, sample_rows
+from ..model.sampling import read_answers, sample_rows
 from ..text import problems
-from ..text.corpora import Corpus, Example
+from ..text.corpora import Corpus
 from .grading import accuracy, grade
 
 #: Room for an answer where there are no solutions to tell by, in tokens.
@@ -92,8 +92,7 @@ def solved_questions(held_out: Corpus, solved: str | Path, number: int) -> Corpu
     Raises:
         NeuroglotError: no such file, or another one; another text's answers.
     """
-    answers: list[dict[str, Any]] = list(read_rows(solved))
-    graded = grade(Example(**row) for row in answers)
+    graded = grade(read_answers(solved))
     right = graded[graded["correct"].fillna(False)].sort_values("group", kind="stable")
     chosen = right.groupby("language").head(number)
     return held_out.keep(zip(chosen["language"], chosen["document"], strict=True)) if len(chosen) else None

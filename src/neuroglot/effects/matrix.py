@@ -461,6 +461,19 @@ def of_pivot(others: pd.DataFrame, pivot: str) -> pd.DataFrame:
     return others[others["removed"] == pivot][columns].join(beside, on=["measure", "language"])
 
 
+def require_own(provenance: Mapping[str, Any], model: PreTrainedModel) -> None:
+    """Refuse neurons that were identified in another model; arguments as of :func:`require_unseen`.
+
+    Raises:
+        NeuroglotError: the model is another one.
+    """
+    if provenance.get("weights_sha256") != weights_hash(model):
+        raise NeuroglotError(
+            f"these neurons were identified in {provenance.get('model')}, whose weights are not those of the model "
+            "given; load that model, or identify this one's neurons first."
+        )
+
+
 def require_unseen(provenance: Mapping[str, Any], corpus: Corpus, model: PreTrainedModel) -> None:
     """Refuse to measure effects on text that neurons were identified on, or on another model's neurons.
 
@@ -472,11 +485,7 @@ def require_unseen(provenance: Mapping[str, Any], corpus: Corpus, model: PreTrai
     Raises:
         NeuroglotError: the text was not split from what was counted, or the model is another one.
     """
-    if provenance.get("weights_sha256") != weights_hash(model):
-        raise NeuroglotError(
-            f"these neurons were identified in {provenance.get('model')}, whose weights are not those of the model "
-            "given; load that model, or identify this one's neurons first."
-        )
+    require_own(provenance, model)
     counted = provenance.get("corpus_sha256")
     if not counted or corpus.options.get("apart_from") != counted:
         raise NeuroglotError(

@@ -522,6 +522,12 @@ def read_rows(path: str | Path) -> list[dict[str, str]]:
     return _read(path).rows
 
 
+def read_answers(path: str | Path) -> list[Example]:
+    """:func:`read_rows`, as examples: questions with the model's own responses."""
+    rows: list[dict[str, Any]] = [*read_rows(path)]
+    return [Example(**row) for row in rows]
+
+
 def read_settings(path: str | Path) -> dict[str, Any]:
     """How the responses in a file were made, as options of :func:`sample`; nothing where the file is empty.
 
