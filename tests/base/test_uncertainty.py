@@ -3,17 +3,34 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from neuroglot.base.uncertainty import (
+    ALIKE,
+    LESS,
+    MORE,
+    SAME,
+    Estimate,
     bootstrap_draws,
     bootstrap_mean,
     bootstrap_weights,
+    change_of_shares,
     dealt_anew,
+    dealt_to_languages,
+    effective_number,
+    jackknife,
+    leave_one_out,
+    mean_of,
+    paired_p,
     percentiles,
     percentiles_by,
     prediction_interval,
     ratios,
+    share_interval,
+    verdicts,
 )
+
+from . import coverage
 
 
 def test_weights_are_draws_with_replacement():
@@ -93,3 +110,128 @@ def test_groups_dealt_anew_by_hand():
     rng = np.random.default_rng(1)
     hits = sum(apart(rng.permutation([0, 0, 1, 1])) > 5 - 1e-12 for _ in range(2))
     assert drawn == (hits + 1) / 3
+
+
+# --- estimates ---------------------------------------------------------------------------------
+
+
+def test_the_mean_of_units_is_that_of_a_t_test():
+    values = np.random.default_rng(0).normal([0.5, 0, -2], [1, 1, 3], size=(7, 3))
+    values[2, 1] = np.nan
+    found = mean_of(values)
+    for column in range(3):
+        known = values[~np.isnan(values[:, column]), column]
+        test = stats.ttest_1samp(known, 0)
+        assert found.value[column] == pytest.approx(known.mean())
+        assert found.p()[column] == pytest.approx(test.pvalue)
+        low, high = test.confidence_interval(0.9)
+        assert [end[column] for end in found.interval(0.9)] == pytest.approx([low, high])
+
+
+def test_few_units_and_units_that_agree_have_no_interval():
+    values = np.array([[1.0, 2, np.nan, 5], [2, 2, np.nan, 5], [4, 2, np.nan, np.nan], [5, 2, 3, 9]])
+    low, high = mean_of(values).interval()
+    assert np.isnan([low[1:], high[1:]]).all() and low[0] < 3 < high[0]
+    assert np.isnan(mean_of(values[:3]).interval()[0]).all() and not np.isnan(mean_of(values[:3], 3).interval()[0][0])
+    sums, sizes = np.array([2.0, 4, 6]), np.array([1.0, 2, 3])
+    for units in (3, 1):  # a ratio that is the same in all, and too few
+        again = ratios(sums[None, None, :units], sizes[None, :units], leave_one_out(units))[:, 0, 0]
+        assert np.isnan(jackknife(2.0, again).interval()).all()
+
+
+def test_the_jackknife_leaves_out_each_unit_that_is_there():
+    sums, sizes = np.array([3.0, 1, 4, 1, 5, 9]), np.array([2.0, 1, 3, 0, 2, 7])
+    present = sizes > 0
+    again = ratios(sums[None, None] * present, sizes[None], leave_one_out(6))[:, 0, 0]
+    found = jackknife((sums * present).sum() / sizes.sum(), again, present)
+    by_hand = [(22 - s) / (15 - z) for s, z in zip(sums[present], sizes[present], strict=True)]
+    error = np.sqrt(((np.array(by_hand) - np.mean(by_hand)) ** 2).sum())
+    assert found.error == pytest.approx(error) and found.df == 3
+    low, high = found.interval()
+    assert [low, high] == pytest.approx([22 / 15 - 3.182446 * error, 22 / 15 + 3.182446 * error])
+
+
+def test_what_is_detectable_is_found_as_often_as_said():
+    rng, n = np.random.default_rng(0), 9
+    true = Estimate(0.0, 1 / np.sqrt(n), n - 1)  # of a mean of n normal units
+    values = rng.normal(true.detectable(), 1, size=(n, 20_000))
+    assert (mean_of(values).p() < 0.05).mean() == pytest.approx(0.8, abs=0.02)
+
+
+def test_beside_random_draws_by_hand():
+    own = Estimate(np.array([5.0, 5, 5]), 0.5, 10)
+    draws = np.array([[1.0, 1, np.nan], [2, np.nan, np.nan], [6, np.nan, np.nan]])
+    found = own.beside(draws)
+    np.testing.assert_allclose(found.value, [2, 4, np.nan])
+    other = 7 * (1 + 1 / 3)  # the draws' variance is 7
+    assert found.error[0] == pytest.approx(np.sqrt(0.25 + other)) and np.isnan(found.error[1:]).all()
+    df = (0.25 + other) ** 2 / (0.25**2 / 10 + other**2 / 2)
+    assert found.df[0] == pytest.approx(df) and df < 4
+    many = own.scattered(np.zeros((3, 3)))  # draws that agree add nothing, and say little
+    assert many.error[0] == 0.5 and many.df[0] == 4
+
+
+def test_a_share_has_an_exact_interval():
+    low, high = share_interval([0.25, 1, 0, 0.5, np.nan], [8, 12, 12, 3, 9])
+    for place, (hits, number) in enumerate([(2, 8), (12, 12), (0, 12)]):
+        exact = stats.binomtest(hits, number).proportion_ci()
+        assert [low[place], high[place]] == pytest.approx([exact.low, exact.high])
+    assert np.isnan([low[3:], high[3:]]).all()
+
+
+def test_the_effective_number_is_that_of_tokens_where_they_are_independent_and_of_units_where_they_agree():
+    rng = np.random.default_rng(0)
+    sizes = np.full((4000, 20), 50)
+    alone = effective_number(rng.binomial(50, 0.3, size=sizes.shape), sizes)
+    assert alone.max() == 1000 and 600 < np.median(alone) < 1000  # less for (z / t)^2 and the conservative jackknife
+    together = effective_number(np.where(rng.random(sizes.shape) < 0.3, 50, 0), sizes)
+    assert 10 < np.median(together) < 20
+    assert effective_number(np.zeros(20), np.full(20, 50)) == 20 and np.isnan(effective_number([1, 2], [3, 3]))
+
+
+def test_a_change_of_shares_has_two_units_more():
+    after, before = np.array([1.0, 0, 2, 1]), np.array([1.0, 1, 2, 0])
+    sizes = np.array([1.0, 1, 2, 0])
+    assert np.isnan(change_of_shares(after, before, sizes).interval()).all()  # three units
+    sizes[3] = 1
+    found = change_of_shares(after, np.array([1.0, 1, 2, 1]), sizes)
+    assert found.value == pytest.approx(-1 / 5) and found.middle == pytest.approx(-1 / 7.5) and found.df == 4
+    nothing = change_of_shares(np.ones(12), np.ones(12), np.ones(12))
+    low, high = nothing.interval()
+    assert nothing.value == 0 and -0.4 < low < -0.1 and high == -low
+    assert change_of_shares(np.zeros(4), np.ones(4), np.ones(4)).interval()[0] == -1  # and no further
+
+
+def test_paired_differences_have_an_exact_test():
+    assert paired_p(np.array([1.0] * 8 + [0] * 5 + [-1])) == pytest.approx(stats.binomtest(8, 9).pvalue)
+    assert paired_p(np.array([0.5, 1, 1.5, 2, 3])) == pytest.approx(2 / 32)
+    assert paired_p(np.zeros(5)) == 1 and np.isnan(paired_p(np.array([np.nan])))
+
+
+def test_verdicts_control_the_false_discoveries_of_all_together():
+    found = Estimate(np.array([3.0, -3, 2.1, np.nan, 0.01, 0.1]), np.array([1, 1, 1, 1, 0.02, 0.2]), 1e6)
+    assert list(verdicts(found)) == [MORE, LESS, SAME, None, SAME, SAME]  # 2.1 alone would be told apart
+    assert list(verdicts(found, margin=0.1)) == [MORE, LESS, SAME, None, ALIKE, SAME]
+    assert verdicts(Estimate(np.array([2.1]), np.array([1.0]), 1e6))[0] == MORE
+    assert list(verdicts(found, p=np.array([1, 1, 1e-9, np.nan, 1, 1]))) == [SAME, SAME, MORE, None, SAME, SAME]
+    none = np.random.default_rng(0).normal(size=(8, 400, 50))
+    assert np.mean([(verdicts(mean_of(none[:, row])) != SAME).any() for row in range(400)]) == pytest.approx(
+        0.05, abs=0.025
+    )
+
+
+def test_sets_are_dealt_to_the_languages():
+    assert dealt_to_languages(np.eye(4)) == (pytest.approx(1), pytest.approx(1 / 24))
+    matrix = np.eye(5) + 1
+    matrix[2] = np.nan  # a language without neurons
+    assert dealt_to_languages(matrix) == (pytest.approx(1), pytest.approx(1 / 24))
+    assert np.isnan(dealt_to_languages(np.eye(1))).all()
+    noise = np.random.default_rng(0).normal(size=(300, 8, 8))
+    ps = np.array([dealt_to_languages(each, 200)[1] for each in noise])
+    assert (ps <= 0.1).mean() == pytest.approx(0.1, abs=0.04)
+
+
+@pytest.mark.parametrize("kind", coverage.KINDS)
+def test_every_kind_of_interval_holds_as_often_as_it_says(kind):
+    found = {n: coverage.of(kind, n) for n in coverage.SIZES if n >= coverage.KINDS[kind][1]}
+    assert min(found.values()) > 0.93, found
