@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book quick check test pages pdf serve lint lock lowest benchmark clean
+.PHONY: book quick full check test pages pdf serve lint lock lowest benchmark clean
 
 # Several processes of one thread each share the cores.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
@@ -14,6 +14,10 @@ book: $(READY)
 # The whole book on little text, to check it; every page says so.
 quick: $(READY)
 	$(BIN)/neuroglot book --quick
+
+# The book to be cited: two to three hours on two cores; stopped, it goes on where it was.
+full: $(READY)
+	$(BIN)/neuroglot book --full
 
 # While working: format, lint, the rooms' contract, types, and the tests that need no model.
 check: $(READY) lint

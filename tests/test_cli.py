@@ -529,11 +529,12 @@ def books(monkeypatch):
     return made
 
 
-def test_quick_book(books, capsys):
-    for arguments in (["--quick", "-p", "draws", "7"], ["-p", "draws", "7"]):
+@pytest.mark.parametrize("preset", ["quick", "full"])
+def test_a_book_with_a_preset(books, capsys, preset):
+    for arguments in ([f"--{preset}", "-p", "draws", "7"], ["-p", "draws", "7"]):
         assert run(capsys, "book", "--no-build", *arguments)[0] == 0
     (quick, how), (whole, how_else) = books
-    assert how == {"quick": True, "chapters": chapters.CHAPTERS} and how_else == {"chapters": chapters.CHAPTERS}
+    assert how == {"preset": preset, "chapters": chapters.CHAPTERS} and how_else == {"chapters": chapters.CHAPTERS}
     assert [own["draws"] for own in quick] == [7, 7] and [own["model"] for own in quick] == [w["model"] for w in whole]
     # How much text the default book takes of its second model is no wish of the user's.
     assert not any("corpus_options" in own for own in quick) and "corpus_options" in whole[1]

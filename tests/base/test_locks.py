@@ -326,7 +326,7 @@ def test_a_runs_name_is_no_path(small, tmp_path, name):
 
 
 def test_no_folder_is_left_where_there_are_no_notebooks(tmp_path):
-    for quick in (False, True):
+    for preset in ("", "quick"):
         with pytest.raises(NeuroglotError, match=r"there is no notebook .* run this in a clone of neuroglot"):
-            chapters.run_models([{"model": "m", "corpus": "problems"}], root=tmp_path, quick=quick)
+            chapters.run_models([{"model": "m", "corpus": "problems"}], root=tmp_path, preset=preset)
     assert list(tmp_path.iterdir()) == []

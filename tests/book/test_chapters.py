@@ -16,7 +16,7 @@ import pytest
 
 from neuroglot import NeuroglotError, load_corpus
 from neuroglot.base.tables import ARTIFACTS
-from neuroglot.book import building, chapters
+from neuroglot.book import building, chapters, presets
 from neuroglot.text import readers
 
 from .conftest import PARAMETERS, chosen
@@ -249,7 +249,7 @@ def test_pages_of_a_run(project, ran):
         content = (page.parent / name).read_text()
         scripts = [part.split('"')[0] for part in content.split('src="')[1:]]
         assert not [source for source in scripts if source.startswith(("http:", "https:", "//"))], name
-        assert chapters.QUICK_BANNER not in content, name
+        assert presets.QUICK_BANNER not in content, name
     with pytest.raises(NeuroglotError, match="run the chapters first"):
         building.build("nothing", root=project)
 
@@ -264,17 +264,21 @@ def test_quick_runs_are_apart_and_every_page_of_theirs_says_so(project, ran, mon
 
     monkeypatch.setattr(chapters, "run_chapters", run_chapters)
     pair = [PARAMETERS, PARAMETERS | {"model": "other"}]
-    quick, _ = chapters.run_models(pair, root=project, quick=True)
+    quick, _ = chapters.run_models(pair, root=project, preset="quick")
     lead, beside = given.pop(quick), *given.values()
     names = {quick, *given}
     assert not names & {chapters.run_name(one) for one in pair} and all(name.endswith("-quick") for name in names)
-    assert lead == chapters.QUICK | PARAMETERS | {"corpus_options": {"paragraphs": 12}}
+    assert lead == presets.PRESETS["quick"] | PARAMETERS | {"corpus_options": {"paragraphs": 12}}
     assert beside["corpus_options"] == {"paragraphs": 6} and beside["accuracy_questions"] == 0
     chapters.run_models([PARAMETERS], root=project, run="whole")
     assert given["whole"] == PARAMETERS
-    for name, to_quick, kind in [("whole", True, "without"), (quick, False, "with")]:
-        with pytest.raises(NeuroglotError, match=f"runs/{name} holds a run {kind} the quick preset"):
-            chapters.run_models([PARAMETERS], root=project, run=name, quick=to_quick)
+    for name, preset, there in [
+        ("whole", "quick", "without the quick"),
+        (quick, "", "with the quick"),
+        (quick, "full", "with the quick"),
+    ]:
+        with pytest.raises(NeuroglotError, match=f"runs/{name} holds a run {there} preset"):
+            chapters.run_models([PARAMETERS], root=project, run=name, preset=preset)
     with pytest.raises(NeuroglotError, match="only a quick run is set beside it"):
         chapters.run_models([PARAMETERS | {"runs": ["runs/whole", f"runs/{quick}"]}], root=project, run="whole")
     before = {path.name for path in project.iterdir()} | {"_build"}
@@ -284,24 +288,31 @@ def test_quick_runs_are_apart_and_every_page_of_theirs_says_so(project, ran, mon
     assert {"rerun", "references", "06-steering", "search"} <= {path.stem for path in pages}
     for path in pages:
         banner = path.read_text().split('<aside class="bd-header-announcement"')[-1].split("</aside>")[0]
-        assert chapters.QUICK_BANNER in banner, path
+        assert presets.QUICK_BANNER in banner, path
 
 
-def test_the_quick_preset_makes_way_for_what_is_asked_for():
+@pytest.mark.parametrize("preset", ["quick", "full"])
+def test_a_preset_makes_way_for_what_is_asked_for(preset):
     known = {name for chapter in chapters.CHAPTERS for name in chapters._parameters(ROOT, chapter)}
-    assert chapters.QUICK_BESIDE.keys() <= chapters.QUICK.keys() <= known
+    given = presets.PRESETS[preset]
+    assert given.keys() <= known
     asked = {"corpus": "problems", "documents": 7, "corpus_options": {"n": 40, "levels": "1"}}
-    assert chapters.quick_parameters(asked) == chapters.QUICK | asked
-    options = chapters.quick_parameters({"corpus": "problems", "corpus_options": {"levels": "1"}})["corpus_options"]
-    assert options == {"n": 12, "levels": "1"}
+    assert presets.with_preset(asked, preset) == given | asked
+    options = presets.with_preset({"corpus": "problems", "corpus_options": {"levels": "1"}}, preset)["corpus_options"]
+    assert options == given["corpus_options"] | {"levels": "1"}
+    with pytest.raises(NeuroglotError, match="there is no preset 'fast'; use quick or full, or none"):
+        presets.with_preset(asked, "fast")
 
 
-@pytest.mark.parametrize("beside", [False, True])
-def test_the_quick_preset_fits_every_text(beside):
+@pytest.mark.parametrize(("preset", "beside"), [("quick", False), ("quick", True), ("full", False), ("full", True)])
+def test_a_preset_fits_every_text(preset, beside):
     for source, loader in readers._SOURCES.items():
-        options = chapters.quick_parameters({"corpus": f"{source}:x"}, beside=beside)["corpus_options"]
+        options = presets.with_preset({"corpus": f"{source}:x"}, preset, beside=beside)["corpus_options"]
         readers._checked(source, loader, options)
-    own = chapters.quick_parameters({"corpus": "problems"}, beside=beside)
+    own = presets.with_preset({"corpus": "problems"}, preset, beside=beside)
+    if preset == "full":  # every wording that is held out
+        assert len({e.unit for e in load_corpus("problems", n=160).split(own["held_out_share"])[1].examples}) >= 24
+        return
     counted, held = load_corpus("problems", **own["corpus_options"]).split(own["held_out_share"])
     documents = [len({example.document for example in part.examples}) for part in (counted, held)]
     # Counts in two halves at least; questions to be asked, and for the lead other text for the means.

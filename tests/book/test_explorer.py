@@ -133,7 +133,7 @@ def test_what_is_found_opens_the_page(project):
 
 
 def test_the_margin_says_what_the_files_say(project):
-    facts = pages.facts_of({}, run="tiny", root=project, quick=True)
+    facts = pages.facts_of({}, run="tiny", root=project, preset="quick")
     assert facts == [
         ("run", "tiny"), ("model", "tiny"), ("revision", "r1"), ("text", "text:x, 1,234 responses"),
         ("tokens", "4,000 counted"), ("languages", "en de"), ("top rate", "12.5 %"), ("λ", "0.25, given"),

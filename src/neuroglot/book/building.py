@@ -20,8 +20,9 @@ from ..base.files import atomic, read_json, sha256_file, write_bytes, write_json
 from ..base.locks import alone
 from ..base.npm import npm_package
 from ..base.records import is_marked, kept_folder, mark_whole
-from .chapters import CHAPTERS, QUICK_BANNER, file_hashes, is_quick, project_root, run_folder
+from .chapters import CHAPTERS, file_hashes, project_root, run_folder
 from .pages import facts_of, page, parameters_of
+from .presets import QUICK_BANNER, preset_of
 from .printing import one_page
 from .reference import reference, tidied
 
@@ -72,7 +73,7 @@ def _executed(folder: Path) -> dict[str, Path]:
 def build(run: str, *, root: Path | None = None, wait: bool = True) -> Path:
     """Assemble the executed chapters of a run and the prose pages into ``_build/html``.
 
-    Each page of a quick run has :data:`neuroglot.book.chapters.QUICK_BANNER` above it. ``print.html`` is all of them on
+    Each page of a quick run has :data:`neuroglot.book.presets.QUICK_BANNER` above it. ``print.html`` is all of them on
     one page.
 
     Args:
@@ -103,7 +104,7 @@ def _build(folder: Path, root: Path) -> Path:
     settings: dict[str, Any] = {
         "run": run,
         "root": root,
-        "quick": is_quick(folder),
+        "preset": preset_of(folder),
         "repository": config.get("repository"),
     }
     for name, notebook in notebooks.items():
@@ -147,7 +148,7 @@ def _config(root: Path, folder: Path, files: Mapping[str, str]) -> dict[str, Any
     config: dict[str, Any] = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     if model := dict(facts_of(files, run=folder.name, root=root)).get("model"):
         config["title"] = f"{config['title']}: {model}"
-    if is_quick(folder):
+    if preset_of(folder) == "quick":
         config["sphinx"]["config"]["html_theme_options"]["announcement"] = QUICK_BANNER
     return config
 

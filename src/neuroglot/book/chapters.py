@@ -19,6 +19,7 @@ from ..base.errors import NeuroglotError, in_a_line, quoted
 from ..base.files import atomic, plain_name, read_json, sha256_file, write_json
 from ..base.locks import alone
 from ..base.tables import ARTIFACTS
+from .presets import keep, preset_of, with_preset
 from .runs import COMPARED
 
 
@@ -58,48 +59,18 @@ CHAPTERS = (
 #: What a run that is only set beside another one needs.
 BESIDE = tuple(chapter for chapter in CHAPTERS if set(chapter.writes) & set(COMPARED))
 
+
+def beside(preset: str) -> tuple[Chapter, ...]:
+    """The chapters of a run that is set beside another one: in full it also switches its neurons off."""
+    more = {"05-deactivation"} if preset == "full" else set()
+    return tuple(chapter for chapter in CHAPTERS if chapter in BESIDE or chapter.name in more)
+
+
 #: The default book: its leading run, and the one beside it, on less text since it only serves to compare.
 DEFAULT_RUNS: tuple[dict[str, Any], ...] = (
     {"model": "gemma3-270m"},
     {"model": "smollm2-135m", "corpus_options": {"n": 12}},
 )
-
-#: The quick preset, parameters that make every chapter small: enough to check the book, not to cite it.
-QUICK: dict[str, Any] = {
-    # 01: what is counted, held out and asked; the number of documents under the name that a corpus has for it
-    "corpus_options": {"n": 12},
-    "held_out_share": 0.2,
-    "sampling": {"max_new_tokens": 64},
-    "accuracy_questions": 1,
-    # index, 03 and 07 to 09
-    "draws": 10,
-    # 04
-    "general": 5,
-    "texts": 1,
-    # 05
-    "documents": 1,
-    "random_draws": 1,
-    "dose_steps": 2,
-    "answer_questions": 0,
-    "resamples": 100,
-    # 06
-    "strengths": {"amplify": [0, 8], "set": [0, 2]},
-    "prompts": 1,
-    "new_tokens": 16,
-    "mean_documents": 1,
-    # 07 to 09
-    "practice_options": {"n": 24, "seed": 2, "levels": "1"},
-    "recipe": {"steps": 2, "save_every": 1, "batch": 2, "micro_batch": 2},
-    "steps": [1],
-    "score_questions": 1,
-    "domains": {"udhr": {"articles": 2}},
-}
-
-#: What of it is smaller still for a run that is only set beside another one.
-QUICK_BESIDE: dict[str, Any] = {"corpus_options": {"n": 6}, "accuracy_questions": 0}
-
-#: Said on every page of a quick book.
-QUICK_BANNER = "Quick preset: little text and few training steps, made to check the book, not to be cited."
 
 
 def chosen(only: Sequence[str] = (), first: str | None = None, last: str | None = None) -> tuple[Chapter, ...]:
@@ -144,21 +115,6 @@ def project_root(start: str | Path = ".") -> Path:
     return next((folder for folder in (start, *start.parents) if (folder / "_toc.yml").is_file()), start)
 
 
-def quick_parameters(parameters: Mapping[str, Any], *, beside: bool = False) -> dict[str, Any]:
-    """A run's own parameters, and those of :data:`QUICK` that it does not give; ``beside`` another run, less still."""
-    preset = QUICK | (QUICK_BESIDE if beside else {})
-    source = str(parameters.get("corpus", "")).partition(":")[0]
-    most = {_MOST.get(source, "n"): preset["corpus_options"]["n"]}
-    options = parameters.get("corpus_options", {})
-    return (
-        preset | dict(parameters) | {"corpus_options": {**most, **options} if isinstance(options, Mapping) else options}
-    )
-
-
-#: What an option for the number of documents is called, where it is not ``n``.
-_MOST = {"udhr": "articles", "text": "paragraphs"}
-
-
 def text_options(corpus: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Options of a chapter's corpus: those given, or 60 of the packaged problems and all of any other text."""
     if options is not None:
@@ -166,11 +122,11 @@ def text_options(corpus: str, options: Mapping[str, Any] | None) -> dict[str, An
     return {"n": 60} if corpus == "problems" else {}
 
 
-def run_name(parameters: Mapping[str, Any], *, quick: bool = False) -> str:
+def run_name(parameters: Mapping[str, Any], *, preset: str = "") -> str:
     """Folder name of a run: model and corpus in words, and a hash of whatever else decides the counts.
 
     ``gemma3-270m-problems`` for the defaults; thresholds do not count, since chapters that only
-    classify share the counts. That of a quick run ends in ``-quick``.
+    classify share the counts. That of a preset ends in its name, as in ``-quick``.
     """
     options = dict(parameters.get("model_options") or {})
     parts = [parameters["model"], options.pop("revision", None), parameters["corpus"]]
@@ -179,7 +135,7 @@ def run_name(parameters: Mapping[str, Any], *, quick: bool = False) -> str:
     if options := {name: value for name, value in options.items() if name not in _ELSEWHERE}:
         others["model_options"] = options
     places = [part for part in parts if part and re.search(r"[^\w.:-]", str(part))]
-    end = "-quick" if quick else ""
+    end = f"-{preset}" if preset else ""
     if not others and not places and len(words) <= 100:
         return words + end
     digest = hashlib.sha256(json.dumps([places, others], sort_keys=True).encode()).hexdigest()
@@ -201,7 +157,7 @@ def run_models(
     root: Path | None = None,
     run: str | None = None,
     force: bool = False,
-    quick: bool = False,
+    preset: str = "",
     wait: bool = True,
     chapters: Sequence[Chapter] = CHAPTERS,
 ) -> tuple[str, dict[str, float]]:
@@ -212,7 +168,7 @@ def run_models(
             questions unless their parameters say so.
         root, force, wait: as for :func:`run_chapters`.
         run: folder name of the first run.
-        quick: add :data:`QUICK` to their parameters, and mark the runs: every page built from them says so.
+        preset: one of :data:`neuroglot.book.presets.PRESETS`, added to their parameters; the runs are marked with it.
         chapters: which of them, from :func:`chosen`.
 
     Returns:
@@ -220,38 +176,37 @@ def run_models(
 
     Raises:
         NeuroglotError: as for :func:`run_chapters`; a model that is asked for twice, or a folder
-            that holds a run with the quick preset where one without it is wanted, or the reverse.
+            that holds a run with another preset than the one that is wanted.
     """
     root = root or project_root()
-    lead, *others = runs = _presets(runs, quick)
+    lead, *others = runs = _presets(runs, preset)
     seconds: dict[str, float] = {}
-    names = _names(runs, run, quick)
+    names = _names(runs, run, preset)
     folders = sorted(run_folder(root, name) for name in names)  # in one order, so that no two books wait for each other
     for one in runs:
         _known(root, one)
-    beside = [f"runs/{name}" for name in names[1:]]
+    compared, of_others = [f"runs/{name}" for name in names[1:]], beside(preset)
     with contextlib.ExitStack() as held:
         for folder in folders:
             held.enter_context(alone(folder, wait=wait))
-        _keep_quick_apart(root, names, lead.get("runs") or (), quick)
+        _keep_apart(root, names, lead.get("runs") or (), preset)
         for name, other in zip(names[1:], others, strict=True):
-            some = [chapter for chapter in BESIDE if chapter in chapters]
+            some = [chapter for chapter in of_others if chapter in chapters]
             taken = run_chapters(other, root=root, run=name, force=force, chapters=some) if some else {}
             seconds |= {f"{name} {chapter}": time_ for chapter, time_ in taken.items()}
-        own = run_chapters(lead, root=root, run=names[0], force=force, beside=beside, chapters=chapters)
+        own = run_chapters(lead, root=root, run=names[0], force=force, beside=compared, chapters=chapters)
         return names[0], seconds | own
 
 
-def _presets(runs: Sequence[Mapping[str, Any]], quick: bool) -> list[dict[str, Any]]:
+def _presets(runs: Sequence[Mapping[str, Any]], preset: str) -> list[dict[str, Any]]:
     """The parameters of several runs; those beside the first one are asked no questions unless theirs say so."""
-    if quick:
-        runs = [quick_parameters(one, beside=place > 0) for place, one in enumerate(runs)]
+    runs = [with_preset(one, preset, beside=place > 0) for place, one in enumerate(runs)]
     return [{"accuracy_questions": 0, **one} if place else dict(one) for place, one in enumerate(runs)]
 
 
-def _names(runs: Sequence[Mapping[str, Any]], run: str | None, quick: bool) -> list[str]:
+def _names(runs: Sequence[Mapping[str, Any]], run: str | None, preset: str) -> list[str]:
     """Of their folders, all different."""
-    names = [run if run is not None and not place else run_name(one, quick=quick) for place, one in enumerate(runs)]
+    names = [run if run is not None and not place else run_name(one, preset=preset) for place, one in enumerate(runs)]
     if twice := [one["model"] for one, name in zip(runs, names, strict=True) if names.count(name) > 1]:
         raise NeuroglotError(f"the model {twice[0]} is asked for twice; name different ones.")
     if len(runs) > 1 and (named := [name for name in ARTIFACTS if name in runs[0]]):
@@ -265,7 +220,7 @@ def outdated(
     root: Path | None = None,
     run: str | None = None,
     force: bool = False,
-    quick: bool = False,
+    preset: str = "",
     chapters: Sequence[Chapter] = CHAPTERS,
 ) -> list[tuple[dict[str, Any], list[str]]]:
     """What :func:`run_models` would run: of each run its parameters, and its chapters that are not up to date.
@@ -274,16 +229,16 @@ def outdated(
         NeuroglotError: as that would before it begins.
     """
     root = root or project_root()
-    runs = _presets(runs, quick)
-    names = _names(runs, run, quick)
-    beside = [f"runs/{name}" for name in names[1:]]
+    runs = _presets(runs, preset)
+    names = _names(runs, run, preset)
+    folders = [f"runs/{name}" for name in names[1:]]
     made: set[Path] = set()
     remade: set[Path] = set()
     found = []
     for one, name in reversed(list(zip(runs, names, strict=True))):  # the first one is run last
         lead = name == names[0]
-        some = [chapter for chapter in chapters if lead or chapter in BESIDE]
-        steps = _steps(one, root, run_folder(root, name), _known(root, one), beside if lead else (), some)
+        some = [chapter for chapter in chapters if lead or chapter in beside(preset)]
+        steps = _steps(one, root, run_folder(root, name), _known(root, one), folders if lead else (), some)
         made |= _require_inputs(root, steps, made)
         stale = []
         for step in steps:
@@ -299,29 +254,17 @@ def run_folder(root: Path, run: str) -> Path:
     return root / "runs" / plain_name(run, "the run's name (--run)")
 
 
-def _keep_quick_apart(root: Path, names: Sequence[str], compared: Sequence[str], quick: bool) -> None:
-    """Mark the folders of quick runs; refuse to mix what has the mark with what has none."""
+def _keep_apart(root: Path, names: Sequence[str], compared: Sequence[str], preset: str) -> None:
+    """Mark the folders of runs with their preset; refuse to mix what has one with what has another, or none."""
     for name in names:
         folder = root / "runs" / name
-        if (folder / "chapters").is_dir() and is_quick(folder) != quick:
-            kind = "without" if quick else "with"
-            raise NeuroglotError(f"runs/{name} holds a run {kind} the quick preset; name another folder (--run).")
-    if not quick and (small := [folder for folder in compared if is_quick(root / folder)]):
+        if (folder / "chapters").is_dir() and (kept := preset_of(folder)) != preset:
+            there = f"with the {kept} preset" if kept else f"without the {preset} preset"
+            raise NeuroglotError(f"runs/{name} holds a run {there}; name another folder (--run).")
+    if preset != "quick" and (small := [folder for folder in compared if preset_of(root / folder) == "quick"]):
         raise NeuroglotError(f"{small[0]} holds a run with the quick preset; only a quick run is set beside it.")
     for name in names:
-        mark = root / "runs" / name / _QUICK_MARK
-        if quick:
-            write_json(mark, QUICK)
-        else:
-            mark.unlink(missing_ok=True)  # of a quick run that did not begin
-
-
-_QUICK_MARK = "quick.json"
-
-
-def is_quick(folder: Path) -> bool:
-    """Whether a run's folder holds one with the quick preset."""
-    return (folder / _QUICK_MARK).is_file()
+        keep(root / "runs" / name, preset)
 
 
 def run_chapters(

@@ -24,7 +24,7 @@ def page(
     run: str,
     root: Path,
     files: Mapping[str, str] | None = None,
-    quick: bool = False,
+    preset: str = "",
     repository: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The notebook that a chapter's page is made from.
@@ -39,14 +39,14 @@ def page(
         run: name of the folder under ``runs/``.
         root: what the paths among its parameters start from.
         files: the run's ``stats`` and ``types``, for a chapter that is not given both.
-        quick: whether the run took the quick preset.
+        preset: that of the run.
         repository: ``url`` and ``branch`` on GitHub, for links that open the source in Colab and Binder.
     """
     parameters = parameters_of(notebook)
     title, *rest = [_readable(cell) for cell in notebook["cells"]]
     opening = [cell for cell in rest if "opening" in _tags(cell)]
     rest = [cell for cell in rest if "opening" not in _tags(cell)]
-    facts = facts_of({**(files or {}), **parameters}, run=run, root=root, quick=quick)
+    facts = facts_of({**(files or {}), **parameters}, run=run, root=root, preset=preset)
     links = launch_links(name, repository or {})
     margin = _markdown("run", _margin(facts, links))
     again = _markdown("again", f"## Run this chapter again\n\n{_fenced(command(name, parameters))}")
@@ -110,7 +110,7 @@ def _prepared(output: Mapping[str, Any]) -> dict[str, Any]:
 # --- the run, in the margin ----------------------------------------------------------------------
 
 
-def facts_of(parameters: Mapping[str, Any], *, run: str, root: Path, quick: bool = False) -> list[tuple[str, str]]:
+def facts_of(parameters: Mapping[str, Any], *, run: str, root: Path, preset: str = "") -> list[tuple[str, str]]:
     """What a page's numbers rest on, as pairs of words: read from the files that the chapter was given.
 
     A file that the chapter does not read is taken from the run's folder. What is not there, or
@@ -125,7 +125,8 @@ def facts_of(parameters: Mapping[str, Any], *, run: str, root: Path, quick: bool
         given = {} if compared else parameters
         stats, types = (_header(root / given.get(name, folder / ARTIFACTS[name])) for name in ("stats", "types"))
         facts += [("run", folder.name if compared else run), *_of_counts(stats, types), *_of_types(types)]
-    return [*facts, ("preset", "quick: not to be cited")] if quick else facts
+    said = {"quick": "quick: not to be cited"}.get(preset, preset)
+    return [*facts, ("preset", said)] if said else facts
 
 
 @dataclass(frozen=True)

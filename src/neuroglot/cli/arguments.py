@@ -369,9 +369,12 @@ def _book(commands: "_Commands[_Command]") -> None:
     book.waits()
     book.add_argument("--run", help="name, not a path, of the folder under runs/; default: from model and corpus")
     book.pairs("-p", "--parameter", dest="parameter", help="any parameter of a chapter, for instance: -p top_rate 0.02")
-    book.add_argument(
-        "--quick", action="store_true", help="little text and few steps, to check the book; every page says so"
-    )
+    depth = book.add_mutually_exclusive_group()
+    for preset, what in {
+        "quick": "little text and few steps, to check the book; every page says so",
+        "full": "the book to be cited: all held-out text, more draws and trainings, 2 to 3 hours; it goes on anywhere",
+    }.items():
+        depth.add_argument(f"--{preset}", dest="preset", action="store_const", const=preset, help=what)
     book.add_argument("--force", action="store_true", help="run every chapter again")
     chapter = "a chapter, by its name or number, for instance 05-deactivation or 05"
     book.add_argument(

@@ -1,0 +1,92 @@
+"""How deep a book goes: ``quick`` to see that all runs, the default for a first book, ``full`` for one to be cited."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import NeuroglotError
+from ..base.files import write_json
+
+#: What the presets say besides each chapter's own defaults; ``""`` is the default book.
+PRESETS: dict[str, dict[str, Any]] = {
+    "": {},
+    # As little as runs: enough to check the book, not to cite it.
+    "quick": {
+        # 01: what is counted, held out and asked; the number of documents under the name that a corpus has for it
+        "corpus_options": {"n": 12},
+        "held_out_share": 0.2,
+        "sampling": {"max_new_tokens": 64},
+        "accuracy_questions": 1,
+        # index, 03 and 07 to 09
+        "draws": 10,
+        # 04
+        "general": 5,
+        "texts": 1,
+        # 05
+        "documents": 1,
+        "random_draws": 1,
+        "dose_steps": 2,
+        "answer_questions": 0,
+        "resamples": 100,
+        # 06
+        "strengths": {"amplify": [0, 8], "set": [0, 2]},
+        "prompts": 1,
+        "new_tokens": 16,
+        "mean_documents": 1,
+        # 07 to 09
+        "practice_options": {"n": 24, "seed": 2, "levels": "1"},
+        "recipe": {"steps": 2, "save_every": 1, "batch": 2, "micro_batch": 2},
+        "steps": [1],
+        "score_questions": 1,
+        "domains": {"udhr": {"articles": 2}},
+    },
+    # Two to three hours on two cores: every held-out wording, more draws, several trainings.
+    "full": {
+        "corpus_options": {"n": 160},
+        "held_out_share": 0.4,
+    },
+}
+
+#: What of them is another for a run that is only set beside another one.
+_BESIDE: dict[str, dict[str, Any]] = {
+    "quick": {"corpus_options": {"n": 6}, "accuracy_questions": 0},
+}
+
+#: Said on every page of a quick book.
+QUICK_BANNER = "Quick preset: little text and few training steps, made to check the book, not to be cited."
+
+# What an option for the number of documents is called, where it is not ``n``.
+_MOST = {"udhr": "articles", "text": "paragraphs"}
+
+
+def with_preset(parameters: Mapping[str, Any], preset: str, *, beside: bool = False) -> dict[str, Any]:
+    """A run's own parameters, and those of a preset that it does not give; ``beside`` another run, that one's.
+
+    Raises:
+        NeuroglotError: no such preset.
+    """
+    if preset not in PRESETS:
+        raise NeuroglotError(f"there is no preset {preset!r}; use {' or '.join(filter(None, PRESETS))}, or none.")
+    given = PRESETS[preset] | (_BESIDE.get(preset, {}) if beside else {})
+    own = parameters.get("corpus_options", {})
+    if "corpus_options" not in given or not isinstance(own, Mapping):
+        return given | dict(parameters)
+    source = str(parameters.get("corpus", "")).partition(":")[0]
+    # Only the packaged problems are as many as are asked for; of other text the full preset reads all.
+    most = given["corpus_options"]["n"]
+    options = {} if preset == "full" and source != "problems" else {_MOST.get(source, "n"): most}
+    return given | dict(parameters) | {"corpus_options": {**options, **own}}
+
+
+def keep(folder: Path, preset: str) -> None:
+    """Mark a run's folder with its preset, before it begins."""
+    for name in filter(None, PRESETS):
+        if name == preset:
+            write_json(folder / f"{name}.json", PRESETS[name])
+        else:
+            (folder / f"{name}.json").unlink(missing_ok=True)  # of a run that did not begin
+
+
+def preset_of(folder: Path) -> str:
+    """The preset that a run's folder holds a run with."""
+    return next((name for name in PRESETS if name and (folder / f"{name}.json").is_file()), "")
