@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import neuroglot as ng
-from neuroglot.book.reference import ROOMS, modules, public_face
+from neuroglot.book.api import ROOMS, modules, public_face
 
 from .conftest import byte_tokenizer, tiny_model, write_texts
 

@@ -20,11 +20,11 @@ from ..base.files import atomic, read_json, sha256_file, write_bytes, write_json
 from ..base.locks import alone
 from ..base.npm import npm_package
 from ..base.records import is_marked, kept_folder, mark_whole
+from .api import api_page, tidied
 from .chapters import CHAPTERS, file_hashes, project_root, run_folder
 from .pages import facts_of, page, parameters_of
 from .presets import QUICK_BANNER, preset_of
 from .printing import one_page
-from .reference import reference, tidied
 
 _NPM = {
     "mathjax": (
@@ -109,7 +109,7 @@ def _build(folder: Path, root: Path) -> Path:
     }
     for name, notebook in notebooks.items():
         write_json(root / "book" / "chapters" / f"{name}.ipynb", page(notebook, name, files=files, **settings))
-    write_bytes(root / "book" / "chapters" / "api.md", reference().encode())
+    write_bytes(root / "book" / "chapters" / "api.md", api_page().encode())
     # Kept doctrees can lose the widgets' state, so every page is made anew; it takes seconds.
     shutil.rmtree(root / "_build", ignore_errors=True)
     write_json(folder / "build.yml", config)  # which is YAML, too

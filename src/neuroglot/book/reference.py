@@ -1,66 +1,145 @@
-"""The reference: a page with every public name of the package, for Sphinx to fill from the docstrings."""
+"""The reference: what the full run found, kept in the repository, and whether another run's numbers agree with it."""
 
-import ast
-import re
-from collections.abc import Iterator
-from importlib.resources import files
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-#: From the ground up, in the order of reading.
-ROOMS = ("base", "text", "model", "counts", "neurons", "effects", "alignment", "book")
+import numpy as np
+import pandas as pd
 
-_INTRODUCTION = """\
-(api)=
-# The package, name by name
+from ..base.errors import NeuroglotError
+from ..base.files import read_json, write_json
+from ..base.provenance import versions
+from ..base.records import content_hash
+from ..base.tables import ARTIFACTS, read_tables, write_tables
+from ..effects.removals import AS_IT_IS, BOTH, Removal
+from ..model.likelihood import Losses
+from ..neurons.identification import NeuronTypes
+from ..text.corpora import Corpus
+from .chapters import project_root, run_folder
+from .headlines import HEADLINES
+from .presets import PRESETS, preset_of
 
-What a user needs is at the top: `import neuroglot as ng`, then `ng.collect`, `ng.classify` and so on. The rest is in
-eight rooms, each importing only from those before it; their modules are reached by name, as in
-`from neuroglot.effects import steering`. All of this comes from the docstrings.
+#: How a number of this run and one of the reference stand to each other.
+AGREES, DIFFERS = "agrees", "differs"
 
-## At the top
-"""
+# Where it is kept, below the project's root; a folder for each run.
+_PLACE = Path("book") / "reference"
 
-
-def public_face() -> dict[str, str]:
-    """What ``import neuroglot`` offers beside the rooms: names, and the modules they live in."""
-    stub = ast.parse(files("neuroglot").joinpath("__init__.pyi").read_text(encoding="utf-8"))
-    homes = (line for line in stub.body if isinstance(line, ast.ImportFrom) and line.module)
-    return {name.name: f"neuroglot.{line.module}" for line in homes for name in line.names}
-
-
-def modules(room: str) -> Iterator[str]:
-    """The dotted names of a room's modules, each before those within it; of one that hands on their names, itself."""
-    place = Path(str(files("neuroglot"))) / room
-    for path in sorted(place.rglob("*.py")):
-        parts = path.relative_to(place.parents[1]).with_suffix("").parts
-        init = path.with_name("__init__.py")
-        own_face = path.stem != "__init__" and "\n__all__ = [" in init.read_text(encoding="utf-8")
-        if not own_face and (path.parent != place or path.stem != "__init__"):
-            yield ".".join(parts[:-1] if path.stem == "__init__" else parts)
+# What a run must share with a reference to be set beside it.
+_SAME = ("weights_sha256", "corpus", "languages")
 
 
-def reference() -> str:
-    """The page, in MyST: the public face first, then room by room what is not at the top already."""
-    face = public_face()
-    parts = [_INTRODUCTION]
-    for name in sorted(face, key=lambda name: (not name[0].islower(), name)):
-        if not name.startswith("_"):
-            kind = "data" if name.isupper() else "function" if name[0].islower() else "class"
-            parts.append(_directive(f"auto{kind}", f"neuroglot.{name}"))
-    for room in ROOMS:
-        parts += [f"## Room `{room}`\n", _directive("automodule", f"neuroglot.{room}", "no-members:")]
-        for module in modules(room):
-            parts.append(f"### `{module.removeprefix('neuroglot.')}`\n")
-            at_the_top = ", ".join(name for name, home in face.items() if home == module)
-            parts.append(_directive("automodule", module, *([f"exclude-members: {at_the_top}"] if at_the_top else [])))
-    return "\n".join(parts)
+def beside(
+    artifact: str, tables: Mapping[str, pd.DataFrame], types: NeuronTypes, *, root: Path | None = None
+) -> pd.DataFrame | None:
+    """The main numbers of a chapter, and the same of the reference.
+
+    Two numbers agree if they are no farther apart than the root of the sum of the squares of both intervals' half
+    widths (one that has no interval adds nothing; of two that have none nothing is said).
+
+    Args:
+        artifact: what the chapter writes, as in :data:`neuroglot.book.headlines.HEADLINES`.
+        tables: what it wrote.
+        types: of this run; they say which model and text the reference must be of.
+        root: the project; default: :func:`neuroglot.book.chapters.project_root`.
+
+    Returns:
+        ``what``, ``value``, ``low``, ``high`` (of this run), ``reference``, ``reference_low``, ``reference_high`` and
+        ``verdict`` (:data:`AGREES`, :data:`DIFFERS`, missing); ``None`` where there is no reference of this model on
+        this text.
+    """
+    folder = _found(types, root or project_root())
+    if folder is None or not (folder / ARTIFACTS[artifact]).is_file():
+        return None
+    of = HEADLINES[artifact]
+    theirs = of(read_tables(folder / ARTIFACTS[artifact])).set_index("what").add_prefix("reference_")
+    found = of(tables).merge(theirs.rename(columns={"reference_value": "reference"}), on="what", how="left")
+    halves = [found[f"{of}high"].sub(found[f"{of}low"]) / 2 for of in ("", "reference_")]
+    width = np.sqrt(sum(half.fillna(0) ** 2 for half in halves))
+    known = found["value"].notna() & found["reference"].notna() & ~(halves[0].isna() & halves[1].isna())
+    near = (found["value"] - found["reference"]).abs() <= width
+    return found.assign(verdict=near.map({True: AGREES, False: DIFFERS}).where(known, None))
 
 
-def tidied(html: str) -> str:
-    """Sphinx's page with short names where it could not read a signature, and with dashes."""
-    return re.sub(r"~(?:\w+\.)+(?=\w)", "", html).replace("</strong> -- ", "</strong> – ")
+def _found(types: NeuronTypes, root: Path) -> Path | None:
+    """The folder of the reference of this model, text and languages."""
+    mine = _identity(types)
+    for about in sorted((root / _PLACE).glob("*/about.json")):
+        said = read_json(about)
+        if {name: said.get(name) for name in _SAME} == mine:
+            return about.parent
+    return None
 
 
-def _directive(directive: str, name: str, *options: str) -> str:
-    lines = "".join(f"   :{option}\n" for option in options)
-    return f"```{{eval-rst}}\n.. {directive}:: {name}\n{lines}```\n"
+def _identity(types: NeuronTypes) -> dict[str, Any]:
+    said = {name: types.provenance.get(name) for name in _SAME}
+    return said | {"languages": list(types.languages)}
+
+
+def keep(run: str, *, root: Path | None = None) -> Path:
+    """Keep the tables of a finished full run as the reference of its model and text, with what they were made of.
+
+    Beside the tables lies a sample of its losses, with the neurons and the text they are of, for a test to compute
+    again.
+
+    Args:
+        run: the name of its folder under ``runs/``.
+        root: the project; default: :func:`neuroglot.book.chapters.project_root`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        NeuroglotError: no such run, one that is not of the full preset, or one that is not finished.
+    """
+    root = root or project_root()
+    source = run_folder(root, run)
+    if preset_of(source) != "full":
+        raise NeuroglotError(f"runs/{run} holds no run with the full preset; make one: neuroglot book --full")
+    types = NeuronTypes.load(source / ARTIFACTS["types"])
+    folder = root / _PLACE / f"{types.provenance.get('model')}-{types.provenance.get('corpus')}"
+    for artifact in HEADLINES:
+        if (source / ARTIFACTS[artifact]).is_file():
+            write_tables(folder / ARTIFACTS[artifact], read_tables(source / ARTIFACTS[artifact]))
+    write_json(folder / "sample.json", _sample(source, types))
+    about = _identity(types) | {"model": types.provenance.get("model"), "run": run, "settings": types.settings()}
+    counts = {name: types.provenance.get(name) for name in ("revision", "corpus_source", "corpus_options", "tokens")}
+    made = {"preset": PRESETS["full"], "versions": versions("python", "torch", "transformers", "numpy", "scipy")}
+    write_json(folder / "about.json", about | counts | made)
+    return folder
+
+
+def _sample(source: Path, types: NeuronTypes, languages: int = 2, units: int = 3) -> dict[str, Any]:
+    """Some losses of the run, on a few held-out wordings, as the model is and without some languages' neurons."""
+    losses = Losses.load(source / ARTIFACTS["losses"])
+    held = Corpus.load(source / ARTIFACTS["held_out"])
+    chosen = sorted(types.languages, key=lambda code: -sum(map(len, types.neurons(code, ("specific", "related")))))
+    rows = []
+    for code in chosen[:languages]:
+        removal = Removal(BOTH, code, types.neurons(code, ("specific", "related")))
+        k = losses.languages.index(code)
+        at = [u for u in range(len(losses.units)) if losses.tokens[k, u] > 0][:units]
+        for name, what in ((AS_IT_IS, None), (removal.name, removal)):
+            nll = losses.nll[losses.rows.index(name), k]
+            for unit in at:
+                texts = [e for e in held.examples if e.language == code and e.unit == losses.units[unit]]
+                rows.append(
+                    {
+                        "language": code,
+                        "removed": what is not None,
+                        "texts": [[e.id, e.prompt, e.response] for e in texts],
+                        "tokens": int(losses.tokens[k, unit]),
+                        "nll": float(nll[unit]),
+                    }
+                )
+    neurons = {code: [index.tolist() for index in types.neurons(code, ("specific", "related"))] for code in chosen}
+    said = {"neurons": {code: neurons[code] for code in chosen[:languages]}, "losses": rows}
+    return said | {"sha256": content_hash(said)}
+
+
+if __name__ == "__main__":
+    import sys
+
+    for name in sys.argv[1:]:
+        print(keep(name))

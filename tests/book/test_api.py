@@ -3,11 +3,11 @@ import inspect
 import re
 
 import neuroglot
-from neuroglot.book.reference import ROOMS, modules, public_face, reference, tidied
+from neuroglot.book.api import ROOMS, api_page, modules, public_face, tidied
 
 
 def test_every_public_name_is_on_the_page():
-    page = reference()
+    page = api_page()
     said = set(re.findall(r"^\.\. auto(?:class|function|data):: neuroglot\.(\w+)$", page, re.M))
     assert said == set(neuroglot.__all__) - set(ROOMS) - {"__version__"}
     assert {home.split(".")[1] for home in public_face().values()} <= set(ROOMS)
