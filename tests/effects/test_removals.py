@@ -5,14 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neuroglot import NeuroglotError, NeuronTypes
+from neuroglot import ActivationStats, NeuroglotError, NeuronTypes
 from neuroglot.effects.removals import (
     AS_IT_IS,
     SETS,
     doses,
     empty_sets,
     generator,
+    match_report,
+    matched_like,
     of_largest,
+    of_others,
     random_like,
     removals,
     zeroing,
@@ -153,3 +156,111 @@ def test_bad_requests_are_named(types):
     ]:
         with pytest.raises(NeuroglotError, match=message):
             call()
+
+
+# --- fair nulls --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def counts(types):
+    """Two shards of counts with moments, whose rates have nothing to do with the types."""
+    rng = np.random.default_rng(5)
+    shape = 2, 2, 40, 3
+    provenance = {"quantity": "product"}
+    sums, squares = rng.normal(size=shape[1:]), rng.random(shape[1:]) * 50
+    return ActivationStats(
+        rng.integers(0, 101, size=shape), np.full((2, 3), 100), types.languages, provenance, sums=sums, squares=squares
+    )
+
+
+def test_matched_draws_are_outside_the_set_and_near_in_rate(types, counts):
+    rates = counts.probabilities()
+    found = removals(types, {"specific": ("specific",)}, draws=3, matched="firing rate", stats=counts, seed=1)
+    again = removals(types, {"specific": ("specific",)}, draws=3, matched="firing rate", stats=counts, seed=1)
+    assert all(
+        np.array_equal(a, b)
+        for x, y in zip(found, again, strict=True)
+        for a, b in zip(x.neurons, y.neurons, strict=True)
+    )
+    own = {r.language: r for r in found if not r.draw}
+    names = set()
+    for removal in (r for r in found if r.draw):
+        mine, k = own[removal.language], types.languages.index(removal.language)
+        assert (
+            removal.order == "matched" and removal.size == mine.size and not flat(removal.neurons) & flat(mine.neurons)
+        )
+        names.add(tuple(sorted(flat(removal.neurons))))
+        at_random = random_like(mine.neurons, 40, [removal.draw])
+        apart, apart_at_random = (
+            sum(
+                np.abs(np.sort(r[a]) - np.sort(r[b])).sum()
+                for a, b, r in zip(mine.neurons, other, rates[..., k], strict=True)
+            )
+            for other in (removal.neurons, at_random)
+        )
+        assert apart < apart_at_random
+    assert len(names) > 3  # the draws of a language differ
+
+
+def test_a_draw_has_the_rates_of_the_set_where_there_are_such_neurons():
+    rates = np.repeat(np.linspace(0, 1, 10), 10)[None]  # ten neurons of each rate
+    neurons = [np.array([3, 95, 98])]
+    drawn = matched_like(neurons, rates, ["x"])
+    assert np.array_equal(np.sort(rates[0][drawn[0]]), [0, 1, 1]) and not set(drawn[0]) & set(neurons[0])
+    assert matched_like(neurons, rates, ["y"])[0].tolist() != drawn[0].tolist()
+    # Where a layer has too few near enough, some are short; what was hardly seen is not drawn.
+    rates[0, 90:95] = np.nan
+    within = matched_like(neurons, rates, ["x"], width=0.01)[0]
+    assert set(within[1:]) <= {96, 97, 99} and len(within) == 3
+    rates[0, 96:98] = np.nan
+    assert len(matched_like(neurons, rates, ["x"], width=0.01)[0]) == 2
+    among = [np.array([3, 50, 51])]  # those of the set are never drawn
+    assert matched_like(neurons, rates, ["x"], among=among)[0].tolist() == [50, 51]
+
+
+def test_the_report_says_how_well_they_match(types, counts):
+    found = removals(types, {"specific": ("specific",)}, draws=1, matched="firing rate", stats=counts)
+    report = match_report(found, types, counts)
+    assert len(report) == 3 and (report["short"] == 0).all()
+    rates, squares = counts.probabilities(), counts.second_moments()
+    own, drawn = found[:2]
+    for name, removal in (("", own), ("drawn_", drawn)):
+        for what, values in (("rate", rates), ("square", squares)):
+            by_hand = np.mean([values[layer, index, 0] for layer, index in flat(removal.neurons)])
+            assert report[name + what][0] == pytest.approx(by_hand)
+    widest = max(
+        abs(a - b)
+        for mine, other, rate in zip(own.neurons, drawn.neurons, rates[..., 0], strict=True)
+        for a, b in zip(np.sort(rate[mine]), np.sort(rate[other]), strict=True)
+    )
+    assert report["farthest"][0] == pytest.approx(widest)
+    fewer = match_report(removals(types, draws=1, matched="firing rate", stats=counts, width=1e-9), types, counts)
+    assert fewer["short"].sum() > 0 and fewer["farthest"].isna().equals(fewer["short"] > 0)
+
+
+def test_other_languages_sets_are_as_many_in_every_layer(types):
+    for set_, kinds in SETS.items():
+        own = {code: types.neurons(code, kinds) for code in types.languages}
+        for removal in of_others(types, {set_: kinds}, draws=2):
+            every = set().union(*(flat(some) for code, some in own.items() if code != removal.language))
+            pool = every - flat(own[removal.language])
+            assert removal.order == "others" and flat(removal.neurons) <= pool
+            for layer, (mine, drawn) in enumerate(zip(own[removal.language], removal.neurons, strict=True)):
+                assert len(drawn) == min(len(mine), sum(place[0] == layer for place in pool))
+
+
+def test_doses_stand_beside_matched_ones(types, counts):
+    found = doses(types, steps=2, draws=1, stats=counts)
+    assert {r.order for r in found} == {"score", "shuffled", "matched"}
+    sizes = {(r.language, r.dose, r.order): r.size for r in found}
+    for code in types.languages:
+        assert sizes[code, 0.5, "matched"] == sizes[code, 0.5, "score"] > 0
+
+
+def test_what_cannot_be_matched_is_said(types, counts):
+    with pytest.raises(NeuroglotError, match="random neurons are matched by layer or by firing rate"):
+        removals(types, draws=1, matched="size")
+    with pytest.raises(NeuroglotError, match="with the counts of the types; give stats"):
+        removals(types, draws=1, matched="firing rate")
+    with pytest.raises(NeuroglotError, match="not those that the types were identified on"):
+        removals(types, draws=1, matched="firing rate", stats=replace(counts, provenance={"input_sha256": "x"}))

@@ -4,10 +4,13 @@ import hashlib
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..base.errors import NeuroglotError, quoted, require_whole
+from ..counts.activations import ActivationStats
 from ..model.interventions import Intervention
 from ..neurons.identification import NeuronTypes
 
@@ -34,7 +37,8 @@ class Removal:
         language: whose neurons they are, or whose number a random draw copies.
         neurons: one index array per layer.
         order: ``"score"`` takes the lowest scores first, ``"shuffled"`` the same set in random
-            order, ``"random"`` any neurons, equally many per layer.
+            order; equally many per layer, ``"random"`` takes any neurons, ``"matched"`` ones that are as often
+            active in the language, ``"others"`` ones of the other languages' sets.
         draw: number of the random draw, from 1 on; 0 where nothing is drawn.
         dose: share of the set.
     """
@@ -60,45 +64,217 @@ class Removal:
         return sum(map(len, self.neurons))
 
 
+#: How random neurons are chosen beside a set: by layer alone, or by layer and by how often they are active.
+MATCHED = ("layer", "firing rate")
+
+
 def removals(
-    types: NeuronTypes, sets: Mapping[str, Sequence[str]] = SETS, *, draws: int = 0, seed: int = 0
+    types: NeuronTypes,
+    sets: Mapping[str, Sequence[str]] = SETS,
+    *,
+    draws: int = 0,
+    matched: str = "layer",
+    stats: ActivationStats | None = None,
+    width: float | None = None,
+    seed: int = 0,
 ) -> list[Removal]:
     """Each set of each language, and ``draws`` times as many random neurons, layer by layer.
 
-    A random draw takes any neurons of a layer, whatever their type.
+    By layer alone, a random draw takes any neurons of a layer, whatever their type. Language neurons are active on
+    most tokens of their language, most neurons are not: by firing rate, a draw takes neurons outside the set that are
+    active with the same probability in that language (:func:`matched_like`).
+
+    Args:
+        types: whose neurons.
+        sets: by name, the types in them.
+        draws: random draws beside each set of each language.
+        matched: one of :data:`MATCHED`.
+        stats: the counts that the types were identified on, to match firing rates by.
+        width: how far the probabilities may be apart; default: the nearest that there are.
+        seed: of the draws.
 
     Raises:
-        NeuroglotError: an unknown type in a set, or a number of draws that is none.
+        NeuroglotError: an unknown type in a set, a number of draws that is none, another way to match, or no counts
+            to match by, or others'.
     """
     require_whole("draws", draws, 0)
-    width = types.score.shape[1]
+    if matched not in MATCHED:
+        raise NeuroglotError(f"matched={quoted(matched)}: random neurons are matched by {' or by '.join(MATCHED)}.")
+    size = types.score.shape[1]
+    rates = _rates(types, stats) if matched == "firing rate" else None
     result = []
     for set_, kinds in sets.items():
-        for language in types.languages:
+        for k, language in enumerate(types.languages):
             own = types.neurons(language, kinds)
             result.append(Removal(set_, language, own))
             for draw in range(1, draws + 1):
-                like = random_like(own, width, (seed, set_, language, draw))
-                result.append(Removal(set_, language, like, "random", draw))
+                key = (seed, set_, language, draw)
+                if rates is None:
+                    result.append(Removal(set_, language, random_like(own, size, key), "random", draw))
+                else:
+                    like = matched_like(own, rates[..., k], key, width=width)
+                    result.append(Removal(set_, language, like, "matched", draw))
     return result
 
 
-def doses(types: NeuronTypes, set_: str = BOTH, *, steps: int = 5, draws: int = 1, seed: int = 0) -> list[Removal]:
+def _rates(types: NeuronTypes, stats: ActivationStats | None) -> np.ndarray:
+    """Probabilities ``[layers, neurons, languages]`` of the types' languages; no number where too little was seen."""
+    if stats is None:
+        raise NeuroglotError("random neurons are matched by firing rate with the counts of the types; give stats.")
+    told = ("weights_sha256", "input_sha256")
+    stats = stats.select(types.languages)
+    if any(stats.provenance.get(name) != types.provenance.get(name) for name in told):
+        raise NeuroglotError("these counts are not those that the types were identified on; give theirs.")
+    return stats.probabilities(types.min_tokens)
+
+
+# Of so many neurons with the nearest firing rates one is drawn.
+_NEAREST = 5
+
+
+def matched_like(
+    neurons: Sequence[np.ndarray],
+    rates: np.ndarray,
+    seed: Iterable[str | int | np.integer],
+    *,
+    width: float | None = None,
+    among: Sequence[np.ndarray] | None = None,
+) -> list[np.ndarray]:
+    """Random neurons outside a set, in each layer as many, each with the firing rate of one of the set.
+
+    For every neuron of the set, in random order, one is drawn of the five not yet taken whose rates are nearest.
+
+    Args:
+        neurons: the set, one index array per layer.
+        rates: ``[layers, neurons]``, how often each is active in the language; what is no number is not drawn.
+        seed: words and whole numbers that the draw depends on.
+        width: only neurons whose rates are at most this far apart; where there is none, one is short.
+        among: draw from these alone, one index array per layer.
+
+    Returns:
+        One index array per layer; with fewer neurons than the set where a layer has too few.
+    """
+    rng = generator("matched", *seed)
+    found = []
+    for layer, index in enumerate(neurons):
+        rate = rates[layer]
+        free = np.isfinite(rate)
+        if among is not None:
+            free &= np.isin(np.arange(len(rate)), among[layer])
+        free[index] = False
+        taken = []
+        for neuron in rng.permutation(index):
+            apart = np.where(free, np.abs(rate - rate[neuron]), np.inf)
+            near = np.argsort(apart, kind="stable")[:_NEAREST]
+            near = near[apart[near] <= (np.finfo(float).max if width is None else width)]
+            if len(near):
+                taken.append(rng.choice(near))
+                free[taken[-1]] = False
+        found.append(np.sort(np.array(taken, dtype=np.int64)))
+    return found
+
+
+def of_others(
+    types: NeuronTypes, sets: Mapping[str, Sequence[str]] = SETS, *, draws: int = 1, seed: int = 0
+) -> list[Removal]:
+    """Beside each set of each language, neurons of the other languages' sets, in each layer as many.
+
+    They are drawn from all that are in some other language's set and not in the language's own; where a layer has
+    fewer, fewer are drawn.
+
+    Args:
+        types: whose neurons.
+        sets: by name, the types in them.
+        draws: beside each set of each language.
+        seed: of the draws.
+    """
+    require_whole("draws", draws, 0)
+    result = []
+    for set_, kinds in sets.items():
+        every = {language: types.neurons(language, kinds) for language in types.languages}
+        for language, own in every.items():
+            rest = [index for code, index in every.items() if code != language]
+            pool = [
+                np.setdiff1d(np.concatenate(layer), mine)
+                for layer, mine in zip(zip(*rest, strict=True), own, strict=True)
+            ]
+            for draw in range(1, draws + 1):
+                rng = generator("others", seed, set_, language, draw)
+                some = [np.sort(rng.permutation(a)[: len(mine)]) for a, mine in zip(pool, own, strict=True)]
+                result.append(Removal(set_, language, some, "others", draw))
+    return result
+
+
+def match_report(of: Iterable[Removal], types: NeuronTypes, stats: ActivationStats) -> pd.DataFrame:
+    """How well random draws match the sets they stand beside, in the language concerned.
+
+    Args:
+        of: sets and draws, as :func:`removals` and :func:`of_others` give them.
+        types: whose neurons they are.
+        stats: the counts of the types; only with moments of what enters the down projection are there squares.
+
+    Returns:
+        One row per draw: ``set``, ``language``, ``order``, ``draw``, ``neurons`` (of the set), ``short`` (how many
+        fewer the draw has), ``rate`` and ``drawn_rate`` (mean probability in the language), ``farthest`` (the largest
+        distance between the sorted rates of a layer; missing where some are short), ``square`` and ``drawn_square``
+        (mean square of the value that enters the down projection; missing without moments).
+    """
+    of = list(of)
+    own = {(r.set, r.language): r for r in of if r.order == "score" and r.dose == 1}
+    rates, stats = _rates(types, stats), stats.select(types.languages)
+    moments = stats.squares is not None and stats.provenance.get("quantity") == "product"
+    squares = stats.second_moments() if moments else np.full(rates.shape, np.nan)
+    rows = []
+    for draw in (r for r in of if r.draw):
+        mine, k = own[draw.set, draw.language], types.languages.index(draw.language)
+        row: dict[str, Any] = {"set": draw.set, "language": draw.language, "order": draw.order, "draw": draw.draw}
+        row |= {"neurons": mine.size, "short": mine.size - draw.size}
+        for prefix, removal in (("", mine), ("drawn_", draw)):
+            for name, values in (("rate", rates), ("square", squares)):
+                row[prefix + name] = _mean_over(removal.neurons, values[..., k])
+        apart = [
+            np.abs(np.sort(rate[a]) - np.sort(rate[b])).max(initial=0.0)
+            for a, b, rate in zip(mine.neurons, draw.neurons, rates[..., k], strict=True)
+            if len(a) == len(b)
+        ]
+        row["farthest"] = max(apart, default=0.0) if not row["short"] and mine.size else np.nan
+        rows.append(row)
+    columns = ["set", "language", "order", "draw", "neurons", "short", "rate", "drawn_rate", "farthest", "square"]
+    return pd.DataFrame(rows, columns=[*columns, "drawn_square"])
+
+
+def _mean_over(neurons: Sequence[np.ndarray], values: np.ndarray) -> float:
+    """Of ``[layers, neurons]`` over some of them; no number over none."""
+    some = np.concatenate([values[layer, index] for layer, index in enumerate(neurons)])
+    return float(some.mean()) if len(some) else np.nan
+
+
+def doses(
+    types: NeuronTypes,
+    set_: str = BOTH,
+    *,
+    steps: int = 5,
+    draws: int = 1,
+    stats: ActivationStats | None = None,
+    seed: int = 0,
+) -> list[Removal]:
     """Growing parts of each language's neurons: half as many at each step down, by score and at random.
 
     By score, the lowest (most language-specific) come first; ``"shuffled"`` draws take as many of
-    the same set in random order, ``"random"`` ones any neurons, as many per layer as by score.
+    the same set in random order, ``"random"`` ones any neurons, as many per layer as by score; with the counts of the
+    types, ``stats``, these are ``"matched"`` by firing rate.
 
     Raises:
-        NeuroglotError: an unknown set, or a number of steps or draws that is none.
+        NeuroglotError: counts of another text; an unknown set, or a number of steps or draws that is none.
     """
     if set_ not in SETS:
         raise NeuroglotError(f"there is no set {quoted(set_)}; use {', '.join(SETS)}.")
     require_whole("steps", steps, 1)
     require_whole("draws", draws, 0)
     layers, width = types.score.shape
+    rates = None if stats is None else _rates(types, stats)
     result = []
-    for language in types.languages:
+    for k, language in enumerate(types.languages):
         own = types.neurons(language, SETS[set_])
         flat = np.concatenate([layer * width + index for layer, index in enumerate(own)])
         ordered = flat[np.argsort(types.score.ravel()[flat], kind="stable")]
@@ -111,8 +287,12 @@ def doses(types: NeuronTypes, set_: str = BOTH, *, steps: int = 5, draws: int = 
                 rng = generator(seed, "shuffled", set_, language, draw)  # the same order at every dose
                 some = _by_layer(rng.permutation(flat)[:number], layers, width)
                 result.append(Removal(set_, language, some, "shuffled", draw, dose))
-                like = random_like(first, width, (seed, set_, language, draw))
-                result.append(Removal(set_, language, like, "random", draw, dose))
+                key = (seed, set_, language, draw)
+                if rates is None:
+                    result.append(Removal(set_, language, random_like(first, width, key), "random", draw, dose))
+                else:
+                    like = matched_like(first, rates[..., k], key)
+                    result.append(Removal(set_, language, like, "matched", draw, dose))
     return result
 
 
