@@ -123,9 +123,9 @@ def test_rows_are_measured_where_they_are_asked_for(llama, tokenizer, corpus):
 
 def test_the_same_change_is_run_once(llama, tokenizer, corpus, monkeypatch):
     tokens = []
-    real = module._Head.log_likelihood
+    real = module.Head.log_likelihood
     monkeypatch.setattr(
-        module._Head, "log_likelihood", lambda self, states, t: tokens.append(len(t)) or real(self, states, t)
+        module.Head, "log_likelihood", lambda self, states, t: tokens.append(len(t)) or real(self, states, t)
     )
     twice = {
         "a": Intervention(SOME, values=0.0),

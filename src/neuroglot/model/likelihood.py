@@ -295,7 +295,7 @@ class _Run:
         found: dict[tuple[str, int, int], float] = {}
         shown = dict[str, Any](unit="tok", desc="scoring", mininterval=1, file=sys.stderr, disable=not progress)
         with evaluating(self.model), tqdm(total=sum(each.tokens for each in passes), **shown) as bar:
-            head = _Head(self.model)
+            head = Head(self.model)
             for number, each in enumerate(passes):
                 kept = parts.kept(f"{number:05d}")
                 nll = kept[0]["nll"] if kept else self._score(each, head, positions).numpy()
@@ -349,7 +349,7 @@ class _Run:
                 for some in np.array_split(np.arange(len(changes)), math.ceil(len(changes) / at_once)):
                     yield _Pass(batch.texts, tuple(changes[i] for i in some))
 
-    def _score(self, run: _Pass, head: "_Head", positions: str) -> torch.Tensor:
+    def _score(self, run: _Pass, head: "Head", positions: str) -> torch.Tensor:
         """Summed losses, float64 ``[interventions, texts]``."""
         inputs = Batch(run.texts).tensors(1)
         device, n, width = input_device(self.model), len(run.changes), inputs.ids.shape[1]
@@ -398,7 +398,7 @@ class _Run:
         return Losses(tuple(self.hashes), languages, self.units, nll, tokens, provenance)
 
 
-class _Head:
+class Head:
     """What a model makes of its last hidden states, some words of the vocabulary at a time.
 
     Some families scale or cap their logits after the head; whether all of that is known here is
@@ -441,6 +441,14 @@ class _Head:
     def _finish(self, logits: torch.Tensor) -> torch.Tensor:
         logits = logits * self.scale if self.scale != 1 else logits
         return self.cap * torch.tanh(logits / self.cap) if self.cap else logits
+
+    def logits(self, states: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        """Of some words each, ``[n, words]``, of states ``[n, size]`` and words ``[n, words]``."""
+        with torch.inference_mode(), align_module_device(self.head):
+            weight, bias = self.head.weight, self.head.bias
+            words = words.to(weight.device)
+            found = (states.to(weight)[:, None] * weight[words]).sum(-1)
+            return self._finish(found if bias is None else found + bias[words])
 
     def log_likelihood(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """``log p(target)``, float64 ``[n]``, of states ``[n, size]``."""

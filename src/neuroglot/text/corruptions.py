@@ -48,8 +48,8 @@ def corrupted(corpus: Corpus, languages: Iterable[str] | None = None, *, seed: i
         others = sorted(set(translations[example.id]) - {example.language})
         texts = (
             example.response,
-            _wrong_number(example.response, label),
-            _wrong_step(example.response, f"{label}/step"),
+            wrong_last_number(example.response, label),
+            wrong_first_result(example.response, f"{label}/step"),
             translations[example.id][others[_drawn(label, len(others))]] if others else None,
         )
         made = {kind: text for kind, text in zip(GROUPS, texts, strict=True) if text is not None}
@@ -65,13 +65,14 @@ def _drawn(label: str, choices: int) -> int:
     return int.from_bytes(hashlib.sha256(label.encode()).digest()[:8], "big") % choices
 
 
-def _wrong_number(text: str, label: str) -> str | None:
+def wrong_last_number(text: str, label: str) -> str | None:
+    """One digit of the last number changed, by a hash of ``label``; ``None`` where there is no number."""
     found = numbers(text)
     return _changed(text, found[-1][:2], label) if found else None
 
 
-def _wrong_step(text: str, label: str) -> str | None:
-    """The first equation's result changed; none where no equation comes before the last number."""
+def wrong_first_result(text: str, label: str) -> str | None:
+    """One digit of the first equation's result changed; ``None`` where no equation comes before the last number."""
     steps = equations(text)
     if not steps or (steps[0].start, steps[0].end) == numbers(text)[-1][:2]:
         return None
