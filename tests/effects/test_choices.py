@@ -58,7 +58,7 @@ def test_margins_are_those_of_the_models_own_logits(corpus, batch_tokens, tmp_pa
     )
     assert (found.kinds, found.rows, found.units) == ((RESULT, NUMBER), (AS_IT_IS, "off"), ("w1", "w2", "w3"))
     assert found.questions.tolist() == [[[2, 0, 0], [1, 0, 0]], [[2, 1, 0], [1, 0, 0]]]
-    models = {AS_IT_IS: model, "off": by_hand(model, changes["off"])}
+    models = {AS_IT_IS: model, "off": by_hand(model, SOME, 0.0)}
     makers = {RESULT: wrong_first_result, NUMBER: wrong_last_number}
     for kind, name in enumerate(found.kinds):
         for row, change in enumerate(found.rows):
