@@ -59,7 +59,8 @@ def beside(
     width = np.sqrt(sum(half.fillna(0) ** 2 for half in halves))
     known = found["value"].notna() & found["reference"].notna() & ~(halves[0].isna() & halves[1].isna())
     near = (found["value"] - found["reference"]).abs() <= width
-    return found.assign(verdict=near.map({True: AGREES, False: DIFFERS}).where(known, None))
+    said = [(AGREES if close else DIFFERS) if sure else None for close, sure in zip(near, known, strict=True)]
+    return found.assign(verdict=pd.Series(said, found.index, dtype=object))
 
 
 def _found(types: NeuronTypes, root: Path) -> Path | None:
