@@ -509,7 +509,8 @@ def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, An
         parameters.get("model"): (parameters.get("model_options") or {}).get("revision")
     }
     commits = {name: hub_commit(name, at) for name, at in revisions.items() if name and not (root / name).exists()}
-    reference = file_hashes(root / "book" / "reference", ("*.json",))
+    kept = tuple(ARTIFACTS[name] for name in chapter.writes if ARTIFACTS[name].endswith(".json"))
+    reference = file_hashes(root / "book" / "reference", (*kept, "about.json")) if kept else {}
     everything = [sha256_file(source), dict(parameters), code, text, weights, commits, inputs, versions, reference]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
