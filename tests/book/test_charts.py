@@ -62,7 +62,8 @@ def figures(stats, types):
         "top_rates": charts.top_rates(rates),
         "effects": charts.effects(effects_table()),
         "doses": charts.doses(doses_table()),
-        "steering": charts.steering(outputs_table()),
+        "steered": charts.steered(contrasts_table()),
+        "outcomes": charts.outcomes(outputs_table()),
         "training": charts.training({"one": training_log(), "shuffled": training_log()}),
         "layer_changes": charts.layer_changes(changes_of(stats, types).query("what == 'layer'")),
         "shared_changes": charts.shared_changes(changes_of(stats, types).query("what == 'shared by'")),
@@ -123,14 +124,27 @@ def doses_table():
 
 
 def outputs_table():
-    shares = {"target": 0.5, "source": 0.25, "another language": 0.25, "no language": 0.0}
+    shares = {"target": 0.5, "source": 0.25, "another language": 0.125, "looping": 0.125, "no language": 0.0}
     rows = [
         {"source": "en", "target": target, "way": way, "strength": strength, "neurons": neurons, "output": output,
-         "share": share, "low": 0.0, "high": 1.0, "letters": 80, "prompts": 2}
+         "share": share, "low": 0.0, "high": 1.0, "responses": 8, "prompts": 8}
         for target in ("de", "zh") for way in ("amplify", "set") for strength in (0, 2)
-        for neurons in ("language", "random") for output, share in shares.items()
+        for neurons in ("language", "random") for output, share in shares.items() if strength or neurons == "language"
     ]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def contrasts_table():
+    own = {"own": 0.5, "own_low": 0.2, "own_high": 0.8, "random": 0.1, "random_low": 0.0, "random_high": 0.4}
+    own |= {"difference": 0.4, "low": 0.1, "high": 0.7, "prompts": 8, "draws": 3}
+    ways = (("amplify", 4, "more"), ("set", 1, None))
+    return pd.DataFrame(
+        [
+            {"target": target, "way": way, "strength": strength, "verdict": verdict} | own
+            for target in ("de", "zh")
+            for way, strength, verdict in ways
+        ]
+    )
 
 
 def training_log():
@@ -293,12 +307,24 @@ def test_what_was_not_measured_is_not_drawn():
     assert ground["value"] == "#ffffff" and ground["condition"]["test"] == "isValid(datum.effect)"
 
 
-def test_steering_shows_every_share_and_their_mean():
-    spec = charts.steering(outputs_table()).to_dict()
+def test_outcomes_show_every_share_and_their_mean():
+    spec = charts.outcomes(outputs_table()).to_dict()
     rows = next(iter(spec["datasets"].values()))
-    assert len(rows) == (2 + 1) * 2 * 2 * 2 * 4
+    assert len(rows) == (2 + 1) * 2 * 2 * 2 * 5, "the model as it is stands at 0 beside both"
     means = [r for r in rows if r["target"] == "mean of all" and r["output"] == "target"]
     assert {r["share"] for r in means} == {0.5}
+
+
+def test_what_was_steered_stands_beside_random_neurons():
+    spec = charts.steered(contrasts_table()).to_dict()
+    rows = next(iter(spec["datasets"].values()))
+    assert len(rows) == 2 * 2 * 2 and {r["verdict"] for r in rows} == {"more", "not known"}
+    assert {(r["neurons"], r["share"]) for r in rows} == {
+        ("its own neurons", 0.5),
+        ("random neurons, as often active", 0.1),
+    }
+    none = contrasts_table().assign(random=float("nan"), random_low=float("nan"), random_high=float("nan"))
+    assert charts.steered(none).to_dict()
 
 
 def test_every_figure_is_valid_described_and_titled(stats, types):

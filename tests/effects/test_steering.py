@@ -4,26 +4,35 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from neuroglot import Corpus, Example, Intervention, NeuroglotError
+from neuroglot import Corpus, Example, Intervention, NeuroglotError, losses
+from neuroglot.base.uncertainty import change_of_shares
 from neuroglot.effects.removals import AS_IT_IS
 from neuroglot.effects.steering import (
     OUTPUTS,
     Steering,
     apart_from,
+    contrasts,
     directions,
     driving,
+    fluencies,
+    fluency,
     idle,
+    matches,
+    of_different_scripts,
+    outcome,
     outputs,
     prompts,
     respond,
+    responses,
     side_by_side,
     steerings,
 )
 
 from ..conftest import tiny_model
 from ..made import types_of
-from .test_removals import flat, types  # noqa: F401 - a fixture
+from .test_removals import counts, flat, types  # noqa: F401 - fixtures
 
 MEANS = np.random.default_rng(0).normal(size=(2, 40, 3))
 STRENGTHS = {"amplify": [0, 4], "set": [0, 1.5]}
@@ -81,49 +90,99 @@ def test_random_ones_are_as_many_and_never_both(types):  # noqa: F811
     assert isinstance(made[of[-1].name], Intervention)
 
 
-def test_shares_are_of_letters_by_what_they_are():
-    of = [Steering("en", "de", "set", 0), Steering("en", "de", "set", 2), Steering("en", "de", "set", 2, 1)]
-    said = {
-        AS_IT_IS: ["She buys seven red apples at the market.", "The two brothers have nine coins together."],
-        of[1].name: ["Sie kauft sieben rote Äpfel auf dem Markt.", "The two brothers have nine coins together."],
-        of[2].name: ["Il achète des pommes rouges au marché.", "7 + 8 = 15"],
-    }
-    rows = [
-        {"intervention": name, "language": "en", "id": str(i), "response": text}
+def rows_of(said, cluster=""):
+    return [
+        {"intervention": name, "language": "en", "id": str(i), "cluster": cluster, "prompt": "", "response": text}
         for name, texts in said.items()
         for i, text in enumerate(texts)
     ]
-    table = outputs(rows, of, resamples=400).set_index(["strength", "neurons", "output"])
 
-    def letters(text):
-        return sum(character.isalpha() for character in text)
 
-    assert table.loc[(0, "language", "source"), "share"] == 1
-    assert table.loc[(2, "language", "target"), "share"] == 0.5, "responses count alike"
-    assert table.loc[(2, "language", "source"), "share"] == 0.5
-    assert table.loc[(2, "random", "another language"), "share"] == 1
-    assert table.loc[(2, "random", "source"), "letters"] == letters(said[of[2].name][0])
-    assert table.loc[(2, "random", "source"), "responses"] == 1, "one without letters is left out"
-    row = table.loc[(2, "language", "target")]
-    assert (row["low"], row["high"], row["prompts"]) == (0, 1, 2)
-    assert table.groupby(level=[0, 1])["share"].sum().tolist() == pytest.approx([1, 1, 1])
-    assert set(table.index.get_level_values("output")) == set(OUTPUTS)
+DE, EN, FR = "Sie kauft sieben rote Äpfel auf dem Markt.", "She buys seven apples.", "Il achète des pommes rouges."
+
+
+def test_every_response_has_one_outcome():
+    for text, is_ in {
+        DE: "target",
+        EN: "source",
+        "Ze koopt zeven rode appels op de markt.": "another language",
+        "好好好好好好好好": "looping",
+        DE * 4: "looping",
+        "7 + 8 = 15": "no language",
+        "": "no language",
+    }.items():
+        assert outcome(text, "en", "de") == is_, text
+    assert outcome("好好好好", "en", "zh") == "looping" and outcome(
+        "Ela compra sete maçãs no mercado.", "en", "es"
+    ) == ("another language")
     for source, target in (("en", "km"), ("xx", "de"), ("zh-Hans", "zh-Hant")):
-        rows = [{"intervention": f"{source} to {target}, set 1", "language": source, "id": "0", "response": "A text."}]
-        unknown = outputs(rows, [Steering(source, target, "set", 1)])
-        assert unknown["share"].isna().all() and (unknown["letters"] == 5).all()
+        assert outcome("A text.", source, target) is None
+
+
+def test_shares_are_of_responses_and_intervals_of_wordings():
+    of = [Steering("en", "de", "set", 0), *(Steering("en", "de", "set", 2, draw) for draw in range(3))]
+    said = {
+        AS_IT_IS: [EN] * 4,
+        of[1].name: [DE, DE, DE, EN],
+        of[2].name: [DE, FR, "", "ja " * 9],
+        of[3].name: [EN, EN, EN, EN],
+    }
+    found = responses(rows_of(said), of)
+    assert len(found) == 16 and found["tokens"].eq(0).all() and found["nats"].isna().all()
+    table = outputs(found).set_index(["strength", "neurons", "output"])
+    assert table.loc[(0, "language", "source"), "share"] == 1
+    assert table.loc[(2, "language"), "share"].to_dict() == dict(zip(OUTPUTS, (0.75, 0.25, 0, 0, 0), strict=True))
+    assert table.loc[(2, "random"), "share"].tolist() == [1 / 8, 1 / 2, 1 / 8, 1 / 8, 1 / 8], "one of its five each"
+    row = table.loc[(2, "language", "target")]
+    exact = binomtest(3, 4).proportion_ci(method="exact")
+    assert (row["low"], row["high"]) == pytest.approx((exact.low, exact.high)) and row["prompts"] == 4
+    assert table.loc[(2, "random", "target"), "responses"] == 8
+    alike = outputs(responses(rows_of(said, "one wording"), of))
+    assert (alike["prompts"] == 1).all() and alike["low"].isna().all(), "one wording is one unit"
+    unknown = [Steering("en", "km", "set", 2)]
+    table = outputs(responses(rows_of({unknown[0].name: [EN]}), unknown))
+    assert table["share"].isna().all() and table["low"].isna().all()
     with pytest.raises(NeuroglotError, match="nothing was generated for 'en to zh, set 1'"):
-        outputs(rows, [Steering("en", "zh", "set", 1)])
+        responses(rows_of(said), [Steering("en", "zh", "set", 1)])
 
 
-def test_an_endless_loop_counts_as_one_response():
-    of = [Steering("en", "de", "set", 2)]
-    said = ["Sie kauft sieben rote Äpfel auf dem Markt. " * 200, "The two brothers have nine coins together."]
-    rows = [{"intervention": of[0].name, "language": "en", "id": "0", "response": text} for text in said]
-    rows += [row | {"id": "1", "response": said[1]} for row in rows[:1]]
-    table = outputs(rows, of, resamples=200).set_index("output")
-    assert table["share"].to_dict() == pytest.approx(dict(zip(OUTPUTS, (1 / 3, 2 / 3, 0, 0), strict=True)))
-    assert table.loc["target", ["low", "high", "responses"]].tolist() == [0, 0.5, 3], "prompts are drawn, not responses"
+def test_own_neurons_beside_random_ones_prompt_by_prompt():
+    of = steerings("en", ["de", "fr"], {"amplify": [0, 4, 8]}, draws=5)
+    said = {s.name: [EN] * 8 for s in of}
+    said["en to de, amplify 4"] = [DE] * 8
+    said["en to de, amplify 4, random 2"] = [DE] + [EN] * 7
+    said["en to de, amplify 8"] = [FR] * 8  # not what the finding is about
+    table = contrasts(responses(rows_of(said), of), {"amplify": 4, "set": 1}).set_index("target")
+    assert table["own"].tolist() == [1, 0] and table["before"].tolist() == [0, 0] and (table["strength"] == 4).all()
+    assert table["random"].tolist() == pytest.approx([1 / 40, 0]) and (table["draws"] == 5).all()
+    assert table["difference"].tolist() == pytest.approx([39 / 40, 0])
+    own, drawn = np.ones(8), np.zeros((5, 8))
+    drawn[1, 0] = 1
+    hand = change_of_shares(own, drawn.mean(axis=0), np.ones(8)).scattered(drawn.mean(axis=1))
+    assert table.loc["de", ["low", "high"]].tolist() == pytest.approx([float(end) for end in hand.interval()])
+    assert table.loc["de", "detectable"] == pytest.approx(float(hand.detectable()))
+    assert table["verdict"].tolist() == ["more", "not told apart"]
+    alone = [s for s in of if not s.draw]
+    table = contrasts(responses(rows_of(said), alone), {"amplify": 4})
+    assert table["own"].tolist() == [1, 0] and table[["random", "difference", "low", "detectable"]].isna().all(
+        axis=None
+    )
+    assert table["verdict"].isna().all() and (table["draws"] == 0).all()
+    assert contrasts(responses([], []), {"amplify": 4}).empty
+    with pytest.raises(NeuroglotError, match="headline: amplify 5 is not among the strengths"):
+        contrasts(responses(rows_of(said), of), {"amplify": 5})
+
+
+def test_contrasts_of_no_difference_are_rarely_said_to_be_one():
+    """Own and random neurons with one chance of the target: at most about a twentieth of the runs says otherwise."""
+    rng, wrong, held, runs = np.random.default_rng(3), 0, 0, 60
+    of = steerings("en", ["de"], {"set": [2]}, draws=3)
+    for _ in range(runs):
+        said = {s.name: [DE if hit else EN for hit in rng.random(8) < 0.4] for s in of}
+        row = contrasts(responses(rows_of(said), of), {"set": 2}).iloc[0]
+        wrong += row["verdict"] != "not told apart"
+        held += row["low"] <= 0 <= row["high"]
+    assert wrong <= 4 and held >= 0.93 * runs
 
 
 QUESTIONS = [Example(f"q{i}", code, f"question {i}? ", "7", "7") for code in ("fr", "de", "en") for i in range(3)]
@@ -142,6 +201,13 @@ def test_from_english_to_all_others_unless_said(types):  # noqa: F811
     for unknown in (("fr",), ("en", "de fr")):
         with pytest.raises(NeuroglotError, match="there is no language 'fr'; the types have en de zh"):
             directions(types, HELD, *unknown)
+
+
+def test_some_languages_are_of_different_scripts_first():
+    every = ("ru", "es", "fr", "zh", "x-own", "th")
+    assert of_different_scripts(every, 3) == ("ru", "es", "zh") and of_different_scripts(every, 9) == every
+    assert of_different_scripts(("es", "fr", "zh"), 3) == ("es", "fr", "zh")
+    assert of_different_scripts(("es", "fr", "de", "zh"), 3) == ("es", "fr", "zh") and of_different_scripts((), 3) == ()
 
 
 def test_prompts_are_the_first_questions_in_the_language():
@@ -169,15 +235,51 @@ def test_responses_under_every_steering_side_by_side(tokenizer, tmp_path):
     questions, path, options = prompts(HELD, "en", 2), tmp_path / "steered", {"shots": 0, "max_new_tokens": 3}
     rows = respond(model, tokenizer, questions, changes, path, **options)
     assert len(rows) == 2 * len(changes) == 2 * (1 + 3 * 3) and path.exists()
-    shown = side_by_side(rows, of)
-    assert shown.drop(columns="response").to_numpy().tolist() == [
+    scored = fluency(model, tokenizer, rows, tmp_path / "losses")
+    found = responses(rows, of, scored)
+    headline = {"amplify": 4, "set": 2}
+    shown = side_by_side(found, headline)
+    assert shown[["to", "how", "neurons"]].to_numpy().tolist() == [
         ["", "as it is", ""],
         *(["de", how, neurons] for how in ("amplify 4", "set 2") for neurons in ("language", "random")),
     ]
     first = {row["intervention"]: row["response"] for row in rows if row["id"] == questions.examples[0].id}
     names = [AS_IT_IS, "amplify 4", "amplify 4, random 1", "set 2", "set 2, random 1"]
     assert shown["response"].tolist() == [first[n if n == AS_IT_IS else f"en to de, {n}"] for n in names]
-    assert set(outputs(rows, of, resamples=3)["neurons"]) == {"language", "random"}
+    assert set(outputs(found)["neurons"]) == {"language", "random"}
+    assert len(scored.units) == len({(row["id"], row["response"]) for row in rows}), "equal responses are scored once"
+    for row in (rows[0], rows[-1]):
+        alone = Corpus("one", ("en",), (Example("x", "en", row["prompt"], row["response"]),))
+        its = found[(found["prompt"] == row["id"]) & (found["response"] == row["response"])].iloc[0]
+        theirs = losses(model, tokenizer, alone, progress=False)
+        assert its["tokens"] == theirs.tokens.sum() and its["nats"] == pytest.approx(theirs.nll.sum(), rel=1e-5)
+    table = fluencies(found, headline).set_index(["way", "neurons"])
+    assert table.index[0] == (AS_IT_IS, "language") and len(table) == 5 and table["low"].isna().all()
+    some = found[(found["way"] == "set") & (found["strength"] == 2) & (found["draw"] > 0)]
+    assert table.loc[("set", "random"), "nats"] == pytest.approx(some["nats"].sum() / some["tokens"].sum())
+    assert table.loc[("set", "random"), "responses"] == 4
+
+
+def test_random_ones_are_as_often_active_and_of_neither_set(types, counts):  # noqa: F811
+    of = steerings("en", ["de"], STRENGTHS, draws=2)
+    made = driving(types, of, MEANS, stats=counts, seed=5)
+    mine = sets(types, "de") | sets(types, "en")
+    for draw in (1, 2):
+        louder, fixed = (made[f"en to de, {way}, random {draw}"] for way in ("amplify 4", "set 1.5"))
+        assert flat(louder.neurons) == flat(fixed.neurons) and not flat(louder.neurons) & mine
+        assert all(louder.factor[place] in (0, 4) for place in flat(louder.neurons))
+    table = matches(types, of, counts, seed=5).set_index("role")
+    up = sets(types, "de") - sets(types, "en")
+    rates = counts.probabilities()[..., 1]
+    assert table.loc["driven up", "neurons"] == len(up)
+    assert table.loc["driven up", "rate"] == pytest.approx(np.mean([rates[place] for place in up]))
+    drawn = [
+        [rates[place] for place in flat(made[f"en to de, amplify 4, random {draw}"].neurons)
+         if made[f"en to de, amplify 4, random {draw}"].factor[place] == 4]
+        for draw in (1, 2)
+    ]  # fmt: skip
+    assert table.loc["driven up", "drawn_rate"] == pytest.approx(np.mean([np.mean(each) for each in drawn]))
+    assert matches(types, [s for s in of if not s.draw], counts).empty
 
 
 def test_without_questions_an_empty_file_is_left(tmp_path):
@@ -187,7 +289,9 @@ def test_without_questions_an_empty_file_is_left(tmp_path):
     assert respond(None, None, None, {}, path, **options) == [] and path.read_text() == "kept"
     respond(None, None, None, {}, path, **options, overwrite=True)
     assert path.read_bytes() == b""
-    assert outputs([], []).empty and side_by_side([], steerings("en", ["de"], {"set": [1]})).empty
+    nothing, path = responses([], []), tmp_path / "losses"
+    assert outputs(nothing).empty and side_by_side(nothing, {"set": 1}).empty and fluencies(nothing, {"set": 1}).empty
+    assert fluency(None, None, [{"response": " "}], path) is None and path.read_bytes() == b""
 
 
 def test_bad_requests_are_named(types):  # noqa: F811

@@ -27,6 +27,7 @@ ARTIFACTS = {
     "effects": "effects.json",
     "means": "means.safetensors",
     "steered": "steered.jsonl",
+    "steered_losses": "steered-losses.safetensors",
     "aligned": "aligned",
     "variants": "variants.json",
     "changes": "changes.json",

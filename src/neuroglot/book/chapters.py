@@ -41,7 +41,7 @@ CHAPTERS = (
     Chapter("index", reads=("stats", "types", "layers")),
     Chapter("04-neurons", reads=("stats", "types", "counted"), writes=("contexts",)),
     Chapter("05-deactivation", reads=("types", "held_out", "solved"), writes=("effects",)),
-    Chapter("06-steering", reads=("types", "held_out", "effects"), writes=("steered",)),
+    Chapter("06-steering", reads=("stats", "types", "held_out"), writes=("steered",)),
     Chapter(
         "07-alignment",
         reads=("stats", "types", "counted", "held_out", "asked", "solved"),

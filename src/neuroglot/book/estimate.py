@@ -14,6 +14,7 @@ from ..alignment.training import Recipe, recipe_of
 from ..counts.collecting import Collection
 from ..effects.removals import SETS
 from ..model.loading import evaluating, input_device, load_model
+from ..text.languages import parse_languages
 from ..text.readers import load_corpus
 from .chapters import CHAPTERS, project_root, text_options
 
@@ -122,12 +123,17 @@ def _deactivation(of: Amounts) -> tuple[float, float]:
 
 
 def _steering(of: Amounts) -> tuple[float, float]:
-    """The text for the means, and every prompt under every steering."""
-    given = of.given
+    """The text for the means, every prompt under every steering, and once more with its response to score it."""
+    given, others = of.given, of.languages - 1
+    targets = (
+        min(given["most_targets"], others) if given["targets"] is None else len(parse_languages(given["targets"], 1))
+    )
     strengths = sum(bool(strength) for way in given["strengths"].values() for strength in way)
-    responses = (1 + (of.languages - 1) * strengths * (1 + given["steering_draws"])) * given["prompts"]
-    read = of.read(given["mean_documents"]) + responses * of.tokens * (1 + given["prompt_shots"])
-    return read, responses * given["new_tokens"]
+    responses = (1 + targets * strengths * (1 + given["steering_draws"])) * given["prompts"]
+    prompts = responses * of.tokens * (1 + given["prompt_shots"])
+    return of.read(given["mean_documents"]) + 2 * prompts + responses * given["new_tokens"], responses * given[
+        "new_tokens"
+    ]
 
 
 def _alignment(of: Amounts) -> tuple[float, float]:

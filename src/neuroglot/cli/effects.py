@@ -76,7 +76,7 @@ def steer(arguments: argparse.Namespace) -> None:
         found = _steer(model, tokenizer, corpus, types, arguments.out, **own)
     reached = found[found["output"] == "target"]
     shares = reached.set_index(["target", "way", "neurons", "strength"])["share"].unstack(sort=False)
-    print("share of the letters that are in the language steered to, by strength (columns):")
+    print("share of the responses that are in the language steered to, by strength (columns):")
     print(shares.to_string(float_format="{:.2f}".format, na_rep=""))
     print(f"wrote {arguments.out}")
 
@@ -98,7 +98,6 @@ def _steer(
     shots: int = 1,
     max_new_tokens: int = 32,
     draws: int = 1,
-    resamples: int = 1000,
     seed: int = 0,
     overwrite: bool = False,
 ) -> pd.DataFrame:
@@ -128,4 +127,4 @@ def _steer(
         max_new_tokens=max_new_tokens,
         overwrite=overwrite,
     )
-    return steering.outputs(rows, of, resamples=resamples)
+    return steering.outputs(steering.responses(rows, of))

@@ -12,10 +12,11 @@ from .changes import (
     training,
     transitions,
 )
-from .interventions import doses, effects, steering
+from .interventions import doses, effects
 from .kinds import counts_per_language, counts_per_n, languages_beside, top_rates
 from .neuron_map import neuron_map
 from .sharing import similarity, upset
+from .steering import outcomes, steered
 from .theme import DONE_COLORS, KIND_COLORS, LANGUAGE_COLORS, enable
 
 __all__ = [
@@ -38,11 +39,12 @@ __all__ = [
     "measure_changes",
     "neuron",
     "neuron_map",
+    "outcomes",
     "overlaps",
     "shared_changes",
     "similarity",
     "solved",
-    "steering",
+    "steered",
     "tokens",
     "top_rates",
     "training",

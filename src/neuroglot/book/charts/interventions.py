@@ -5,8 +5,6 @@ import pandas as pd
 
 from .theme import DONE_COLORS, choice, drawn, finish, seen, told_apart, unit_legend
 
-_OUTPUT_COLORS = {"target": "#0072b2", "source": "#e69f00", "another language": "#cc79a7", "no language": "#8a8a8a"}
-
 
 def effects(table: pd.DataFrame) -> alt.VConcatChart:
     """Languages x languages: what removing a language's neurons changes, and random neurons beside it.
@@ -149,57 +147,4 @@ def doses(table: pd.DataFrame) -> alt.LayerChart:
         "Lines: change in a language's log-perplexity against the number of its neurons removed.",
         width="container",
         height=260,
-    )
-
-
-def steering(table: pd.DataFrame) -> alt.FacetChart:
-    """What generated text is as a language's neurons are driven up, beside random neurons.
-
-    Args:
-        table: from :func:`neuroglot.effects.steering.outputs`.
-    """
-    keys = ["way", "strength", "neurons", "output"]
-    means = table.groupby(keys, sort=False, as_index=False)[["share", "letters", "prompts"]].mean()
-    columns = [*keys, "share", "letters", "prompts", "target", "low", "high"]
-    data = pd.concat([means.assign(target="mean of all"), table], ignore_index=True)[columns].round(4)
-    data["place"] = data["output"].map({name: i for i, name in enumerate(_OUTPUT_COLORS)})
-    target, way = choice(data, "target", "steered to"), choice(data, "way", "way", -1)
-    bars = (
-        alt.Chart(data)
-        .transform_filter("datum.target == target_ && datum.way == way_")
-        .mark_bar()
-        .encode(
-            x=alt.X("strength:O", title="strength (0: the model as it is)"),
-            y=alt.Y(
-                "share:Q",
-                title="share of a response's letters",
-                stack="zero",
-                axis=alt.Axis(format="%"),
-                scale=alt.Scale(domain=[0, 1]),
-            ),
-            color=alt.Color(
-                "output:N", scale=alt.Scale(domain=list(_OUTPUT_COLORS), range=list(_OUTPUT_COLORS.values()))
-            ),
-            order=alt.Order("place:Q"),
-            tooltip=[
-                alt.Tooltip("target:N", title="steered to"),
-                "way",
-                "strength",
-                "neurons",
-                "output",
-                alt.Tooltip("share:Q", format=".0%"),
-                alt.Tooltip("low:Q", title="95 % from", format=".0%"),
-                alt.Tooltip("high:Q", title="95 % to", format=".0%"),
-                alt.Tooltip("letters:Q", format=",.0f"),
-                alt.Tooltip("prompts:Q"),
-            ],
-        )
-        .properties(width=250, height=230)
-    )
-    column = alt.Column("neurons:N", title="neurons driven up and switched off", sort=list(DONE_COLORS))
-    return finish(
-        bars.facet(column=column).add_params(target, way),
-        "In which language does the model go on?",
-        "Shares of a response's letters, in the mean over responses",
-        "Stacked bars: share of generated letters per language as steering grows stronger.",
     )

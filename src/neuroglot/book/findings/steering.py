@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from ...effects.matrix import in_nats
+from ...base.uncertainty import LESS, MORE, SAME
 from ..markup import language, myst
-from .words import counted
+from .words import counted, interval, number
 
 
 def not_tried(idle: Iterable[str]) -> str:
@@ -15,120 +15,107 @@ def not_tried(idle: Iterable[str]) -> str:
     return f"*No neuron to change, so not tried: {names}.*" if names else ""
 
 
-def opening(outputs: pd.DataFrame, source: str, prompts: int) -> str:
-    """How much of the responses is in the language steered to, at the greatest strength.
+def opening(contrasts: pd.DataFrame, source: str, prompts: int) -> str:
+    """How many responses come out in the language steered to, and in how many languages more than by random neurons.
 
     Args:
-        outputs: from :func:`neuroglot.effects.steering.outputs`; no row where nothing was generated.
+        contrasts: from :func:`neuroglot.effects.steering.contrasts`; no row where nothing was generated.
         source: language of the prompts.
         prompts: how many.
     """
     if not prompts:
         lead = f"Nothing could be tried: the text has no question in {language(source)}"
-    elif outputs.empty:
-        lead = "Nothing could be tried: no neuron would be changed"
+    elif contrasts.empty:
+        lead = "Nothing could be tried: no neuron would be changed, or at no strength fixed beforehand"
     else:
-        several = "on average " if outputs["target"].nunique() > 1 else ""
-        ways = (f"{_at_most(part)} of the letters by *{way}*{_beside(part)}" for way, part in _reached(outputs))
+        ways = " and ".join(_reached(part) for _, part in contrasts.groupby("way", sort=False))
         lead = (
-            f"Steering from {language(source)} by another language's neurons, at the greatest strength and on "
-            f"{counted(prompts, 'prompt')}, brings into that language {several}{', '.join(ways)}"
+            f"After {counted(prompts, 'prompt')} in {language(source)}, driving up another language's neurons brings "
+            f"that language out in {ways}"
         )
     return f"**{lead}.**"
 
 
-def by_way(outputs: pd.DataFrame) -> str:
-    """How much each way of steering brings into the language steered to, and in how many languages half or more."""
-    return " ".join(_way(str(way), part) for way, part in _reached(outputs))
+def _reached(part: pd.DataFrame) -> str:
+    """Of one way: the mean shares, and in how many languages they differ."""
+    shares = f"{_share(part['own'].mean())} of the responses by *{_how(part)}*"
+    if not part["draws"].any():
+        return shares
+    said = part["verdict"].dropna()
+    more = f"more in {(said == MORE).sum()} of {counted(len(said), 'language')}" if len(said) else "no verdict"
+    return f"{shares} (random neurons {_share(part['random'].mean())}; {more})"
 
 
-def in_neither(outputs: pd.DataFrame, prompts: int) -> str:
-    """How much of the responses is in neither language; arguments as of :func:`opening`; nothing without responses."""
-    if outputs.empty:
-        return ""
-    lost = outputs[outputs["output"].isin(["another language", "no language"]) & (outputs["strength"] > 0)]
-    both = lost.groupby(["way", "neurons", "strength", "target"])["share"].sum(min_count=2)
-    shares = both.groupby("neurons").mean()
-    at_random = ""
-    if _has_random(outputs):
-        at_random = f" (with random neurons {_share(shares.get('random'))})"
-    return (
-        f"Where the model is steered, {_share(shares.get('language'))} of the letters are in neither language"
-        f"{at_random}. Being in a language is not the same as making sense in it: read the responses above before "
-        f"calling it a success. {counted(prompts, 'prompt')} show{'s' * (prompts == 1)} what can happen, not how often."
-    )
-
-
-def no_pivot(pivot: str) -> str:
-    """That nothing is known of the pivot's removal."""
-    return f"*No other language's change by the removal of {myst(pivot)} is known here.*"
-
-
-def place(others: pd.DataFrame, pivot: str) -> str:
-    """Whether removing the pivot harms the others most; nothing without two other removals that are known.
-
-    Args:
-        others: from :func:`neuroglot.effects.matrix.on_others`.
-        pivot: the language.
-    """
-    removed = in_nats(others).groupby("removed")
-    harm, sizes = removed["effect"].mean(), removed["neurons"].first()
-    if pivot not in harm or len(harm) < 3:
-        return ""
-    rank = int((harm > harm[pivot]).sum()) + 1
-    return (
-        f"Removing {language(pivot)}'s neurons changes the other languages' log-perplexity by {harm[pivot]:+.2f} on "
-        f"average, place {rank} of {len(harm)} in harm done to others (the mean of all is {harm.mean():+.2f}). A pivot "
-        f"would come first if all removals were of one size; they take {sizes[pivot]:,} neurons of {language(pivot)} "
-        f"and {sizes.drop(pivot).mean():,.0f} of another language on average, and a smaller removal tends to do less "
-        "harm whatever it removes. A pivot may still sit in neurons that are general, or not in the MLPs at all."
-    )
+def _how(part: pd.DataFrame) -> str:
+    return f"{part['way'].iloc[0]} {part['strength'].iloc[0]:g}"
 
 
 def _share(value: float | None) -> str:
     """A share, or that there is none."""
-    return "an unknown share" if pd.isna(value) else f"{value:.0%}"
+    return "an unknown share" if value is None or pd.isna(value) else f"{value:.0%}"
 
 
-def _has_random(outputs: pd.DataFrame) -> bool:
-    return bool((outputs["neurons"] == "random").any())
+def by_way(contrasts: pd.DataFrame) -> str:
+    """A list: of each way, in which languages own neurons do more or less than random ones, and what could be found."""
+    return "\n".join(f"- {_way(part)}" for _, part in contrasts.groupby("way", sort=False))
 
 
-def _reached(outputs: pd.DataFrame) -> Iterable[tuple[object, pd.DataFrame]]:
-    """By way, the shares in the language steered to."""
-    return outputs[outputs["output"] == "target"].groupby("way", sort=False) if len(outputs) else ()
+def _way(part: pd.DataFrame) -> str:
+    said, lead = [], f"*{_how(part)}*: "
+    if not part["draws"].any():
+        return f"{lead}no random neurons were drawn, so there is nothing to compare with."
+    for verdict in (MORE, LESS):
+        if len(rows := part[part["verdict"] == verdict]):
+            said.append(f"{verdict} than random neurons in {', '.join(map(_difference, rows.to_dict('records')))}")
+    if len(same := part[part["verdict"] == SAME]):
+        names = ", ".join(myst(code) for code in same["target"])
+        said.append(f"{SAME} in {names} (found would have been {same['detectable'].max():.0%} or more, one by itself)")
+    if len(unknown := part[part["verdict"].isna()]):
+        names = ", ".join(myst(code) for code in unknown["target"])
+        said.append(f"not known in {names}: too few wordings or draws, all alike, or a language not detected")
+    return f"{lead}{'; '.join(said)}."
 
 
-def _greatest(part: pd.DataFrame, neurons: str) -> pd.Series:
-    """Shares at the greatest strength, by the language steered to."""
-    chosen = part[(part["strength"] == part["strength"].max()) & (part["neurons"] == neurons)]
-    shares: pd.Series = chosen.set_index("target")["share"].sort_index()
-    return shares
+def _difference(row: dict[str, float | str]) -> str:
+    ends = interval(float(row["low"]), float(row["high"]), "{:+.0%}")
+    return f"{myst(str(row['target']))} ({float(row['difference']):+.0%}, {ends})"
 
 
-def _at_most(part: pd.DataFrame, neurons: str = "language") -> str:
-    return _share(_greatest(part, neurons).mean())
+def lost(outputs: pd.DataFrame) -> str:
+    """How many responses are in neither language or go round in circles, at some strengths; nothing without them.
+
+    Args:
+        outputs: from :func:`neuroglot.effects.steering.outputs`, the rows at the strengths fixed beforehand.
+    """
+    if outputs.empty:
+        return ""
+    shares = outputs.groupby(["neurons", "output"])["share"].mean()
+    kinds = {"looping": "go round in circles", "another language": "are in a third language", "no language": "in none"}
+
+    def said(neurons: str) -> str:
+        return ", ".join(f"{_share(shares.get((neurons, kind)))} {words}" for kind, words in kinds.items())
+
+    at_random = f"; with random neurons {said('random')}" if "random" in shares.index.get_level_values(0) else ""
+    return f"At these strengths {said('language')}{at_random}."
 
 
-def _beside(part: pd.DataFrame) -> str:
-    """The languages with the least and the most, and random neurons."""
-    own, beside = _greatest(part, "language"), []
-    if own.min() < own.max():
-        ends = (("least", str(own.idxmin())), ("most", str(own.idxmax())))
-        beside += [f"{which} in {language(target)}, {_share(own[target])}" for which, target in ends]
-    if _has_random(part):
-        beside.append(f"random neurons {_at_most(part, 'random')}")
-    return f" ({'; '.join(beside)})" if beside else ""
+def fluency(fluencies: pd.DataFrame) -> str:
+    """How likely the unchanged model finds the responses, on average over languages and ways; nothing without them.
 
-
-def _way(way: str, part: pd.DataFrame) -> str:
-    most = part[part["neurons"] == "language"].groupby("target")["share"].max()
-    switched = ", ".join(most.index[most >= 0.5]) or "none"
-    at_random = ""
-    if _has_random(part):
-        at_random = f", with random neurons {_at_most(part, 'random')}"
+    Args:
+        fluencies: from :func:`neuroglot.effects.steering.fluencies`.
+    """
+    if fluencies.empty:
+        return ""
+    plain, steered = fluencies[fluencies["strength"] == 0], fluencies[fluencies["strength"] > 0]
+    means = steered.groupby("neurons")["nats"].mean()
+    parts = [f"{number(plain['nats'].mean(), '{:.2f}')} nats per token for its own responses"]
+    parts += [f"{number(means.get('language'), '{:.2f}')} for those under steering"]
+    if "random" in means.index:
+        parts += [f"{number(means['random'], '{:.2f}')} under that by random neurons"]
+    inside = number(steered.loc[steered["neurons"] == "language", "target_nats"].mean(), "{:.2f}")
     return (
-        f"*{way}*: at the greatest strength, {part['strength'].max():g}, {_at_most(part)} of the letters are on "
-        f"average in the language steered to{at_random}; at some strength half or more in {(most >= 0.5).sum()} of "
-        f"{counted(len(most), 'language')} ({myst(switched)})."
+        f"The unchanged model needs {', '.join(parts)}; for those that are in the language steered to it needs "
+        f"{inside}. Text that goes round in circles is likely, so low is not the same as good, and being in a language "
+        "is not the same as making sense in it."
     )
