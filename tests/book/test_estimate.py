@@ -30,9 +30,9 @@ def test_tokens_of_each_chapter():
     assert TOKENS["01-activations"](of) == (54 * 1000 + 4 * 10 * 500, 4 * 1000)
     losses = 31 * 2 * 1000 + 30 * 3 * 1000 + 3 * 4 * 1000
     assert TOKENS["05-deactivation"](of) == (losses + 40 * 10 * 300, 40 * 10 * 60)
-    responses = 8 * (1 + 3 * 4 * (1 + 3))
-    assert TOKENS["06-steering"](of) == (3 * 1000 + 2 * responses * 200 + responses * 32, responses * 32)
-    assert TOKENS["06-steering"](amounts(targets="de zh", prompts=1))[1] == (1 + 2 * 4 * (1 + 3)) * 32
+    responses = 8 * (1 + 3 * 2 * (6 + 2))  # six of the two strengths fixed beforehand, two of the two others
+    assert TOKENS["06-steering"](of) == (3 * 1000 + 2 * responses * 200 + responses * 24, responses * 24)
+    assert TOKENS["06-steering"](amounts(targets="de zh", prompts=1))[1] == (1 + 2 * 2 * (6 + 2)) * 24
     training = 2 * 16 * 4 * 2 * 4 * 100
     assert TOKENS["07-alignment"](of) == (training + 3 * 6000 + 3 * 54_000 + 2 * 4 * 10 * 500, 2 * 4 * 1000)
     assert TOKENS["08-spontaneous"](of) == (3 * 2 * 3 * 1000, 0)

@@ -173,6 +173,17 @@ def test_own_neurons_beside_random_ones_prompt_by_prompt():
         contrasts(responses(rows_of(said), of), {"amplify": 5})
 
 
+def test_strengths_that_the_finding_is_not_about_have_one_draw():
+    of = steerings("en", ["de"], {"amplify": [0, 4, 8], "set": [1]}, draws=3, headline={"amplify": 4})
+    names = [f"en to de, amplify 4, random {draw}" for draw in (1, 2, 3)]
+    assert [s.name for s in of if s.strength and s.draw] == [
+        *names,
+        "en to de, amplify 8, random 1",
+        "en to de, set 1, random 1",
+    ]
+    assert not [s for s in steerings("en", ["de"], {"set": [1]}, draws=0, headline={}) if s.draw]
+
+
 def test_contrasts_of_no_difference_are_rarely_said_to_be_one():
     """Own and random neurons with one chance of the target: at most about a twentieth of the runs says otherwise."""
     rng, wrong, held, runs = np.random.default_rng(3), 0, 0, 60

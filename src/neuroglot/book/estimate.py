@@ -128,8 +128,12 @@ def _steering(of: Amounts) -> tuple[float, float]:
     targets = (
         min(given["most_targets"], others) if given["targets"] is None else len(parse_languages(given["targets"], 1))
     )
-    strengths = sum(bool(strength) for way in given["strengths"].values() for strength in way)
-    responses = (1 + targets * strengths * (1 + given["steering_draws"])) * given["prompts"]
+    draws, headline = given["steering_draws"], given["headline"]
+    beside = {
+        way: [draws if each == headline.get(way) else min(draws, 1) for each in its if each]
+        for way, its in given["strengths"].items()
+    }
+    responses = (1 + targets * sum(1 + each for its in beside.values() for each in its)) * given["prompts"]
     prompts = responses * of.tokens * (1 + given["prompt_shots"])
     return of.read(given["mean_documents"]) + 2 * prompts + responses * given["new_tokens"], responses * given[
         "new_tokens"

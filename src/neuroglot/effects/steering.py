@@ -115,7 +115,12 @@ def apart_from(held_out: Corpus, questions: Corpus | None) -> Corpus:
 
 
 def steerings(
-    source: str, targets: Iterable[str], strengths: Mapping[str, Sequence[float]], *, draws: int = 1
+    source: str,
+    targets: Iterable[str],
+    strengths: Mapping[str, Sequence[float]],
+    *,
+    draws: int = 1,
+    headline: Mapping[str, float] | None = None,
 ) -> list[Steering]:
     """Every target at every strength of every way, by its own neurons and by random ones.
 
@@ -124,6 +129,7 @@ def steerings(
         targets: languages steered to.
         strengths: by way, for instance ``{"amplify": [0, 4], "set": [0, 1, 2]}``.
         draws: random draws beside each.
+        headline: by way, the strength fixed beforehand; at all others there is one draw at most. Default: no such.
 
     Raises:
         NeuroglotError: an unknown way, or a strength below 0.
@@ -138,7 +144,7 @@ def steerings(
         for target in targets
         for way, given in strengths.items()
         for strength in given
-        for draw in range(1 + draws)
+        for draw in range(1 + (draws if headline is None or strength == headline.get(way) else min(draws, 1)))
     ]
 
 
