@@ -321,7 +321,7 @@ def test_what_was_steered_stands_beside_random_neurons():
     assert len(rows) == 2 * 2 * 2 and {r["verdict"] for r in rows} == {"more", "not known"}
     assert {(r["neurons"], r["share"]) for r in rows} == {
         ("its own neurons", 0.5),
-        ("random neurons, as often active", 0.1),
+        ("matched random neurons", 0.1),
     }
     none = contrasts_table().assign(random=float("nan"), random_low=float("nan"), random_high=float("nan"))
     assert charts.steered(none).to_dict()

@@ -132,13 +132,15 @@ def steerings(
         headline: by way, the strength fixed beforehand; at all others there is one draw at most. Default: no such.
 
     Raises:
-        NeuroglotError: an unknown way, or a strength below 0.
+        NeuroglotError: an unknown way, a strength below 0, or one fixed beforehand that is not among them.
     """
     for way, given in strengths.items():
         if way not in WAYS:
             raise NeuroglotError(f"there is no way {quoted(way)} to steer; use {' or '.join(WAYS)}.")
         if bad := [s for s in given if not is_number(s) or s < 0]:
             raise NeuroglotError(f"strength {quoted(bad[0])} is none; give numbers from 0 (the model as it is) on.")
+        if headline and way in headline and headline[way] not in given:
+            raise NeuroglotError(f"headline: {way} {headline[way]} is not among the strengths tried; name one that is.")
     return [
         Steering(source, target, way, strength, draw)
         for target in targets
@@ -443,15 +445,7 @@ _STEERED = ["source", "target", "way", "strength", "neurons"]
 
 
 def at(found: pd.DataFrame, headline: Mapping[str, float]) -> pd.DataFrame:
-    """The rows at the strength of each way that was fixed beforehand; none of a way that it does not name.
-
-    Raises:
-        NeuroglotError: a strength that was not tried.
-    """
-    for way, strength in headline.items():
-        tried = set(found.loc[found["way"] == way, "strength"])
-        if tried and strength not in tried:
-            raise NeuroglotError(f"headline: {way} {strength:g} is not among the strengths; name one of them.")
+    """The rows at the strength of each way that was fixed beforehand; none of a way without one."""
     return found[(found["strength"] > 0) & (found["strength"] == found["way"].map(headline))]
 
 

@@ -1,5 +1,7 @@
 """Charts of what comes out when one language's neurons are driven up."""
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
@@ -13,7 +15,7 @@ _OUTPUT_COLORS = {
     "no language": "#8a8a8a",
 }
 
-_NAMES = {"own": "its own neurons", "random": "random neurons, as often active"}
+_NAMES = {"own": "its own neurons", "random": "matched random neurons"}
 
 
 def steered(table: pd.DataFrame) -> alt.FacetChart:
@@ -26,8 +28,8 @@ def steered(table: pd.DataFrame) -> alt.FacetChart:
     shared = table[["target", "way", "strength", "difference", "low", "high", "verdict", "prompts", "draws"]]
     parts = []
     for name, said in _NAMES.items():
-        ends = {"share": table[name], "from": table[f"{name}_low"], "to": table[f"{name}_high"]}
-        parts.append(shared.assign(**ends, neurons=said))
+        its = {"share": table[name], "from": table[f"{name}_low"], "to": table[f"{name}_high"]}
+        parts.append(shared.assign(**its, neurons=said))
     data = pd.concat(parts, ignore_index=True).round(4)
     data["by"] = [f"{way} {strength:g}" for way, strength in zip(data["way"], data["strength"], strict=True)]
     data["verdict"] = data["verdict"].astype(object).fillna("not known")
@@ -49,12 +51,12 @@ def steered(table: pd.DataFrame) -> alt.FacetChart:
         "neurons:N",
         scale=alt.Scale(domain=list(_NAMES.values()), range=[DONE_COLORS[n] for n in ("language", "random")]),
     )
-    where = {
+    where: dict[str, Any] = {
         "y": alt.Y("target:N", title="steered to", sort=targets),
         "yOffset": alt.YOffset("neurons:N", sort=list(_NAMES.values())),
         "color": color,
     }
-    axis = {"axis": alt.Axis(format="%"), "scale": alt.Scale(domain=[0, 1])}
+    axis: dict[str, Any] = {"axis": alt.Axis(format="%"), "scale": alt.Scale(domain=[0, 1])}
     ends, both = drawn(alt.Chart(data), "share", "from", "to")
     points, there = drawn(alt.Chart(data), "share", "share")
     x = {

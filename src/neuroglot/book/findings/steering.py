@@ -1,6 +1,7 @@
 """What chapter 06 says in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -76,9 +77,9 @@ def _way(part: pd.DataFrame) -> str:
     return f"{lead}{'; '.join(said)}."
 
 
-def _difference(row: dict[str, float | str]) -> str:
-    ends = interval(float(row["low"]), float(row["high"]), "{:+.0%}")
-    return f"{myst(str(row['target']))} ({float(row['difference']):+.0%}, {ends})"
+def _difference(row: Mapping[Any, Any]) -> str:
+    ends = interval(row["low"], row["high"], "{:+.0%}")
+    return f"{myst(row['target'])} ({row['difference']:+.0%}, {ends})"
 
 
 def lost(outputs: pd.DataFrame) -> str:
