@@ -449,7 +449,7 @@ def _of_answers(
         sizes[base].T > 0,
         ((sizes[rows] > 0) ^ (sizes[base] > 0)).sum(axis=-1),
         cells,
-        np.where(known, p, np.nan),
+        np.where(known & ~np.isnan(cells.error), p, np.nan),
     )
 
 
