@@ -176,6 +176,8 @@ def test_losses(model_folder, texts, typed, tmp_path, capsys):
     for more, said in {
         ("--neurons", "specific"): "--neurons is about neurons of some type; give --types",
         ("--draws", "1"): "--draws is about neurons",
+        ("--counts", typed): "--counts is about neurons",
+        ("--types", typed, "--draws", "1", "--matched", "firing rate"): "give stats",
         ("--types", tmp_path / "none"): "there is no file",
         ("--types", typed, "--neurons", "all"): "there is no set 'all'; use specific,",
         ("--types", typed, "--draws", "-1"): "draws=-1",

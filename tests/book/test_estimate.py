@@ -28,8 +28,14 @@ def test_tokens_of_each_chapter():
     of = amounts()
     assert TOKENS["04-neurons"](of) == (54 * 1000, 0)
     assert TOKENS["01-activations"](of) == (54 * 1000 + 4 * 10 * 500, 4 * 1000)
-    losses = 31 * 2 * 1000 + 30 * 3 * 1000 + 3 * 4 * 1000
-    assert TOKENS["05-deactivation"](of) == (losses + 40 * 10 * 300, 40 * 10 * 60)
+    # One set in ten languages, another in its own; three draws and one of each; a half and a quarter in three orders.
+    cells = (1 + 10) * 10 + 10 + 2 * (3 + 1) * 10 + 3 * 2 * 10
+    losses = (50 + 24) * (cells * 12 + (1 + 2 * 10) * 10 * 4)
+    chosen = 100 * 10 * (2 + 2) * (12 + 2 * 4)  # the model as it is, without the own set, and two draws
+    answers = 2 * (10 * (2 + 2) + 10 * 9) * 100
+    assert TOKENS["05-deactivation"](of) == (losses + chosen + answers, answers)
+    whole = TOKENS["05-deactivation"](amounts(response_tokens=None))[0]
+    assert whole == losses * 100 / 74 + chosen + answers
     responses = 8 * (1 + 3 * 2 * (6 + 2))  # six of the two strengths fixed beforehand, two of the two others
     assert TOKENS["06-steering"](of) == (3 * 1000 + 2 * responses * 200 + responses * 24, responses * 24)
     assert TOKENS["06-steering"](amounts(targets="de zh", prompts=1))[1] == (1 + 2 * 2 * (6 + 2)) * 24

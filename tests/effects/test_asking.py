@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from neuroglot import Corpus, Example, load_corpus
+from neuroglot import Corpus, Example, NeuroglotError, load_corpus
 from neuroglot.base.records import write_lines
 from neuroglot.effects import asking, matrix
-from neuroglot.effects.asking import ask_under, by_group, easiest, room_for, shots_for, solve, solved_questions
-from neuroglot.effects.removals import AS_IT_IS, of_largest, removals, zeroing
+from neuroglot.effects.asking import as_in, ask_under, by_group, easiest, room_for, shots_for, solve, solved_questions
+from neuroglot.effects.measuring import only_in_their_own
+from neuroglot.effects.removals import AS_IT_IS, BOTH, removals, zeroing
+from neuroglot.model.sampling import read_settings
 
 from ..conftest import tiny_model
 from ..made import types_of
@@ -116,24 +117,27 @@ def test_worked_examples_only_where_there_are_some():
     assert shots_for(replace(QUESTIONS, name="responses:problems"), ["en"], 3) == 0
 
 
-def test_questions_are_asked_under_every_removal(tokenizer, tmp_path):
-    """All of chapter 05's second half, on a model that answers anything."""
+def test_questions_are_asked_again_as_they_were(tokenizer, tmp_path):
+    """All of chapter 05's answers, on a model that answers anything: own sets everywhere, draws in their language."""
     types = types_of("en de", "en,de,en de,-", "en,en,de,-", "-,en,de,en de", top_rate=0.1)
     model = tiny_model("llama", intermediate_size=4, max_position_embeddings=4096)
     held = load_corpus("problems", "en de", n=5, levels=1)
     documents = [e.document for e in held.examples if e.language == "en"]
     solved = answered(tmp_path / "solved", held, {"en": documents[:1], "de": documents[:2]})
     asked = solved_questions(held, solved, 2)
-    assert len(asked.examples) == 3
-    answering = of_largest(removals(types, draws=2, seed=1), 1)
-    options = {"shots": shots_for(held, held.languages, 1), "max_new_tokens": 4}
-    path = tmp_path / "deactivated"
-    rows = ask_under(model, tokenizer, asked, zeroing(answering), path, **options)
-    names = [AS_IT_IS, "en, specific + related", "de, specific + related", "en, specific + related, random 1"]
-    assert [row["intervention"] for row in rows] == list(np.repeat(names, 3)) and path.exists()
-    assert ask_under(None, None, None, zeroing(answering), tmp_path / "no", **options) == []
+    assert len(asked.examples) == 3 and as_in(solved) == read_settings(solved)
+    answering = [r for r in removals(types, draws=1, seed=1) if r.set == BOTH]
+    only = only_in_their_own(answering, BOTH)
+    assert only == {"en, specific + related, random 1": ["en"], "de, specific + related, random 1": ["de"]}
+    path, how = tmp_path / "deactivated", {"shots": 1, "max_new_tokens": 4, "only": only}
+    rows = ask_under(model, tokenizer, asked, zeroing(answering), path, **how)
+    names = [AS_IT_IS, *(r.name for r in answering)]
+    expected = [(n, c) for n in zeroing(answering) for c in ("en", "de", "de") if c in only.get(n, ("en", "de"))]
+    assert [(row["intervention"], row["language"]) for row in rows] == expected and path.exists()
+    assert set(names) == {row["intervention"] for row in rows}
+    assert ask_under(model, tokenizer, asked, zeroing(answering), path, **how) == rows
+    with pytest.raises(NeuroglotError):  # asked otherwise, these are other answers
+        ask_under(model, tokenizer, asked, zeroing(answering), path, **how | {"only": {}})
+    assert ask_under(None, None, None, zeroing(answering), tmp_path / "no", **how) == []
     assert not (tmp_path / "no").exists()
-    found = matrix.of_answers(rows, asked, answering, resamples=5)
-    assert len(found.table()) == 2 * 2 * 2 and set(found.table()["draws"]) == {1}
-    table = matrix.brief(found.summary("en"), "measure")
-    assert ("change in accuracy", "pivot, own") in table.index and table.columns[4] == "draw from"
+    assert len(matrix.of_answers(rows, asked, answering).table()) == 2 * 2 * 2

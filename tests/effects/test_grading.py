@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from neuroglot import ActivationStats, Corpus, Example, NeuroglotError, classify, grade, language_fidelity
+from neuroglot.base.uncertainty import effective_number, share_interval
 from neuroglot.effects.grading import caveats, summarize
 from neuroglot.text.languages import (
     is_detectable,
@@ -39,12 +40,11 @@ def test_fidelity_is_the_mean_share_of_a_response_s_letters():
         ("a", "de", f"{GERMAN} {ENGLISH}"),
         ("a", "xx", ENGLISH),
     ]
-    table = language_fidelity([Example(i, code, "?", text, "7") for i, code, text in rows], resamples=400)
+    table = language_fidelity([Example(i, code, "?", text, "7") for i, code, text in rows])
     table = table.set_index("language")
     assert table.loc["en", "fidelity"] == 0.5
     assert table.loc["de", "fidelity"] == pytest.approx(letters(GERMAN) / (letters(ENGLISH) + letters(GERMAN)))
-    assert (table.loc["en", "low"], table.loc["en", "high"]) == (0, 1)
-    assert table.loc["de", "low"] == table.loc["de", "high"] == table.loc["de", "fidelity"]
+    assert table[["low", "high"]].isna().all(axis=None), "fewer than four wordings have no interval"
     assert table["questions"].to_dict() == {"en": 2, "de": 1, "xx": 1}
     assert np.isnan(table.loc["xx", ["fidelity", "low", "high"]].astype(float)).all()
     corpus = Corpus("c", ("en",), (Example("a", "en", "?", ENGLISH, "7"),))
@@ -58,8 +58,26 @@ def test_an_endless_loop_is_one_response():
 
 def test_several_answers_to_a_question_are_drawn_together():
     rows = [Example(f"a#{n}", "en", "?", text, "7") for n, text in enumerate((ENGLISH, GERMAN), 1)]
-    table = language_fidelity(rows, resamples=50)
-    assert table["questions"].tolist() == [1] and table["low"].tolist() == table["fidelity"].tolist() != [1]
+    table = language_fidelity(rows)
+    assert table["questions"].tolist() == [1] and table["fidelity"].tolist() != [1]
+
+
+def test_intervals_are_over_wordings():
+    """Twelve wordings of two questions that are answered alike; and the same questions, each of its own wording."""
+    rows = [
+        Example(f"{w}{q}", "en", "?", f"{ENGLISH} It is {7 if w in 'abcd' else 9}.", "7", cluster=w)
+        for w in "abcdefghijkl"
+        for q in (1, 2)
+    ]
+    sums, sizes = np.array([2.0] * 4 + [0.0] * 8), np.full(12, 2.0)
+    clustered = summarize(grade(rows))
+    assert clustered["accuracy"].tolist() == [pytest.approx(1 / 3)] and clustered["questions"].tolist() == [24]
+    low, high = share_interval(1 / 3, effective_number(sums, sizes))
+    assert (clustered["low"][0], clustered["high"][0]) == (pytest.approx(low), pytest.approx(high))
+    alone = summarize(grade(replace(row, cluster="") for row in rows))
+    assert alone["high"][0] - alone["low"][0] < clustered["high"][0] - clustered["low"][0]
+    fidelity = language_fidelity(Example(str(i), "en", "?", ENGLISH, "7") for i in range(12))
+    assert fidelity["fidelity"].tolist() == [1] and fidelity["high"].tolist() == [1] and 0.5 < fidelity["low"][0] < 0.8
 
 
 def test_nothing_graded_is_an_empty_table():
@@ -92,7 +110,7 @@ def test_what_no_detector_knows_is_never_right():
     for column in ("in_language", "correct"):
         assert graded[column].isna().to_dict() == {"arb_Arab": False, "npi": True, "en": False, "xx": True}
         assert graded.loc["en", column] and not graded.loc["arb_Arab", column]
-    table = summarize(graded.reset_index(), resamples=20).set_index("language")
+    table = summarize(graded.reset_index()).set_index("language")
     assert table["accuracy"].dropna().to_dict() == {"arb_Arab": 0, "en": 1}
     assert table.loc[["npi", "xx"], ["low", "high", "in_language"]].isna().all(axis=None)
     assert "does not know the language of npi, xx, so accuracy" in caveats(graded.reset_index())
@@ -104,7 +122,7 @@ def test_answers_that_were_cut_off_are_counted():
     rows = [Example(str(n), "en", "?", ENGLISH, "7", cut_off=cut) for n, cut in enumerate((True, False, False, False))]
     graded = grade(rows)
     assert graded["cut_off"].tolist() == [True, False, False, False]
-    assert summarize(graded, resamples=20)["cut_off"].tolist() == [0.25]
+    assert summarize(graded)["cut_off"].tolist() == [0.25]
     assert caveats(graded) == "25% of the answers were cut off at the limit of tokens."
     assert caveats(grade(rows[1:])) == "No answer was cut off."
     assert "was not recorded" in caveats(grade([Example("a", "en", "?", ENGLISH, "7")]))

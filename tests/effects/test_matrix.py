@@ -7,9 +7,26 @@ import pandas as pd
 import pytest
 
 from neuroglot import Corpus, Example, NeuroglotError
-from neuroglot.base.uncertainty import bootstrap_weights, prediction_interval
+from neuroglot.base.uncertainty import (
+    MORE,
+    change_of_shares,
+    dealt_to_languages,
+    jackknife,
+    leave_one_out,
+    paired_p,
+    verdicts,
+)
 from neuroglot.effects import matrix
-from neuroglot.effects.matrix import MEASURES, of_answers, of_doses, of_losses, require_unseen
+from neuroglot.effects.matrix import (
+    ALL,
+    LOG_PERPLEXITY,
+    MEASURES,
+    MIDDLE,
+    of_answers,
+    of_doses,
+    of_losses,
+    require_unseen,
+)
 from neuroglot.effects.removals import AS_IT_IS, Removal
 from neuroglot.model.likelihood import Losses
 from neuroglot.model.loading import weights_hash
@@ -19,29 +36,31 @@ SOME = [np.array([1, 2]), np.array([], dtype=int)]
 
 
 def removal(language, draw=0, order="score", **options):
-    return Removal("specific", language, SOME, "random" if draw and order == "score" else order, draw, **options)
+    return Removal("specific", language, SOME, "matched" if draw and order == "score" else order, draw, **options)
 
 
 OWN = [removal(code) for code in LANGUAGES]
 DRAWN = [removal(code, draw) for draw in (1, 2, 3) for code in LANGUAGES]
+THEIRS = [removal(code, 1, "others") for code in LANGUAGES]
 
 
-def made_losses(names, seed, units=4):
+def made_losses(of, seed=0, units=8, own_only=()):
+    """Changes that differ by unit; those of ``own_only`` are measured in their own language alone."""
     rng = np.random.default_rng(seed)
+    names = [AS_IT_IS, *(r.name for r in of)]
     tokens = rng.integers(5, 20, size=(3, units))
     base = rng.uniform(1, 2, size=(3, units))
-    nll = np.stack([(base + (0 if name == AS_IT_IS else rng.uniform(-0.2, 1, size=(3, 1)))) * tokens for name in names])
-    return Losses(tuple(names), LANGUAGES, tuple("abcdefgh"[:units]), nll, tokens)
+    nll = np.stack(
+        [(base + (0 if name == AS_IT_IS else rng.uniform(-0.2, 1, size=(3, units)))) * tokens for name in names]
+    )
+    for r in own_only:
+        nll[names.index(r.name), [k for k, code in enumerate(LANGUAGES) if code != r.language]] = np.nan
+    return Losses(tuple(names), LANGUAGES, tuple("abcdefghijkl"[:units]), nll, tokens)
 
 
 @pytest.fixture
 def found():
-    return made_losses([AS_IT_IS, *(r.name for r in OWN)], 0)
-
-
-@pytest.fixture
-def random():
-    return made_losses([*(r.name for r in DRAWN), AS_IT_IS], 1, units=2)
+    return made_losses(OWN + DRAWN + THEIRS, own_only=DRAWN + THEIRS)
 
 
 def ppl(losses, name, language, weights=None):
@@ -50,43 +69,88 @@ def ppl(losses, name, language, weights=None):
     return (losses.nll[row, k] @ w) / (losses.tokens[k] @ w)
 
 
-def test_cells_by_hand(found, random):
-    table = of_losses(found, OWN + DRAWN, random, resamples=50, level=0.9, seed=3).table()
+def change(losses, removal, language, weights=None):
+    return ppl(losses, removal.name, language, weights) - ppl(losses, AS_IT_IS, language, weights)
+
+
+def both(of, units):
+    """A number from all units, and without each."""
+    return of(np.ones(units)), np.array([of(w) for w in leave_one_out(units)])
+
+
+def test_cells_by_hand(found):
+    table = of_losses(found, OWN + DRAWN + THEIRS).table()
     assert len(table) == 9 * 2 and list(table["measure"].unique()) == list(MEASURES)[:2]
-    weights = bootstrap_weights(4, 50, 3)
     for _, row in table.iterrows():
         own = next(r for r in OWN if r.language == row["removed"])
-        before, after = (ppl(found, name, row["language"]) for name in (AS_IT_IS, own.name))
-        base = ppl(random, AS_IT_IS, row["language"])
-        drawn = [(ppl(random, r.name, row["language"]), base) for r in DRAWN if r.language == row["removed"]]
-        names = own.name, AS_IT_IS
-        replicates = [[ppl(found, name, row["language"], w) for name in names] for w in weights]
 
-        def change(after, before, log=row["measure"] == "change in log-perplexity"):
-            if log:
+        def by_hand(w, own=own, row=row):
+            after, before = (ppl(found, name, row["language"], w) for name in (own.name, AS_IT_IS))
+            if row["measure"] == LOG_PERPLEXITY:
                 return after - before
             delta = np.exp(after) - np.exp(before)
             return np.log(1 + delta) if delta >= 0 else -np.log(1 - delta)
 
-        assert row["before"] == pytest.approx(before) and row["after"] == pytest.approx(after)
-        assert row["effect"] == row["harm"] == pytest.approx(change(after, before))
-        low, high = np.quantile([change(*pair) for pair in replicates], [0.05, 0.95])
-        assert (row["low"], row["high"]) == (pytest.approx(low), pytest.approx(high))
-        values = np.array([change(*pair) for pair in drawn])
-        ends = prediction_interval(values, 0.9)
-        assert row["random"] == pytest.approx(values.mean()) and row["draws"] == 3
-        assert (row["random_low"], row["random_high"]) == (pytest.approx(ends[0]), pytest.approx(ends[1]))
-        assert np.isnan(row["beside"]) and row["verdict"] is None, "the draws were measured on other text"
-        assert row["neurons"] == 2 and row["size"] == found.tokens[LANGUAGES.index(row["language"])].sum()
+        assert row["before"] == pytest.approx(ppl(found, AS_IT_IS, row["language"]))
+        assert row["after"] == pytest.approx(ppl(found, own.name, row["language"]))
+        estimate = jackknife(*both(by_hand, 8))
+        assert row["effect"] == row["harm"] == pytest.approx(estimate.value)
+        assert (row["low"], row["high"]) == pytest.approx(estimate.interval())
+        assert row["detectable"] == pytest.approx(estimate.detectable()) and row["p"] == pytest.approx(estimate.p())
+        assert (row["neurons"], row["units"]) == (2, 8)
+        assert row["size"] == found.tokens[LANGUAGES.index(row["language"])].sum()
+    effect = of_losses(found, OWN).blocks[0].estimate()
+    assert list(table["verdict"][:9]) == verdicts(effect).ravel().tolist(), "all cells of a set are judged together"
 
 
-def test_without_random_draws_there_is_no_verdict(found):
-    table = of_losses(found, OWN, resamples=10).table()
-    assert table["verdict"].isna().all() and table["random"].isna().all() and (table["draws"] == 0).all()
+def test_contrasts_by_hand(found):
+    table = of_losses(found, OWN + DRAWN + THEIRS).contrasts()
+    rows = {(row["what"], row["language"]): row for row in table.to_dict("records")}
+    assert set(table["measure"]) == {LOG_PERPLEXITY} and len(table) == 7 * 5
+
+    def own(code, w=None):
+        return change(found, OWN[LANGUAGES.index(code)], code, w)
+
+    def others(code, w=None):
+        return np.mean([change(found, r, code, w) for r in OWN if r.language != code])
+
+    def draws(code, w=None):
+        return np.array([change(found, r, code, w) for r in DRAWN if r.language == code])
+
+    def theirs(code, w=None):
+        return change(found, THEIRS[LANGUAGES.index(code)], code, w)
+
+    values = {"own": own, "others": others, "matched": lambda code, w=None: draws(code, w).mean()}
+    values["as many of theirs"] = theirs
+    values |= {
+        f"own less {what}": (lambda code, w=None, f=f: own(code, w) - f(code, w))
+        for what, f in values.items()
+        if what != "own"
+    }
+    for what, value in values.items():
+        each = {code: jackknife(*both(lambda w, code=code, value=value: value(code, w), 8)) for code in LANGUAGES}
+        every = jackknife(*both(lambda w, value=value: np.mean([value(code, w) for code in LANGUAGES]), 8))
+        if "matched" in what:  # another draw might have been drawn
+            each = {code: estimate.scattered(draws(code)) for code, estimate in each.items()}
+            every = every.scattered(np.mean([draws(code) for code in LANGUAGES], axis=0))
+        for code, estimate in (each | {ALL: every}).items():
+            row = rows[what, code]
+            assert row["effect"] == pytest.approx(estimate.value) and row["units"] == 8
+            assert (row["low"], row["high"]) == pytest.approx(estimate.interval())
+            assert row["detectable"] == pytest.approx(estimate.detectable())
+            if (what, code) != ("own less others", ALL):
+                assert row["p"] == pytest.approx(estimate.p())
+        middle = rows[what, MIDDLE]
+        assert middle["effect"] == pytest.approx(np.median([value(code) for code in LANGUAGES])) and np.isnan(
+            middle["p"]
+        )
+    matrix_ = np.array([[change(found, r, code) for code in LANGUAGES] for r in OWN])
+    contrast, p = dealt_to_languages(matrix_)
+    assert rows["own less others", ALL]["p"] == p and rows["own less others", ALL]["effect"] == pytest.approx(contrast)
 
 
 def cells(matrix, draws=()):
-    """Losses whose changes in log-perplexity are this matrix, and those of draws."""
+    """Losses whose changes in log-perplexity are this matrix in every unit, and those of draws."""
     names = [AS_IT_IS, *(r.name for r in OWN), *(r.name for r in DRAWN[: 3 * len(draws)])]
     changes = np.concatenate([np.zeros((1, 3)), np.array(matrix, dtype=float), *map(np.array, draws)])
     tokens = np.full((3, 1), 10)
@@ -97,97 +161,102 @@ MATRIX = [[0.5, 0.1, 0.2], [0.3, 2.0, 0.4], [0.6, 3.0, 1.0]]  # en, de, zh remov
 
 
 def test_a_summary_takes_the_pivot_apart():
-    draws = [np.full((3, 3), x) + np.eye(3) * y for x, y in ((0.0, 0.3), (0.1, 0.0), (0.2, 0.3))]
-    found = cells(MATRIX, draws)
-    summary = of_losses(found, OWN + DRAWN, resamples=20).summary("en")
-    log = summary[summary["measure"] == "change in log-perplexity"].set_index("cells")
+    found = cells(MATRIX)
+    summary = of_losses(found, OWN).summary("en")
+    log = summary[summary["measure"] == LOG_PERPLEXITY].set_index("cells")
     means = {"own language": 1.5, "other languages": 1.7, "pivot, own": 0.5, "pivot removed, others": 0.15}
     means["others removed, pivot"] = 0.45
     assert log["effect"].to_dict() == pytest.approx(means)
-    assert log["low"].isna().all() and log["high"].isna().all(), "one unit has nothing to resample"
-    at_random = dict.fromkeys(means, 0.1) | {"own language": 0.3, "pivot, own": 0.3}
-    assert log["random"].to_dict() == pytest.approx(at_random)
-    low, high = prediction_interval(np.array([0.3, 0.1, 0.5]))
+    assert log[["low", "high", "p", "verdict"]].isna().all(axis=None), "one unit has no interval"
     own = log.loc["own language"]
-    assert (own["random_low"], own["random_high"]) == (pytest.approx(low), pytest.approx(high))
-    assert own["verdict"] == "more" and high < 1.5
     # Removing de harms de most; removing zh harms de more than zh. zh suffers most from its own, de does not.
     assert (own["rows"], own["own_largest"], own["own_worst"]) == (2, 1, 1)
-    assert (own["random_largest"], own["random_worst"]) == (pytest.approx(4 / 3), pytest.approx(4 / 3))
-    without = of_losses(found, OWN, resamples=20).summary(None)
-    log = without[without["measure"] == "change in log-perplexity"].set_index("cells")
+    without = of_losses(found, OWN).summary(None)
+    log = without[without["measure"] == LOG_PERPLEXITY].set_index("cells")
     assert list(log.index) == ["own language", "other languages"]
     assert log["effect"].tolist() == pytest.approx([3.5 / 3, (0.1 + 0.2 + 0.3 + 0.4 + 0.6 + 3.0) / 6])
     assert (log.loc["own language", "rows"], log.loc["own language", "own_largest"]) == (3, 2)
 
 
-def test_a_removal_of_nothing_is_not_measured():
+def test_a_mean_of_cells_is_composed_without_each_unit(found):
+    row = of_losses(found, OWN).summary("en").iloc[0]
+    estimate = jackknife(*both(lambda w: np.mean([change(found, r, r.language, w) for r in OWN[1:]]), 8))
+    assert row["cells"] == "own language" and row["effect"] == pytest.approx(estimate.value)
+    assert (row["low"], row["high"]) == pytest.approx(estimate.interval()) and row["units"] == 8
+
+
+def test_a_removal_of_nothing_is_not_measured(found):
     """German has no neuron: its row is missing, not 0, and no mean has it."""
     nothing = [np.array([], dtype=int)] * 2
-    own = [replace(r, neurons=nothing) if r.language == "de" else r for r in OWN]
-    drawn = [replace(r, neurons=nothing) if r.language == "de" else r for r in DRAWN]
-    draws = [np.full((3, 3), x) + np.eye(3) * y for x, y in ((0.0, 0.3), (0.1, 0.0), (0.2, 0.3))]
-    found = cells(MATRIX, draws)
+    own, drawn = ([replace(r, neurons=nothing) if r.language == "de" else r for r in of] for of in (OWN, DRAWN))
     measured = [name for name in found.rows if not name.startswith("de, ")]
-    found = replace(found, rows=tuple(measured), nll=found.nll[[found.rows.index(name) for name in measured]])
-    made = of_losses(found, own + drawn, resamples=20)
+    less = replace(found, rows=tuple(measured), nll=found.nll[[found.rows.index(name) for name in measured]])
+    made = of_losses(less, own + drawn)
     table = made.table().set_index(["measure", "removed", "language"])
     for measure in list(MEASURES)[:2]:
         row = table.loc[(measure, "de")]
-        assert (row["neurons"] == 0).all() and row["verdict"].isna().all() and (row["before"] == 1).all()
-        missing = ["after", "effect", "low", "high", "harm", "random", "random_low", "random_high", "beside"]
-        assert row[missing].isna().all(axis=None)
-    log = made.summary(None)
-    log = log[log["measure"] == "change in log-perplexity"].set_index("cells")
-    own_row = log.loc["own language"]
-    assert own_row["effect"] == pytest.approx((0.5 + 1.0) / 2) and own_row["random"] == pytest.approx(0.3)
-    assert (own_row["rows"], own_row["own_largest"], own_row["own_worst"]) == (2, 1, 1)
-    assert log.loc["other languages", "effect"] == pytest.approx((0.1 + 0.2 + 0.6 + 3.0) / 4)
+        assert (row["neurons"] == 0).all() and row["verdict"].isna().all() and row["before"].notna().all()
+        assert row[["after", "effect", "low", "high", "harm", "p", "detectable"]].isna().all(axis=None)
+    contrasts = made.contrasts().set_index(["what", "language"])["effect"]
+    two = [OWN[0], OWN[2]]
+    assert set(contrasts["own"].index) == {"en", "zh", ALL, MIDDLE}
+    assert contrasts["own", ALL] == pytest.approx(np.mean([change(found, r, r.language) for r in two]))
+    assert contrasts["others", "en"] == pytest.approx(change(found, OWN[2], "en"))
+    assert contrasts["matched", ALL] == pytest.approx(
+        np.mean([change(found, r, r.language) for r in DRAWN if r.language != "de"])
+    )
+    log = made.summary(None).set_index(["measure", "cells"])["effect"][LOG_PERPLEXITY]
+    cells_ = [(r, code) for r in two for code in LANGUAGES if r.language != code]
+    assert log["other languages"] == pytest.approx(np.mean([change(found, *cell) for cell in cells_]))
     step = replace(own[1], dose=0.5)
-    assert np.isnan(of_doses(found, [step])["effect"]).all()
+    assert np.isnan(of_doses(less, [step])["effect"]).all()
 
 
 def test_without_any_neuron_there_is_no_effect():
     own = [replace(r, neurons=[]) for r in OWN]
     tokens = np.full((3, 2), 10)
-    made = of_losses(Losses((AS_IT_IS,), LANGUAGES, ("a", "b"), tokens[None] * 1.5, tokens), own, resamples=5)
+    made = of_losses(Losses((AS_IT_IS,), LANGUAGES, ("a", "b"), tokens[None] * 1.5, tokens), own)
     assert made.table()["effect"].isna().all() and made.table()["verdict"].isna().all()
     summary = made.summary("en")
     assert summary["effect"].isna().all() and summary["verdict"].isna().all() and (summary["rows"].dropna() == 0).all()
+    assert made.contrasts().empty
+
+
+def test_a_set_is_taken_from_every_text_that_has_it(found):
+    """The diagonal and the draws on much text, the rest of the matrix on little."""
+    much = made_losses(OWN + DRAWN, own_only=OWN + DRAWN)
+    little = made_losses(OWN, seed=1, units=5)
+    made = of_losses([much, little], OWN + DRAWN)
+    table = made.table().set_index(["measure", "removed", "language"])
+    assert len(table) == 18 and (table["effect"].notna()).all()
+    assert table.loc[(LOG_PERPLEXITY, "en", "en"), "effect"] == pytest.approx(change(much, OWN[0], "en"))
+    assert table.loc[(LOG_PERPLEXITY, "en", "de"), "effect"] == pytest.approx(change(little, OWN[0], "de"))
+    assert table["units"][LOG_PERPLEXITY]["en"].to_dict() == {"en": 8, "de": 5, "zh": 5}
+    contrasts = made.contrasts().set_index(["what", "language"])
+    assert contrasts.loc[("own", "en"), "units"] == contrasts.loc[("own less matched", "en"), "units"] == 8
+    # What is contrasted is of one text.
+    row = contrasts.loc[("own less others", "en")]
+    others = np.mean([change(little, r, "en") for r in OWN[1:]])
+    assert row["units"] == 5 and row["effect"] == pytest.approx(change(little, OWN[0], "en") - others)
+    summary = made.summary(None).set_index(["measure", "cells"])
+    assert summary.loc[(LOG_PERPLEXITY, "own language"), "units"] == 5
 
 
 def test_what_was_not_measured_is_named(found):
-    with pytest.raises(NeuroglotError, match="nothing was measured for 'en, specific, random 1'"):
-        of_losses(found, [*OWN, *(removal(code, 1) for code in reversed(LANGUAGES))], resamples=5)
+    with pytest.raises(NeuroglotError, match=r"nothing was measured for 'en, other'"):
+        of_losses(found, [replace(r, set="other") for r in OWN[:1]])
 
 
-def test_a_verdict_knows_which_way_is_worse():
-    draws = [np.full((3, 3), x) for x in (0.78, 0.8, 0.82)]
-    table = (
-        of_losses(cells(MATRIX, draws), OWN + DRAWN, resamples=5).table().set_index(["measure", "removed", "language"])
-    )
-    verdict = table["verdict"]["change in log-perplexity"]
-    assert verdict["en", "de"] == verdict["en", "en"] == "less" and verdict["de", "de"] == verdict["zh", "zh"] == "more"
-    draws = [np.full((3, 3), x) for x in (0.4, 0.6, 0.7)]
-    table = (
-        of_losses(cells(MATRIX, draws), OWN + DRAWN, resamples=5).table().set_index(["measure", "removed", "language"])
-    )
-    assert table["verdict"]["change in log-perplexity", "en", "en"] == "within"
-
-
-def test_a_verdict_compares_on_the_text_of_the_draws():
-    """Removal and draws do the same to every document; more documents than the draws saw change nothing."""
-    change = np.array([0.1, 1.0, 1.0])
-    names = [AS_IT_IS, *(r.name for r in OWN), *(r.name for r in DRAWN)]
-    tokens = np.full((3, 3), 10)
-    noise = np.array([0, 0, 0, 0, *np.repeat([-0.02, 0, 0.02], 3)])[:, None, None]
-    nll = (1 + np.where(np.arange(13)[:, None, None] > 0, change + noise, 0)) * tokens
-    whole = Losses(tuple(names), LANGUAGES, ("a", "b", "c"), nll, tokens)
-    part = Losses(tuple(names), LANGUAGES, ("a",), nll[..., :1], tokens[:, :1])
-    table = of_losses(whole, OWN + DRAWN, part, resamples=5).table()
-    log = table[table["measure"] == "change in log-perplexity"]
-    assert log["effect"].tolist() == pytest.approx([0.7] * 9) and log["beside"].tolist() == pytest.approx([0.1] * 9)
-    assert set(log["verdict"]) == {"within"} and (log["random_high"] < 0.3).all()
+def test_a_verdict_says_which_way():
+    """Every unit changes by about a half, but one cell that does not change and one that falls."""
+    rng = np.random.default_rng(2)
+    tokens = np.full((3, 12), 10)
+    matrix_ = np.array(MATRIX) * 0 + 0.5
+    matrix_[0, 1], matrix_[1, 0] = 0.0, -0.5
+    nll = np.concatenate([np.ones((1, 3, 12)), 1 + matrix_[..., None] + rng.normal(0, 0.1, (3, 3, 12))]) * tokens
+    found = Losses((AS_IT_IS, *(r.name for r in OWN)), LANGUAGES, tuple("abcdefghijkl"), nll, tokens)
+    verdict = of_losses(found, OWN).table().set_index(["measure", "removed", "language"])["verdict"][LOG_PERPLEXITY]
+    assert verdict["en", "de"] == "not told apart" and verdict["de", "en"] == "less" and verdict["zh", "zh"] == MORE
 
 
 def test_the_model_as_it_is(found):
@@ -199,17 +268,9 @@ def test_the_model_as_it_is(found):
     assert table["perplexity"].tolist() == pytest.approx([np.exp(ppl(found, AS_IT_IS, code)) for code in LANGUAGES])
 
 
-def test_a_page_shows_changes_in_nats_by_set(found):
-    summary = of_losses(found, OWN, resamples=5).summary("en")
-    table = matrix.brief(matrix.in_nats(summary), "set")
-    assert table.index.tolist()[:2] == [("specific", "own language"), ("specific", "other languages")]
-    assert len(table) == 5 and "own worst" in table and "random_low" not in table
-    assert set(matrix.in_nats(summary)["measure"]) == {"change in log-perplexity"}
-
-
 def test_the_pivot_beside_the_others():
     def rows(measure, removed, **effects):
-        row = {"measure": measure, "removed": removed, "low": 0.0, "high": 1.0, "random_low": 0.0, "random_high": 0.1}
+        row = {"measure": measure, "removed": removed, "low": 0.0, "high": 1.0, "detectable": 0.1, "verdict": None}
         return [row | {"set": "specific + related", "language": k, "effect": v} for k, v in effects.items()]
 
     log, accuracy = "change in log-perplexity", "change in accuracy"
@@ -260,20 +321,19 @@ def test_answers_by_hand():
         for code in ("en", "de")
         for document in "ab"
     ]
-    made = of_answers(rows, questions, own + drawn, resamples=300)
+    made = of_answers(rows, questions, own + drawn)
     table = made.table().set_index(["measure", "removed", "language"])
     effect = table["effect"]["change in accuracy"]
     assert effect.to_dict() == {("en", "en"): -0.5, ("en", "de"): 0, ("de", "en"): 0, ("de", "de"): -1}
     assert table["harm"]["change in accuracy", "de", "de"] == 1 and table["size"]["change in accuracy", "en", "en"] == 2
     assert table["before"]["change in accuracy"].tolist() == [1] * 4
-    assert (table["low"]["change in accuracy", "en", "en"], table["high"]["change in accuracy", "en", "en"]) == (-1, 0)
-    # All random draws stand beside every row.
-    assert table["random"]["change in accuracy"].to_dict() == {
-        ("en", "en"): -0.5, ("en", "de"): -0.25, ("de", "en"): -0.5, ("de", "de"): -0.25
-    }  # fmt: skip
+    assert table[["low", "high", "verdict"]].isna().all(axis=None), "two questions have no interval"
+    # A random draw stands beside its own language; removing and drawing leave one right less in English, two in German.
+    contrasts = made.contrasts().set_index(["measure", "what", "language"])["effect"]["change in accuracy"]
+    assert contrasts["matched"].to_dict() == {"en": -1, "de": -0.5, ALL: -0.75, MIDDLE: -0.75}
+    assert contrasts["own less matched"].to_dict() == {"en": 0.5, "de": -0.5, ALL: 0, MIDDLE: 0}
     fidelity = table["effect"]["change in language fidelity"]
     assert fidelity["de", "de"] == -1 and fidelity["en", "en"] == 0 and fidelity["en", "de"] == 0
-    assert table["low"]["change in language fidelity"].notna().all()
     summary = made.summary("en").set_index(["measure", "cells"])
     assert summary.loc[("change in accuracy", "own language"), "own_largest"] == 1
     with pytest.raises(NeuroglotError, match="nothing was measured for 'zh, specific'"):
@@ -294,26 +354,51 @@ def test_fidelity_is_compared_on_answers_with_letters_on_both_sides():
     said[own[1].name]["de", "b"] = "12"
     said[own[0].name]["de", "b"] = WRONG["de"] * 50  # an endless loop is one answer
     rows = [answer(name, *place, text) for name, texts in said.items() for place, text in texts.items()]
-    table = (
-        of_answers(rows, questions, [*own, empty], resamples=20).table().set_index(["measure", "removed", "language"])
-    )
+    table = of_answers(rows, questions, [*own, empty]).table().set_index(["measure", "removed", "language"])
     row = table.loc[("change in language fidelity", "de", "de")]
     assert (row["before"], row["after"], row["effect"], row["left_out"]) == (1, 1, 0, 1)
     other = table.loc[("change in language fidelity", "en", "de")]
     assert other["before"] == 0.5 and (other["effect"], other["left_out"]) == (0, 0)
-    assert (table.loc["change in accuracy", "left_out"] == 0).all() and table["random"].isna().all()
+    assert (table.loc["change in accuracy", "left_out"] == 0).all()
 
 
 def test_doses_are_read_in_their_own_language():
-    steps = [removal("de", dose=0.5), removal("zh"), removal("zh", 1, "shuffled", dose=0.5)]
-    found = made_losses([AS_IT_IS, *(s.name for s in steps)], 4)
-    table = of_doses(found, steps)
-    for step, row in zip(steps, table.to_dict("records"), strict=True):
-        expected = ppl(found, step.name, step.language) - ppl(found, AS_IT_IS, step.language)
-        assert row.pop("effect") == pytest.approx(expected)
-        assert row == {
-            "language": step.language, "order": step.order, "draw": step.draw, "dose": step.dose, "neurons": 2
-        }  # fmt: skip
+    steps = [removal("de", dose=0.5), removal("zh"), *(removal("zh", draw, "shuffled", dose=0.5) for draw in (1, 2))]
+    steps += [removal("en", dose=0.5)]
+    found = made_losses(steps, 4)
+    table = of_doses(found, steps).set_index(["language", "order", "dose"])
+    assert len(table) == 4 + 3
+    for step in (steps[0], steps[1], steps[4]):
+        estimate = jackknife(*both(lambda w, step=step: change(found, step, step.language, w), 8))
+        row = table.loc[(step.language, "score", step.dose)]
+        assert row["effect"] == pytest.approx(estimate.value) and (row["neurons"], row["units"]) == (2, 8)
+        assert (row["low"], row["high"]) == pytest.approx(estimate.interval())
+    estimate = jackknife(*both(lambda w: np.mean([change(found, s, "zh", w) for s in steps[2:4]]), 8))
+    assert table.loc[("zh", "shuffled", 0.5), "effect"] == pytest.approx(estimate.value)
+    estimate = jackknife(*both(lambda w: np.mean([change(found, s, s.language, w) for s in (steps[0], steps[4])]), 8))
+    row = table.loc[(ALL, "score", 0.5)]
+    assert row["effect"] == pytest.approx(estimate.value) and row["low"] == pytest.approx(estimate.interval()[0])
+
+
+def test_answers_have_paired_intervals_and_exact_tests():
+    """Six English questions, one each of a wording; five are no longer right, in German nothing was right before."""
+    own, ids = [removal(code) for code in ("en", "de")], [str(i) for i in range(6)]
+    said = {(AS_IT_IS, "en"): ids, (own[0].name, "en"): ids[:1], (own[1].name, "en"): ids}
+    questions = Corpus("q", ("en", "de"), tuple(Example(i, c, "?", RIGHT[c], "12") for c in ("en", "de") for i in ids))
+    rows = [
+        answer(name, code, i, (RIGHT if i in said.get((name, code), []) else WRONG)[code])
+        for name in (AS_IT_IS, own[0].name, own[1].name)
+        for code in ("en", "de")
+        for i in ids
+    ]
+    table = of_answers(rows, questions, own).table().set_index(["measure", "removed", "language"])
+    row = table.loc[("change in accuracy", "en", "en")]
+    estimate = change_of_shares(np.array([1.0, 0, 0, 0, 0, 0]), np.ones(6), np.ones(6))
+    assert row["effect"] == pytest.approx(-5 / 6) and (row["low"], row["high"]) == pytest.approx(estimate.interval())
+    assert row["p"] == paired_p(np.array([0, -1, -1, -1, -1, -1.0])) == 0.0625 and row["units"] == 6
+    none = table.loc["change in accuracy"].xs("de", level="language")
+    assert none[["before", "effect", "low", "p", "verdict"]].isna().all(axis=None), "what is 0 cannot fall"
+    assert table.loc[("change in language fidelity", "de", "en"), "effect"] == 0
 
 
 def test_effects_are_not_measured_on_what_was_counted(llama):
@@ -344,23 +429,25 @@ def test_accuracy_is_unknown_where_the_language_is():
     own = [removal("en"), removal("npi")]
     questions = Corpus("q", ("en", "npi"), tuple(Example("a", code, "?", RIGHT["en"], "12") for code in ("en", "npi")))
     rows = [answer(name, code, "a", RIGHT["en"]) for name in (AS_IT_IS, own[0].name) for code in ("en", "npi")]
-    table = of_answers(rows, questions, own[:1], resamples=20).table().set_index(["measure", "language"])
+    table = of_answers(rows, questions, own[:1]).table().set_index(["measure", "language"])
     for measure in ("change in accuracy", "change in language fidelity"):
         assert table.loc[(measure, "en"), "effect"] == 0
         assert table.loc[(measure, "npi"), ["before", "effect"]].isna().all()
 
 
 def test_few_answers_promise_nothing():
-    """One question has no interval, and draws that are all equal do not say where another would fall."""
+    """One question has no interval and no verdict."""
     own, drawn = [removal("en"), removal("de")], [removal("de", 1), removal("de", 2)]
     questions = Corpus("q", ("en", "de"), tuple(Example("a", code, "?", RIGHT[code], "12") for code in ("en", "de")))
     said = {AS_IT_IS: RIGHT, own[0].name: WRONG, own[1].name: RIGHT, drawn[0].name: RIGHT, drawn[1].name: RIGHT}
     rows = [answer(name, code, "a", texts[code]) for name, texts in said.items() for code in ("en", "de")]
-    made = of_answers(rows, questions, own + drawn, resamples=20)
+    made = of_answers(rows, questions, own + drawn)
     table = made.table()
-    assert table[["low", "high", "random_low", "random_high"]].isna().all(axis=None) and table["verdict"].isna().all()
-    assert table["random"].tolist() == [0] * 8 and table["effect"].tolist()[:2] == [-1, -1]
-    assert made.summary("en")["random_largest"].isna().all()
+    assert table[["low", "high", "verdict"]].isna().all(axis=None) and table["effect"].tolist()[:2] == [-1, -1]
+    contrasts = made.contrasts()
+    assert contrasts[["low", "high", "verdict"]].isna().all(axis=None)
+    matched = contrasts[contrasts["what"] == "matched"].set_index("language")["effect"]
+    assert matched[["de", ALL]].eq(0).all(axis=None) and matched["en"].isna().all(), "German draws alone"
 
 
 def test_a_harm_is_the_largest_only_where_there_is_another():

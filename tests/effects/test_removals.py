@@ -14,7 +14,6 @@ from neuroglot.effects.removals import (
     generator,
     match_report,
     matched_like,
-    of_largest,
     of_others,
     random_like,
     removals,
@@ -132,18 +131,6 @@ def test_removals_of_nothing_are_named_and_not_made(types):
     assert set(made) == {AS_IT_IS} | {r.name for r in found if (r.set, r.language) != ("specific", "de")}
     steps = doses(replace(types, selected=types.selected & False), steps=2)
     assert {r.size for r in steps} == {0} and list(zeroing(steps)) == [AS_IT_IS]
-
-
-def test_a_few_draws_stand_beside_the_largest(types):
-    found = removals(types, draws=3)
-    sizes = {r.language: r.size for r in found if r.set == "specific + related" and not r.draw}
-    one, other, _ = sorted(sizes, key=sizes.get, reverse=True)
-    for draws, beside in ((0, set()), (1, {one}), (2, {one, other}), (9, set(sizes))):
-        own, drawn = ([r for r in of_largest(found, draws) if bool(r.draw) == some] for some in (False, True))
-        assert [r.language for r in own] == list(types.languages) and {r.set for r in own} == {"specific + related"}
-        assert {r.language for r in drawn} == beside and {r.draw for r in drawn} <= {1}
-    assert {r.set for r in of_largest(found, 1, "specific")} == {"specific"}
-    assert not [r for r in of_largest(removals(types), 2) if r.draw]
 
 
 def test_bad_requests_are_named(types):

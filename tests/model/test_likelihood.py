@@ -10,7 +10,7 @@ from tokenizers import processors
 
 from neuroglot import Corpus, Example, Intervention, NeuroglotError, load_corpus, load_model, losses, perplexity
 from neuroglot.base.parts import Parts
-from neuroglot.base.uncertainty import bootstrap_weights
+from neuroglot.base.uncertainty import jackknife, leave_one_out
 from neuroglot.model import likelihood as module
 from neuroglot.model.likelihood import Losses
 
@@ -137,24 +137,31 @@ def test_the_same_change_is_run_once(llama, tokenizer, corpus, monkeypatch):
     assert np.array_equal(found.nll[0], found.nll[1]) and not np.allclose(found.nll[0], found.nll[2])
 
 
-def test_perplexity_is_token_weighted_and_resamples_documents(llama, tokenizer, corpus):
-    table = perplexity(llama, tokenizer, corpus, resamples=500, **QUIET).set_index("language")
+def test_perplexity_is_token_weighted_with_a_jackknife_over_wordings(llama, tokenizer, corpus):
+    copies = [replace(e, id=f"{e.id}{n}", response=f"{e.response} {n * n}") for n in range(5) for e in corpus.examples]
+    corpus = replace(corpus, examples=tuple(copies))
+    table = perplexity(llama, tokenizer, corpus, **QUIET).set_index("language")
     for code in ("en", "de"):
-        parts = [slowly(llama, tokenizer, e) for e in corpus.examples if e.language == code]
-        assert table.loc[code, "perplexity"] == pytest.approx(
-            np.exp(sum(n for n, _ in parts) / sum(t for _, t in parts))
-        )
-        assert table.loc[code, "tokens"] == sum(t for _, t in parts) and table.loc[code, "documents"] == len(parts)
-        alone = [np.exp(n / t) for n, t in parts]
-        assert (
-            min(alone) <= table.loc[code, "low"] < table.loc[code, "perplexity"] < table.loc[code, "high"] <= max(alone)
-        )
+        parts = np.array([slowly(llama, tokenizer, e) for e in corpus.examples if e.language == code])
+        assert table.loc[code, "perplexity"] == pytest.approx(np.exp(parts[:, 0].sum() / parts[:, 1].sum()))
+        assert table.loc[code, "tokens"] == parts[:, 1].sum() and table.loc[code, "documents"] == len(parts)
+        without = leave_one_out(len(parts)) @ parts
+        estimate = jackknife(np.log(table.loc[code, "perplexity"]), without[:, 0] / without[:, 1])
+        assert table.loc[code, ["low", "high"]].tolist() == pytest.approx(list(np.exp(estimate.interval())))
 
 
-def test_weights_are_draws_with_replacement():
-    weights = bootstrap_weights(5, 4000, 1)
-    assert (weights.sum(axis=1) == 5).all() and weights.min() == 0
-    assert weights.mean(axis=0) == pytest.approx(np.ones(5), abs=0.06) and weights.var() == pytest.approx(0.8, abs=0.05)
+def test_only_the_first_tokens_of_a_response_are_scored(llama, tokenizer, corpus):
+    """They are as likely as in the whole response; one shorter than that is scored whole."""
+    found = losses(llama, tokenizer, corpus, response_tokens=5, **QUIET)
+    assert found.provenance["settings"]["response_tokens"] == 5
+    cut = replace(
+        corpus, examples=tuple(replace(e, response=e.response.encode()[:5].decode("ascii")) for e in corpus.examples)
+    )
+    np.testing.assert_allclose(found.nll, losses(llama, tokenizer, cut, **QUIET).nll)
+    whole = losses(llama, tokenizer, corpus, response_tokens=10_000, **QUIET)
+    np.testing.assert_array_equal(whole.nll, losses(llama, tokenizer, corpus, **QUIET).nll)
+    with pytest.raises(NeuroglotError, match="response_tokens=0"):
+        losses(llama, tokenizer, corpus, response_tokens=0)
 
 
 def test_replicates_by_hand():

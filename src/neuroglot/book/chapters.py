@@ -40,7 +40,7 @@ CHAPTERS = (
     Chapter("00-introduction", reads=("stats", "types")),
     Chapter("index", reads=("stats", "types", "layers")),
     Chapter("04-neurons", reads=("stats", "types", "counted"), writes=("contexts",)),
-    Chapter("05-deactivation", reads=("types", "held_out", "solved"), writes=("effects",)),
+    Chapter("05-deactivation", reads=("stats", "types", "held_out", "solved"), writes=("effects",)),
     Chapter("06-steering", reads=("stats", "types", "held_out"), writes=("steered",)),
     Chapter(
         "07-alignment",

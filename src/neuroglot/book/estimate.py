@@ -12,7 +12,6 @@ from transformers import PreTrainedModel
 
 from ..alignment.training import Recipe, recipe_of
 from ..counts.collecting import Collection
-from ..effects.removals import SETS
 from ..model.loading import evaluating, input_device, load_model
 from ..text.languages import parse_languages
 from ..text.readers import load_corpus
@@ -112,14 +111,21 @@ def _neurons(of: Amounts) -> tuple[float, float]:
 
 
 def _deactivation(of: Amounts) -> tuple[float, float]:
-    """Some documents under every removal of every language, fewer under random ones and doses; answers under all."""
-    given, sets = of.given, len(SETS) * of.languages
-    read = (1 + sets) * of.read(given["documents"]) + sets * given["random_draws"] * of.read(given["random_documents"])
-    read += 3 * given["dose_steps"] * of.read(given["random_documents"])  # each on its own language alone
-    removals = 1 + sets + len(SETS) * given["answer_draws"]
-    questions = removals * given["answer_questions"] * of.languages
-    read += questions * of.tokens * (1 + given["answer_shots"])
-    return read, questions * given["answer_tokens"]
+    """The beginnings of some documents under removals, questions and solutions under a few, answers under these.
+
+    A set that is removed in every language is run on all of them, a draw and a dose on one. Half of a document is taken
+    to be its response.
+    """
+    given, languages = of.given, of.languages
+    cells = languages * (1 + languages) + languages  # one set in all languages, the other in its own
+    cells += languages * (2 * (given["random_draws"] + given["other_draws"]) + 3 * (given["dose_steps"] - 1))
+    few = languages * (1 + 2 * languages)  # two sets
+    begun = of.tokens if given["response_tokens"] is None else of.tokens / 2 + given["response_tokens"]
+    read = min(begun, of.tokens) * (cells * given["documents"] + few * given["few_documents"])
+    beside = languages * (2 + given["choice_draws"])
+    read += beside * of.tokens * (given["choice_questions"] + 2 * given["choice_solutions"])
+    answers = given["answer_questions"] * (beside + languages * (languages - 1))
+    return read + answers * of.tokens, answers * of.tokens
 
 
 def _steering(of: Amounts) -> tuple[float, float]:

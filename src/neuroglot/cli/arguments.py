@@ -205,7 +205,18 @@ def _losses(commands: "_Commands[_Command]") -> None:
         help=f"which of a language's neurons to remove, {_SETS}; several times for several; default: all three",
     )
     losses.add_argument("--draws", type=int, help="times as many random neurons are removed beside; default: 0")
+    losses.add_argument(
+        "--matched",
+        metavar="HOW",
+        help="what random neurons have in common with those they stand beside: layer, or 'firing rate' as well "
+        "(with --counts); default: layer",
+    )
+    losses.add_argument(
+        "--counts", dest="stats", type=Path, help="counts that the types were identified on, to match firing rates by"
+    )
+    losses.add_argument("--width", type=float, help="how far firing rates may be apart; default: the nearest there are")
     losses.seed("of the random neurons")
+    losses.add_argument("--response-tokens", type=int, help="tokens of each response that are scored; default: all")
     losses.add_argument(
         "--positions", help="where neurons are removed, at all tokens or at those of the response; default: all"
     )

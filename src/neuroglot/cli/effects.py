@@ -41,7 +41,8 @@ def losses(arguments: argparse.Namespace) -> None:
 def _types(arguments: argparse.Namespace) -> NeuronTypes | None:
     if hasattr(arguments, "types"):
         return NeuronTypes.load(require_file(arguments.types))
-    if lacking := [name for name in ("neurons", "draws") if hasattr(arguments, name)]:
+    flags = {"neurons": "neurons", "draws": "draws", "matched": "matched", "stats": "counts", "width": "width"}
+    if lacking := [flag for name, flag in flags.items() if hasattr(arguments, name)]:
         raise NeuroglotError(f"--{lacking[0]} is about neurons of some type; give --types, or leave it out.")
     return None
 
@@ -51,7 +52,10 @@ def _removals(arguments: argparse.Namespace, types: NeuronTypes) -> list[removal
     if unknown := [name for name in names if name not in removals.SETS]:
         raise NeuroglotError(f"there is no set {quoted(unknown[0])}; use {', '.join(removals.SETS)}.")
     sets = {name: removals.SETS[name] for name in names}
-    return removals.removals(types, sets, **settings(arguments, removals.removals))
+    own = settings(arguments, removals.removals)
+    if "stats" in own:
+        own["stats"] = ActivationStats.load(require_file(own["stats"]))
+    return removals.removals(types, sets, **own)
 
 
 def _require_own(types: NeuronTypes, model: PreTrainedModel, corpus: Corpus) -> None:

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.files import write_bytes
 from ..model.interventions import Intervention
-from ..model.sampling import read_answers, sample_rows
+from ..model.sampling import read_answers, read_settings, sample_rows
 from ..text import problems
 from ..text.corpora import Corpus
 from .grading import accuracy, grade
@@ -107,6 +107,15 @@ def shots_for(text: Corpus, languages: Iterable[str], shots: int) -> int:
     return 0 if bare else shots
 
 
+def as_in(solved: str | Path) -> dict[str, Any]:
+    """The conditions under which questions were asked: options for :func:`ask_under`, so that they are the very same.
+
+    Args:
+        solved: file of the answers, as :func:`solve` writes it.
+    """
+    return read_settings(solved)
+
+
 def ask_under(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -114,19 +123,20 @@ def ask_under(
     interventions: Mapping[str, Intervention | None],
     path: str | Path,
     *,
-    shots: int,
-    max_new_tokens: int,
-    batch_size: int = 40,
     overwrite: bool = False,
+    batch_size: int = 40,
+    **sampling: Any,
 ) -> list[dict[str, Any]]:
-    """Ask the same questions, greedily, under every intervention.
+    """Ask the same questions under every intervention.
 
     Args:
         model, tokenizer: from :func:`neuroglot.load_model` or transformers.
         questions: what is asked; ``None`` for nothing, which writes no file.
         interventions: by name, ``None`` for the model as it is.
         path: file that keeps the answers.
-        shots, max_new_tokens, batch_size, overwrite: as for :func:`neuroglot.sample`.
+        overwrite: replace a file there that holds something else.
+        batch_size: as for :func:`neuroglot.sample`.
+        **sampling: as for :func:`neuroglot.model.sampling.sample_rows`, for instance :func:`as_in`.
 
     Returns:
         One row per intervention and question, as of :func:`neuroglot.model.sampling.sample_rows`.
@@ -139,9 +149,8 @@ def ask_under(
         questions,
         path,
         interventions=interventions,
-        shots=shots,
-        max_new_tokens=max_new_tokens,
         batch_size=batch_size,
         overwrite=overwrite,
+        **sampling,
     )
     return rows

@@ -10,14 +10,14 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError
-from ..base.uncertainty import bootstrap_mean
+from ..base.uncertainty import LEVEL, effective_number, share_interval
 from ..model.sampling import sample_rows
 from ..text.corpora import Corpus, Example
 from ..text.languages import is_detectable, is_language, own_letters
 from ..text.numbers import as_number, last_number
 
 _SHARES = ["correct", "right_number", "in_language", "cut_off"]
-_GRADED = ["language", "document", "id", "group", "answer", "found", *_SHARES[1:], "correct"]
+_GRADED = ["language", "document", "unit", "id", "group", "answer", "found", *_SHARES[1:], "correct"]
 
 
 def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None) -> pd.DataFrame:
@@ -28,8 +28,8 @@ def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None
         questions: what was asked; a question without a response is graded as wrong.
 
     Returns:
-        One row per response: ``language``, ``document``, ``id``, ``group``, ``answer``, ``found``
-        (the last number of the response, as text, or ``""``), ``right_number``, ``in_language`` (the
+        One row per response: ``language``, ``document``, ``unit`` (its wording), ``id``, ``group``, ``answer``,
+        ``found`` (the last number of the response, as text, or ``""``), ``right_number``, ``in_language`` (the
         detected language is the asked one), ``cut_off`` (at the limit of tokens; missing where that
         was not recorded) and ``correct``: right number and language, as in the paper. ``in_language``
         and ``correct`` are missing where the detector does not know the language.
@@ -63,6 +63,7 @@ def grade(responses: Corpus | Iterable[Example], questions: Corpus | None = None
             {
                 "language": example.language,
                 "document": example.document,
+                "unit": example.unit,
                 "id": example.id,
                 "group": example.group,
                 "answer": example.answer,
@@ -99,8 +100,7 @@ def accuracy(
     corpus: Corpus,
     path: str | Path | None = None,
     *,
-    resamples: int = 2000,
-    level: float = 0.95,
+    level: float = LEVEL,
     **sampling: Any,
 ) -> pd.DataFrame:
     """Share of questions answered with the right number *and* in the language asked.
@@ -112,7 +112,6 @@ def accuracy(
         model, tokenizer: from :func:`neuroglot.load_model` or transformers.
         corpus: questions with numeric answers.
         path: file that keeps the responses (and lets an interrupted run go on).
-        resamples: bootstrap replicates, over questions.
         level: coverage of the interval.
         **sampling: as for :func:`neuroglot.sample`; greedy, four worked examples by default.
 
@@ -120,14 +119,14 @@ def accuracy(
         As :func:`summarize` has it.
     """
     rows, _ = sample_rows(model, tokenizer, corpus, path, **sampling)
-    return summarize(grade(Example(**row) for row in rows), resamples=resamples, level=level)
+    return summarize(grade(Example(**row) for row in rows), level=level)
 
 
-def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
-    """Accuracy per language and group, with percentile bootstrap intervals over questions.
+def summarize(graded: pd.DataFrame, *, level: float = LEVEL) -> pd.DataFrame:
+    """Accuracy per language and group, with intervals over wordings.
 
-    Several responses to one question count as their mean. Where none or all are right, the
-    bootstrap has nothing to vary, and the interval no width.
+    Several responses to one question count as their mean, and questions of one wording as one thing that could have
+    come out otherwise (:func:`neuroglot.base.uncertainty.effective_number`); fewer than four give no interval.
 
     Returns:
         One row per language and group, and one per language for ``"all"`` where there are
@@ -135,24 +134,23 @@ def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.9
         ``right_number``, ``in_language`` and ``cut_off`` (shares). A language that the detector does
         not know has no ``accuracy`` and no ``in_language``.
     """
-    if not 0 < level < 1 or not isinstance(resamples, int) or resamples < 1:
-        raise NeuroglotError(f"level={level}, resamples={resamples}: give a share between 0 and 1 and a whole number.")
-    rng = np.random.default_rng(seed)
+    if not 0 < level < 1:
+        raise NeuroglotError(f"level={level}: give a share between 0 and 1.")
     rows = []
     for language, mine in graded.groupby("language", sort=False):
         groups = list(mine.groupby("group"))
         if len(groups) > 1:
             groups.append(("all", mine))
         for group, these in groups:
-            means = these.reindex(columns=_SHARES).astype(float).groupby(these["document"], sort=False).mean()
-            shares = means["correct"].to_numpy()
-            low, high = bootstrap_mean(shares, resamples, rng, level)
+            by_question = these.reindex(columns=_SHARES).astype(float).groupby([these["unit"], these["document"]])
+            means = by_question.mean()
+            low, high = _interval(means["correct"], level)
             rows.append(
                 {
                     "language": language,
                     "group": group,
-                    "questions": len(shares),
-                    "accuracy": shares.mean(),
+                    "questions": len(means),
+                    "accuracy": means["correct"].mean(skipna=False),
                     "low": low,
                     "high": high,
                     **means[_SHARES[1:]].mean(),
@@ -161,22 +159,28 @@ def summarize(graded: pd.DataFrame, *, resamples: int = 2000, level: float = 0.9
     return pd.DataFrame(rows)
 
 
+def _interval(shares: pd.Series, level: float) -> tuple[float, float]:
+    """Of the mean of shares by ``unit`` and document; no numbers where one of them is none."""
+    by_unit = shares.groupby(level="unit")
+    number = effective_number(by_unit.sum().to_numpy(float), by_unit.size().to_numpy(float))
+    low, high = share_interval(shares.mean(skipna=False), number, level)
+    return float(low), float(high)
+
+
 def own_shares(responses: Iterable[Example]) -> pd.DataFrame:
     """In which part each response is in its language; one without a letter says nothing of that and is left out.
 
     Returns:
-        One row per response: ``language``, ``document``, ``share`` (of its letters, those in sentences of its
+        One row per response: ``language``, ``document``, ``unit``, ``share`` (of its letters, those in sentences of its
         language; missing where the detector does not know it), ``letters``.
     """
-    rows = [(e.language, e.document, *own_letters(e.response, e.language)) for e in responses]
-    table = pd.DataFrame(rows, columns=["language", "document", "own", "letters"])
+    rows = [(e.language, e.document, e.unit, *own_letters(e.response, e.language)) for e in responses]
+    table = pd.DataFrame(rows, columns=["language", "document", "unit", "own", "letters"])
     table = table[table["letters"] > 0].reset_index(drop=True)
-    return table.assign(share=table["own"] / table["letters"])[["language", "document", "share", "letters"]]
+    return table.assign(share=table["own"] / table["letters"]).drop(columns="own")
 
 
-def language_fidelity(
-    responses: Corpus | Iterable[Example], *, resamples: int = 2000, level: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
+def language_fidelity(responses: Corpus | Iterable[Example], *, level: float = LEVEL) -> pd.DataFrame:
     """Share of the letters of a response that is in the language asked for, in the mean over questions.
 
     Every sentence is detected by itself. Several responses to one question count as their mean, and each as one,
@@ -184,21 +188,18 @@ def language_fidelity(
 
     Args:
         responses: as from :func:`neuroglot.sample`.
-        resamples, level, seed: of the percentile bootstrap over questions.
+        level: of the intervals, over wordings as of :func:`summarize`.
 
     Returns:
         One row per language: ``language``, ``questions`` (whose responses have a letter), ``letters``, ``fidelity``
         (share), ``low``, ``high``.
     """
     examples = list(responses.examples if isinstance(responses, Corpus) else responses)
-    table, rng, result = own_shares(examples), np.random.default_rng(seed), []
+    table, result = own_shares(examples), []
     for language in dict.fromkeys(example.language for example in examples):
         mine = table[table["language"] == language]
-        shares = mine.groupby("document", sort=False)["share"].mean().to_numpy(dtype=float)
-        fidelity = low = high = np.nan
-        if len(shares) and not np.isnan(shares).any():
-            fidelity = shares.mean()
-            low, high = bootstrap_mean(shares, resamples, rng, level)
+        shares = mine.groupby(["unit", "document"])["share"].mean()
+        low, high = _interval(shares, level) if len(shares) else (np.nan, np.nan)
         size = {"questions": len(shares), "letters": int(mine["letters"].sum())}
-        result.append({"language": language, **size, "fidelity": fidelity, "low": low, "high": high})
+        result.append({"language": language, **size, "fidelity": shares.mean(skipna=False), "low": low, "high": high})
     return pd.DataFrame(result)

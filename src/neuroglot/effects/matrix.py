@@ -1,15 +1,25 @@
-"""What removing neurons changes, language by language: effects with intervals, beside random neurons."""
+"""What removing neurons changes, language by language: effects with intervals, beside random neurons and other sets."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel
 
 from ..base.errors import NeuroglotError, quoted
-from ..base.uncertainty import bootstrap_weights, of_several, percentiles, prediction_interval, ratios
+from ..base.uncertainty import (
+    LEVEL,
+    Estimate,
+    change_of_shares,
+    dealt_to_languages,
+    jackknife,
+    leave_one_out,
+    paired_p,
+    ratios,
+    verdicts,
+)
 from ..model.likelihood import Losses
 from ..model.loading import weights_hash
 from ..text.corpora import Corpus, Example
@@ -20,16 +30,12 @@ from .removals import AS_IT_IS, BOTH, SETS, Removal
 #: The change that weighs languages alike, in nats per token.
 LOG_PERPLEXITY = "change in log-perplexity"
 
-# Columns of a summary that a page shows, by their short names.
-_BRIEF = {
-    **{name: name for name in ("effect", "low", "high", "random")},
-    "random_low": "draw from",
-    "random_high": "draw to",
-    "verdict": "verdict",
-    "own_largest": "own largest",
-    "own_worst": "own worst",
-    "rows": "rows",
-}
+#: The mean over languages, and the one in the middle, in a table of contrasts.
+ALL, MIDDLE = "all languages", "median of languages"
+
+#: What is contrasted in a language: its own set, random neurons of the same firing rates, the other languages' sets,
+#: as many of these sets' neurons.
+OWN, MATCHED, OTHERS, AS_MANY = "own", "matched", "others", "as many of theirs"
 
 
 def _log_change(after: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -57,30 +63,111 @@ _OF_LOSSES, _OF_ANSWERS = tuple(MEASURES)[:2], tuple(MEASURES)[2:]
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """One set and measure: values ``[languages removed, languages measured]``; no numbers where nothing is removed.
+    """One set and measure, on one text.
 
-    ``draws`` is ``[draws, removed, measured]`` and ``replicates`` ``[replicates, removed, measured]``;
-    ``beside`` is the effect on the text that the draws were measured on. ``before`` and ``sizes`` may be
-    ``[measured]``, the same for all removals; ``left_out`` units are measured in one of the two only.
+    ``change`` and ``draws`` hold the number from all units first, then without each: ``[1 + units, removed, measured]``
+    and, by order, ``[1 + units, draws, removed]`` (in the language whose numbers a draw copies). Where nothing is
+    removed, and what was not measured, is no number. ``before`` and ``sizes`` are ``[removed, measured]``, ``present``
+    (whether a unit says anything of a language) ``[units, measured]``; ``cells`` and ``p`` are the cells' own intervals
+    and tests, where they are not the jackknife's.
     """
 
     measure: str
     of: tuple[Removal, ...]
+    languages: tuple[str, ...]
     before: np.ndarray
     after: np.ndarray
-    effect: np.ndarray
-    beside: np.ndarray
-    replicates: np.ndarray
-    draws: np.ndarray
+    change: np.ndarray
+    draws: Mapping[str, np.ndarray]
     sizes: np.ndarray
-    left_out: np.ndarray | int = 0
+    present: np.ndarray
+    left_out: np.ndarray
+    cells: Estimate | None = None
+    p: np.ndarray | None = None
 
-    def __post_init__(self) -> None:
-        for name in ("before", "sizes", "left_out"):
-            object.__setattr__(self, name, np.broadcast_to(getattr(self, name), np.shape(self.after)))
-        removed = np.array([removal.size > 0 for removal in self.of])[:, None]
-        for name in ("after", "effect", "beside", "replicates", "draws"):
-            object.__setattr__(self, name, np.where(removed, getattr(self, name), np.nan))
+    def estimate(self) -> Estimate:
+        """Of the cells, ``[removed, measured]``."""
+        if self.cells is not None:
+            return self.cells
+        return jackknife(self.change[0], self.change[1:], self.present[:, None])
+
+    def mean(self, where: np.ndarray) -> Estimate:
+        """Of some cells, those of them that are numbers; a single number."""
+        known = where & ~np.isnan(self.change[0])
+        if not known.any():
+            return Estimate(np.array(np.nan), np.array(np.nan), np.array(1.0))
+        each = _mean(self.change[:, known])
+        return jackknife(each[0], each[1:], _any(self.present[:, known.any(axis=0)]))
+
+    @property
+    def known(self) -> list[tuple[int, int]]:
+        """Of the languages whose own set was removed and measured in them: the places of set and language."""
+        pairs = [(r, self.languages.index(x.language)) for r, x in enumerate(self.of) if x.language in self.languages]
+        return [(r, c) for r, c in pairs if not np.isnan(self.change[0, r, c])]
+
+    def contrasts(self) -> list[dict[str, Any]]:
+        """Rows of :meth:`Effects.contrasts`."""
+        if not self.known:
+            return []
+        at = np.array(self.known)
+        rows, columns = at.T
+        matrix = self.change[:, rows][..., columns]  # [1 + units, sets, languages], each set in its language's place
+        away = np.where(np.eye(len(at), dtype=bool), np.nan, matrix)
+        found = {OWN: self.change[:, rows, columns], OTHERS: _mean(np.moveaxis(away, 1, -1))}
+        found |= {order: _mean(np.moveaxis(draws[..., rows], 1, -1)) for order, draws in self.draws.items()}
+        scatter = {order: draws[0][:, rows] for order, draws in self.draws.items()}
+        found |= {f"own less {what}": found[OWN] - value for what, value in found.items() if what != OWN}
+        _, dealt = dealt_to_languages(matrix[0])
+        rows_: list[dict[str, Any]] = []
+        for what, value in found.items():
+            if np.isnan(value[0]).all():
+                continue
+            drawn = scatter.get(what.removeprefix("own less "))
+            rows_ += self._rows(what, value, drawn, columns, dealt)
+        return rows_
+
+    def _rows(
+        self, what: str, value: np.ndarray, drawn: np.ndarray | None, columns: np.ndarray, dealt: float
+    ) -> list[dict[str, Any]]:
+        """Of one ``value`` ``[1 + units, languages]``: each language, their mean, and the one in the middle."""
+        each = _scattered(jackknife(value[0], value[1:], self.present[:, columns]), drawn)
+        mean = _mean(value)
+        together = None if drawn is None else _mean(drawn)
+        every = _scattered(jackknife(mean[0], mean[1:], _any(self.present[:, columns])), together)
+        p = self.p[[r for r, _ in self.known], columns] if self.p is not None and what == OWN else each.p()
+        names = [self.languages[c] for c in columns]
+        units = self.present[:, columns].sum(axis=0).tolist()
+        verdict = verdicts(each, p=p).tolist()
+        rows = _table(names, each, p, verdict, units)
+        p_of_all = dealt if what == f"own less {OTHERS}" else float(every.p())
+        whole = int(self.present[:, columns].any(axis=1).sum())
+        rows += _table([ALL], every, [p_of_all], verdicts(every).tolist(), [whole])
+        middle = {"language": MIDDLE, "effect": float(np.nanmedian(value[0])), "units": whole}
+        sizes = {x.language: x.size for x in self.of}
+        head = {"set": self.of[0].set, "measure": self.measure, "what": what}
+        return [head | row | {"neurons": sizes.get(row["language"])} for row in (*rows, middle)]
+
+
+def _any(present: np.ndarray) -> np.ndarray:
+    """Whether a unit says anything of some language; ``[units, languages]``."""
+    return np.asarray(present.any(axis=1))
+
+
+def _scattered(estimate: Estimate, draws: np.ndarray | None) -> Estimate:
+    """Less sure by the scatter of several draws ``[draws, ...]``; of one draw, or none, as it is."""
+    return estimate if draws is None or len(draws) < 2 else estimate.scattered(draws)
+
+
+def _table(
+    names: Sequence[str], estimate: Estimate, p: Iterable[float], verdict: Any, units: Iterable[int]
+) -> list[dict[str, Any]]:
+    """One row per name."""
+    low, high = estimate.interval(LEVEL)
+    columns = (estimate.value, low, high, estimate.detectable(), p)
+    numbers = [np.atleast_1d(np.asarray(column, float)).tolist() for column in columns]
+    said = np.atleast_1d(np.array(verdict, dtype=object)).tolist()
+    keys = ("language", "effect", "low", "high", "detectable", "p", "verdict", "units")
+    return [dict(zip(keys, row, strict=True)) for row in zip(names, *numbers, said, units, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,69 +176,68 @@ class Effects:
 
     Attributes:
         languages: those measured.
-        blocks: one per set and measure.
-        level: coverage of all intervals.
-        shared_draws: whether all rows stand beside the same few random draws, of values that can
-            be equal by chance; draws that are all equal then say nothing of where another would fall.
+        blocks: one per set, measure and text.
     """
 
     languages: tuple[str, ...]
     blocks: tuple[_Block, ...]
-    level: float
-    shared_draws: bool = False
-
-    def _random(self, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        low, high = prediction_interval(draws, self.level)
-        known = low < high if self.shared_draws else ~np.isnan(low)
-        return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
     def table(self) -> pd.DataFrame:
         """One row per set, measure, removed and measured language.
 
         Returns:
             ``set``, ``measure``, ``removed``, ``language``, ``neurons`` (removed), ``size`` (tokens,
-            questions or answers measured), ``left_out`` (answers without a letter before or after, which are
-            left out of both), ``before``, ``after``, ``effect`` with its interval
-            ``low`` to ``high`` (bootstrap over documents), ``harm`` (the effect, positive where it is
-            for the worse), ``random`` (mean of the random draws), ``random_low`` to
-            ``random_high`` (where one more random draw would fall), ``draws`` (their number), ``beside``
-            (the effect on the text that the draws were measured on) and ``verdict``: ``"more"`` harm
-            than that interval, ``"less"``, or ``"within"`` it; missing where it cannot be told. Where a set has no
-            neuron (``neurons`` is 0) nothing was measured, and all but ``before`` is missing. ``before`` and
-            ``after`` are log-perplexities (of both measures of it), or shares.
+            questions or answers measured), ``units`` (wordings), ``left_out`` (answers without a letter before or
+            after, which are left out of both), ``before``, ``after``, ``effect`` with its interval
+            ``low`` to ``high`` (jackknife over wordings), ``detectable`` (the smallest change that would have been
+            found with 80 % power), ``harm`` (the effect, positive where it is for the worse), ``p`` and
+            ``verdict`` (:func:`neuroglot.base.uncertainty.verdicts`, over all cells of a set and measure together).
+            Where a set has no neuron, or nothing was measured, all but ``before`` is missing. ``before`` and ``after``
+            are log-perplexities (of both measures of it), or shares.
         """
         rows = []
         for block in self.blocks:
-            low, high = percentiles(block.replicates, self.level)
-            random_low, random_high = self._random(block.draws)
-            verdict = _verdict(block, block.beside, random_low, random_high)
-            mean = _mean(np.moveaxis(block.draws, 0, -1))
+            estimate = block.estimate()
+            low, high = estimate.interval(LEVEL)
+            p = estimate.p() if block.p is None else block.p
+            columns = {"before": block.before, "after": block.after, "effect": block.change[0], "low": low}
+            columns |= {"high": high, "detectable": estimate.detectable(), "p": p}
+            columns["harm"] = block.change[0] * MEASURES[block.measure].harm
+            verdict = verdicts(estimate, p=p)
             for r, removal in enumerate(block.of):
                 for c, language in enumerate(self.languages):
-                    rows.append(
-                        {
-                            "set": removal.set,
-                            "measure": block.measure,
-                            "removed": removal.language,
-                            "language": language,
-                            "neurons": removal.size,
-                            "size": int(block.sizes[r, c]),
-                            "left_out": int(np.asarray(block.left_out)[r, c]),
-                            "before": block.before[r, c],
-                            "after": block.after[r, c],
-                            "effect": block.effect[r, c],
-                            "low": low[r, c],
-                            "high": high[r, c],
-                            "harm": block.effect[r, c] * MEASURES[block.measure].harm,
-                            "random": mean[r, c],
-                            "random_low": random_low[r, c],
-                            "random_high": random_high[r, c],
-                            "draws": len(block.draws),
-                            "beside": block.beside[r, c],
-                            "verdict": verdict[r, c],
-                        }
-                    )
-        return pd.DataFrame(rows)
+                    row: dict[str, Any] = {"set": removal.set, "measure": block.measure, "removed": removal.language}
+                    row |= {"language": language, "neurons": removal.size, "size": int(block.sizes[r, c])}
+                    row |= {"units": int(block.present[:, c].sum()), "left_out": int(block.left_out[r, c])}
+                    row |= {name: float(values[r, c]) for name, values in columns.items()}
+                    rows.append(row | {"verdict": verdict[r, c]})
+        found = pd.DataFrame(rows)
+        keys = ["set", "measure", "removed", "language"]
+        # A cell that several texts have is that of the first on which it was measured.
+        known = found.assign(unknown=found["effect"].isna()).sort_values("unknown", kind="stable")
+        return known.drop_duplicates(keys).drop(columns="unknown").sort_index().reset_index(drop=True)
+
+    def contrasts(self) -> pd.DataFrame:
+        """In each language, its own set beside random neurons and beside the other languages' sets.
+
+        Returns:
+            One row per set, measure, language (or :data:`ALL`, their mean; :data:`MIDDLE`, their median, a number
+            alone) and ``what``: :data:`OWN`; :data:`MATCHED` (the mean of random draws of the same firing rates in that
+            language); :data:`OTHERS` (the mean of the other languages' whole sets, removed and measured in this
+            language); :data:`AS_MANY` (neurons drawn from these sets, as many per layer); and ``own less ...`` each.
+            Columns ``effect``, ``low``, ``high``, ``detectable``, ``p``, ``verdict``, ``units`` (wordings), ``neurons``
+            (of the own set). Intervals are a jackknife over wordings; beside several draws they allow for the scatter
+            of another one, beside a single draw they are of just that one. ``verdict`` is over the languages of a row's
+            set, measure and ``what`` together; that of the mean stands alone. ``p`` is of a t test (of answers in the
+            own language, exact), but for own less others over all languages: how many of the ways to deal the sets to
+            the languages give as much (:func:`neuroglot.base.uncertainty.dealt_to_languages`).
+        """
+        columns = ["set", "measure", "what", "language", "effect", "low", "high", "detectable", "p", "verdict"]
+        blocks = (block for block in self.blocks if block.measure != _OF_LOSSES[1])
+        found = pd.DataFrame(
+            [row for block in blocks for row in block.contrasts()], columns=[*columns, "units", "neurons"]
+        )
+        return found.drop_duplicates(["set", "measure", "what", "language"]).reset_index(drop=True)
 
     def summary(self, pivot: str | None = "en") -> pd.DataFrame:
         """Each set and measure in a few numbers; one language, the ``pivot``, is looked at apart.
@@ -160,15 +246,14 @@ class Effects:
             One row per set, measure and ``cells``: ``own language`` (the diagonal without the pivot),
             ``other languages`` (off it, without the pivot), and, where there is a pivot, ``pivot, own``,
             ``pivot removed, others`` and ``others removed, pivot``. Columns ``effect`` (mean over the
-            cells), ``low``, ``high`` (bootstrap over documents), ``random`` (of random neurons),
-            ``random_low``, ``random_high``, ``beside``, ``verdict``; and, in the first row, of ``rows`` languages
-            without the pivot, ``own_largest``: for how many that are removed is the largest harm in
+            cells), ``low``, ``high``, ``detectable``, ``p``, ``verdict``, ``units``; and, in the first row, of ``rows``
+            languages without the pivot, ``own_largest``: for how many that are removed is the largest harm in
             their own language (a row's largest cell), and ``own_worst``: for how many that are
-            measured does removing their own do the largest harm (a column's largest cell); with
-            ``random_largest`` and ``random_worst``, the means over random draws.
+            measured does removing their own do the largest harm (a column's largest cell).
         """
         rows = []
-        for block in self.blocks:
+        # Of several texts, first the one on which most cells were measured.
+        for block in sorted(self.blocks, key=lambda block: int(np.isnan(block.change[0]).sum())):
             codes = [removal.language for removal in block.of]
             same = np.array([[r == c for c in self.languages] for r in codes])
             removed = np.array([[r == pivot for _ in self.languages] for r in codes])
@@ -179,43 +264,20 @@ class Effects:
                 cells["pivot removed, others"] = ~same & removed
                 cells["others removed, pivot"] = ~same & measured
             for name, where in cells.items():
-                parts = block.effect, block.beside, block.replicates, block.draws
-                effect, beside, replicates, draws = (_mean(part[..., where]) for part in parts)
-                low, high = percentiles(replicates, self.level)
-                random_low, random_high = self._random(draws)
-                row: dict[str, Any] = {
-                    "set": block.of[0].set,
-                    "measure": block.measure,
-                    "cells": name,
-                    "effect": float(effect),
-                    "low": float(low),
-                    "high": float(high),
-                    "random": float(_mean(draws)),
-                    "random_low": float(random_low),
-                    "random_high": float(random_high),
-                    "beside": float(beside),
-                    "verdict": _verdict(block, beside, random_low, random_high).item(),
-                }
+                mean = block.mean(where)
+                units = [int(block.present[:, where.any(axis=0)].any(axis=1).sum())]
+                row: dict[str, Any] = {"set": block.of[0].set, "measure": block.measure, "cells": name}
+                row |= _table([""], mean, [float(mean.p())], verdicts(mean).tolist(), units)[0]
+                del row["language"]
                 if name == "own language":
-                    row["rows"] = int((where & ~np.isnan(block.effect)).sum())
-                    draws_apart = () if self.shared_draws else block.draws
-                    harms = [MEASURES[block.measure].harm * each for each in (block.effect, *draws_apart)]
-                    for way, turned in (("largest", np.asarray), ("worst", np.transpose)):
-                        own, *at_random = (_own_largest(turned(harm), turned(where)) for harm in harms)
-                        row[f"own_{way}"] = own
-                        row[f"random_{way}"] = float(_mean(np.array(at_random, dtype=float)))
+                    harm = block.change[0] * MEASURES[block.measure].harm
+                    row["rows"] = int((where & ~np.isnan(harm)).sum())
+                    row["own_largest"], row["own_worst"] = _own_largest(harm, where), _own_largest(harm.T, where.T)
                 rows.append(row)
         whole = {"rows": "Int64", "own_largest": "Int64", "own_worst": "Int64"}
-        return pd.DataFrame(rows).astype(whole)
-
-
-def _verdict(block: _Block, effect: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """``"more"`` or ``"less"`` harm than an interval, ``"within"`` it; ``None`` where it cannot be told."""
-    harm = MEASURES[block.measure].harm
-    least, most = np.minimum(harm * low, harm * high), np.maximum(harm * low, harm * high)
-    known = ~(np.isnan(effect) | np.isnan(low))
-    said = np.where(harm * effect > most, "more", np.where(harm * effect < least, "less", "within"))
-    return np.where(known, said, cast(Any, None))
+        found = pd.DataFrame(rows).astype(whole).drop_duplicates(["set", "measure", "cells"])
+        sets = list(dict.fromkeys(block.of[0].set for block in self.blocks))
+        return found.sort_values("set", key=lambda each: each.map(sets.index), kind="stable").reset_index(drop=True)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -233,75 +295,87 @@ def _own_largest(harm: np.ndarray, own: np.ndarray) -> int:
     return int(((mine > others) & (others > -np.inf)).sum())
 
 
-def of_losses(
-    found: Losses,
-    removals: Sequence[Removal],
-    random: Losses | None = None,
-    *,
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Effects:
-    """Effects on perplexity, with bootstrap intervals over documents.
+def of_losses(found: Losses | Sequence[Losses], removals: Sequence[Removal]) -> Effects:
+    """Effects on perplexity, with jackknife intervals over wordings.
 
     Args:
-        found: losses of :data:`neuroglot.effects.removals.AS_IT_IS` and of the removals by name.
-        removals: from :func:`neuroglot.effects.removals.removals`; those drawn at random are looked up in
-            ``random`` and compared with the unchanged model there. Of no neurons, none needs to be measured.
-        random: losses of the random draws, if they were measured apart (on less text, say).
-        resamples, level, seed: of the bootstrap.
+        found: losses of :data:`neuroglot.effects.removals.AS_IT_IS` and of the removals by name; several, of one
+            language order, where some removals were measured on other text: each set is taken from all that have it.
+        removals: from :func:`neuroglot.effects.removals.removals` and
+            :func:`neuroglot.effects.removals.of_others`. A draw needs to be measured in its own language only; one of
+            no neurons, not at all.
 
     Raises:
         NeuroglotError: losses that lack a removal.
     """
-    random = found if random is None else random
-    weights = bootstrap_weights(len(found.units), resamples, seed)
-    point, replicates, drawn = found.log_perplexity(), found.log_perplexity(weights), random.log_perplexity()
-    replicates = of_several(replicates, found.tokens)
-    beside = _on_the_text_of(random, found)
-    at, at_random = _places(found.rows), _places(random.rows)
+    every = [found] if isinstance(found, Losses) else list(found)
     blocks = []
-    for own, draws in _by_set(removals):
-        rows = [at(removal) for removal in own]
-        of_draws = np.array([[at_random(removal) for removal in draw] for draw in draws], dtype=int).reshape(
-            -1, len(own)
-        )
-        for measure in _OF_LOSSES:
-            change = MEASURES[measure].change
-            blocks.append(
-                _Block(
-                    measure,
-                    own,
-                    point[at(None)],
-                    point[rows],
-                    change(point[rows], point[at(None)]),
-                    change(beside[rows], beside[at(None)]),
-                    change(replicates[:, rows], replicates[:, [at(None)]]),
-                    change(drawn[of_draws], drawn[at_random(None)]),
-                    found.tokens.sum(axis=1),
-                )
-            )
-    return Effects(found.languages, tuple(blocks), level)
+    for set_ in dict.fromkeys(removal.set for removal in removals):
+        mine = [removal for removal in removals if removal.set == set_ and removal.dose == 1]
+        own = tuple(removal for removal in mine if removal.order == "score")
+        having = [each for each in every if any(removal.name in each.rows for removal in own if removal.size)]
+        for losses in having or every[:1]:
+            blocks += [_of_losses(losses, own, mine, measure) for measure in _OF_LOSSES]
+    return Effects(every[0].languages, tuple(blocks))
 
 
-def of_answers(
-    rows: Iterable[Mapping[str, str]],
-    questions: Corpus,
-    removals: Sequence[Removal],
-    *,
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Effects:
-    """Effects on accuracy and on language fidelity, with bootstrap intervals over questions.
+def _of_losses(found: Losses, own: tuple[Removal, ...], removals: Sequence[Removal], measure: str) -> _Block:
+    at, languages = _places(found.rows), found.languages
+    weights = np.vstack([np.ones(len(found.units)), leave_one_out(len(found.units))])
+    point, change = found.log_perplexity(weights), MEASURES[measure].change
+    base = point[:, at(None)]
+    rows = [at(removal) for removal in own]
+    some = np.array([removal.size > 0 for removal in own])[:, None]
+    draws = {}
+    for order in (MATCHED, AS_MANY):
+        drawn = _drawn(removals, own, order, found.rows)
+        if drawn:
+            values = np.full((len(weights), len(drawn), len(own)), np.nan)
+            for d, draw in enumerate(drawn):
+                for r, removal in enumerate(draw):
+                    if removal is not None and removal.language in languages:
+                        k = languages.index(removal.language)
+                        values[:, d, r] = change(point[:, at(removal), k], base[:, k])
+            draws[order] = values
+    shape = len(own), len(languages)
+    return _Block(
+        measure,
+        own,
+        languages,
+        np.broadcast_to(base[0], shape),
+        np.where(some, point[0, rows], np.nan),
+        np.where(some, change(point[:, rows], base[:, None]), np.nan),
+        draws,
+        np.broadcast_to(found.tokens.sum(axis=1), shape),
+        found.tokens.T > 0,
+        np.zeros(shape, dtype=int),
+    )
+
+
+#: What draws are called that stand in a table of contrasts.
+_ORDERS = {MATCHED: ("matched", "random"), AS_MANY: ("others",)}
+
+
+def _drawn(
+    removals: Sequence[Removal], own: Sequence[Removal], what: str, names: Sequence[str]
+) -> list[list[Removal | None]]:
+    """By draw, the random one beside each language's own set; ``None`` where it was not measured."""
+    found = {(r.draw, r.language): r for r in removals if r.order in _ORDERS[what] and r.size and r.name in names}
+    return [[found.get((draw, r.language)) for r in own] for draw in sorted({draw for draw, _ in found})]
+
+
+def of_answers(rows: Iterable[Mapping[str, str]], questions: Corpus, removals: Sequence[Removal]) -> Effects:
+    """Effects on accuracy and on language fidelity, paired by question, with intervals over wordings.
+
+    A cell's interval is :func:`neuroglot.base.uncertainty.change_of_shares`, its ``p`` exact
+    (:func:`neuroglot.base.uncertainty.paired_p`). An accuracy that was 0 before cannot fall, and has no number.
 
     Args:
         rows: answers to the same questions under :data:`neuroglot.effects.removals.AS_IT_IS` and each
-            removal, as :func:`neuroglot.model.sampling.sample_rows` gives them.
+            removal, as :func:`neuroglot.model.sampling.sample_rows` gives them; under draws, at least those in the
+            language whose numbers they copy.
         questions: what was asked.
-        removals: whose answers they are. Answers are few, so a cell's random interval rests on all
-            random draws of its set, whichever language's numbers they copy.
-        resamples, level, seed: of the bootstrap.
+        removals: whose answers they are.
 
     Raises:
         NeuroglotError: answers that lack a removal.
@@ -311,8 +385,7 @@ def of_answers(
     for row in rows:
         fields: dict[str, Any] = {name: value for name, value in row.items() if name != "intervention"}
         answers.setdefault(row["intervention"], []).append(Example(**fields))
-    shape = len(answers), len(languages), len(units)
-    right, asked, own, answered = np.zeros((4, *shape))
+    right, asked, own, answered = np.zeros((4, len(answers), len(languages), len(units)))
     for number, examples in enumerate(answers.values()):
         graded = grade(examples)
         for example, correct in zip(examples, graded["correct"].astype(float), strict=True):
@@ -321,50 +394,77 @@ def of_answers(
             in_language, in_all = own_letters(example.response, example.language)
             if in_all:  # each answer counts as one, however long it goes on
                 own[cell], answered[cell] = own[cell] + in_language / in_all, answered[cell] + 1
-    weights, at = bootstrap_weights(len(units), resamples, seed), _places(tuple(answers))
+    at = _places(tuple(answers))
+    none = ~(right[at(None)].sum(axis=-1) > 0)  # right nowhere: what cannot fall has no number
+    asked[:, none] = 0
     blocks = []
     for set_ in dict.fromkeys(removal.set for removal in removals):
-        mine = tuple(r for r in removals if r.set == set_ and r.order == "score")
-        chosen = [at(removal) for removal in mine]
-        drawn = [at(removal) for removal in removals if removal.set == set_ and removal.draw and removal.size]
+        mine = [removal for removal in removals if removal.set == set_ and removal.dose == 1]
         for measure, sums, sizes in zip(_OF_ANSWERS, (right, own), (asked, answered), strict=True):
-            one, other = _paired(sums, sizes, chosen, at(None)), _paired(sums, sizes, drawn, at(None))
-            after, before = (ratios(*each) for each in one)
-            replicates, base = (of_several(ratios(*each, weights), asked[at(None)]) for each in one)
-            of_draws = ratios(*other[0]) - ratios(*other[1])
-            blocks.append(
-                _Block(
-                    measure,
-                    mine,
-                    before,
-                    after,
-                    after - before,
-                    after - before,
-                    replicates - base,
-                    np.repeat(of_draws[:, None], len(mine), axis=1),
-                    one[1][1].sum(axis=-1),
-                    ((sizes[chosen] > 0) ^ (sizes[at(None)] > 0)).sum(axis=-1),
-                )
-            )
-    return Effects(languages, tuple(blocks), level, shared_draws=True)
+            blocks.append(_of_answers(measure, sums, sizes, mine, languages, at, tuple(answers)))
+    return Effects(languages, tuple(blocks))
+
+
+def _of_answers(
+    measure: str,
+    sums: np.ndarray,
+    sizes: np.ndarray,
+    removals: Sequence[Removal],
+    languages: tuple[str, ...],
+    at: Callable[[Removal | None], int],
+    names: tuple[str, ...],
+) -> _Block:
+    own = tuple(removal for removal in removals if removal.order == "score")
+    base, rows = at(None), [at(removal) for removal in own]
+    after, before, there = _paired(sums, sizes, rows, base)
+    weights = np.vstack([np.ones(sums.shape[-1]), leave_one_out(sums.shape[-1])])
+    change = ratios(after, there, weights) - ratios(before, there, weights)
+    some = np.array([removal.size > 0 for removal in own])[:, None]
+    cells = change_of_shares(after, before, there)
+    known = some & ~np.isnan(change[0])
+    cells = Estimate(np.where(known, cells.value, np.nan), cells.error, cells.df, cells.shift, cells.bound)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        differences = (after - before) / np.where(there > 0, there, np.nan)
+    p = np.array([[paired_p(cell) for cell in row] for row in differences])
+    draws = {}
+    drawn = _drawn(removals, own, MATCHED, names)
+    if drawn:
+        values = np.full((len(weights), len(drawn), len(own)), np.nan)
+        for d, draw in enumerate(drawn):
+            for r, removal in enumerate(draw):
+                if removal is not None and removal.language in languages:
+                    k = languages.index(removal.language)
+                    one, two, both = (part[:, [k]] for part in _paired(sums, sizes, [at(removal)], base))
+                    values[:, d, r] = (ratios(one, both, weights) - ratios(two, both, weights))[:, 0, 0]
+        draws[MATCHED] = values
+    return _Block(
+        measure,
+        own,
+        languages,
+        ratios(before, there),
+        np.where(some, ratios(after, there), np.nan),
+        np.where(some, change, np.nan),
+        draws,
+        there.sum(axis=-1).astype(int),
+        sizes[base].T > 0,
+        ((sizes[rows] > 0) ^ (sizes[base] > 0)).sum(axis=-1),
+        cells,
+        np.where(known & ~np.isnan(cells.error), p, np.nan),
+    )
 
 
 def _paired(
     sums: np.ndarray, sizes: np.ndarray, rows: Sequence[int], base: int
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Sums and sizes of some rows, and of the base beside each, on the units that both have."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sums of some rows and of the base beside each, and their sizes, on the units that both have.
+
+    Of a unit with several answers, of which one lacks a letter, the mean stands for as many as the base has.
+    """
     places = np.asarray(rows, dtype=int)
     both = (sizes[places] > 0) & (sizes[base] > 0)
-    after, before = ([np.where(both, each[at], 0) for each in (sums, sizes)] for at in (places, base))
-    return (after[0], after[1]), (before[0], before[1])
-
-
-def _on_the_text_of(random: Losses, found: Losses) -> np.ndarray:
-    """Log-perplexities of ``found`` on the units of ``random``; no number where those are not all in it."""
-    at = [found.units.index(unit) if unit in found.units else -1 for unit in random.units]
-    if found.languages != random.languages or -1 in at or not np.array_equal(found.tokens[:, at], random.tokens):
-        return np.full(found.nll.shape[:2], np.nan)
-    return ratios(found.nll[..., at], random.tokens)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        after = np.where(both, sums[places] / sizes[places] * sizes[base], 0)
+    return after, np.where(both, sums[base], 0), np.where(both, sizes[base], 0)
 
 
 def _places(names: Sequence[str]) -> Callable[[Removal | None], int]:
@@ -381,20 +481,6 @@ def _places(names: Sequence[str]) -> Callable[[Removal | None], int]:
     return place
 
 
-def _by_set(removals: Sequence[Removal]) -> list[tuple[tuple[Removal, ...], list[tuple[Removal, ...]]]]:
-    """For each set its languages' removals, and the random draws of the same languages."""
-    result, by_name = [], {removal.name: removal for removal in removals}
-    for set_ in dict.fromkeys(removal.set for removal in removals):
-        own = tuple(r for r in removals if r.set == set_ and r.order == "score")
-        numbers = sorted({r.draw for r in removals if r.set == set_ and r.order == "random"})
-        wanted = [[replace(r, order="random", draw=number).name for r in own] for number in numbers]
-        if missing := [name for names in wanted for name in names if name not in by_name]:
-            raise NeuroglotError(f"there is no removal {quoted(missing[0])}; draw equally often for every language.")
-        draws = [tuple(by_name[name] for name in names) for names in wanted]
-        result.append((own, draws))
-    return result
-
-
 def of_doses(found: Losses, doses: Sequence[Removal]) -> pd.DataFrame:
     """Change in a language's own log-perplexity as more and more of its neurons are removed.
 
@@ -403,27 +489,45 @@ def of_doses(found: Losses, doses: Sequence[Removal]) -> pd.DataFrame:
         doses: from :func:`neuroglot.effects.removals.doses`.
 
     Returns:
-        One row per dose: ``language``, ``order``, ``draw``, ``dose`` (share of the set), ``neurons``
-        (their number), ``effect`` (missing where that is none).
+        One row per language (and :data:`ALL`, the mean of those with neurons at a dose), order and dose (mean of the
+        draws): ``language``, ``order``, ``dose`` (share of the set), ``neurons`` (their number), ``effect`` (missing
+        where that is none), ``low``, ``high`` (jackknife over wordings; of these very draws), ``units``.
     """
-    point, at = found.log_perplexity(), _places(found.rows)
-    rows = []
+    at, units = _places(found.rows), len(found.units)
+    point = found.log_perplexity(np.vstack([np.ones(units), leave_one_out(units)]))
+    change = point - point[:, [at(None)]]
+    taken: dict[tuple[str, float], dict[str, list[Removal]]] = {}
     for dose in doses:
-        k = found.languages.index(dose.language)
-        effect = point[at(dose), k] - point[at(None), k] if dose.size else np.nan
-        row = {"language": dose.language, "order": dose.order, "draw": dose.draw, "dose": dose.dose}
-        rows.append(row | {"neurons": dose.size, "effect": effect})
-    return pd.DataFrame(rows)
+        taken.setdefault((dose.order, dose.dose), {}).setdefault(dose.language, []).append(dose)
+    rows = []
+    for (order, share), by_language in taken.items():
+        head, values, of = {"order": order, "dose": share}, [], []
+        for language, draws in by_language.items():
+            k, number = found.languages.index(language), draws[0].size
+            places = [at(dose) for dose in draws]
+            value = change[:, places, k].mean(axis=1) if number else np.full(units + 1, np.nan)
+            rows.append({"language": language} | head | {"neurons": number} | _ends(value, found.tokens[k] > 0))
+            if number:
+                values.append(value)
+                of.append(k)
+        if values:
+            number = round(np.mean([by_language[found.languages[k]][0].size for k in of]))
+            mean, there = np.mean(values, axis=0), _any(found.tokens[of].T > 0)
+            rows.append({"language": ALL} | head | {"neurons": number} | _ends(mean, there))
+    columns = ["language", "order", "dose", "neurons", "effect", "low", "high", "units"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _ends(value: np.ndarray, present: np.ndarray) -> dict[str, Any]:
+    """A number, ``[1 + units]`` with those that lack one unit, and its interval."""
+    estimate = jackknife(value[0], value[1:], present)
+    low, high = estimate.interval(LEVEL)
+    return {"effect": float(value[0]), "low": float(low), "high": float(high), "units": int(present.sum())}
 
 
 def in_nats(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of a table or summary that are changes in log-perplexity."""
     return table[table["measure"] == LOG_PERPLEXITY]
-
-
-def brief(summary: pd.DataFrame, by: str) -> pd.DataFrame:
-    """A summary as a page shows it, a row for each of ``by`` (``"set"`` or ``"measure"``) and ``cells``."""
-    return summary.set_index([by, "cells"])[list(_BRIEF)].rename(columns=_BRIEF)
 
 
 def unchanged(found: Losses, removals: Sequence[Removal]) -> pd.DataFrame:
@@ -455,7 +559,7 @@ def of_pivot(others: pd.DataFrame, pivot: str) -> pd.DataFrame:
         others: from :func:`on_others`.
         pivot: the language.
     """
-    columns = ["measure", "language", "effect", "low", "high", "random_low", "random_high"]
+    columns = ["measure", "language", "effect", "low", "high", "detectable", "verdict"]
     mean = others[others["removed"] != pivot].groupby(["measure", "language"])["effect"].mean()
     beside = mean.rename("removing another one")
     return others[others["removed"] == pivot][columns].join(beside, on=["measure", "language"])

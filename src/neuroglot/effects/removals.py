@@ -305,20 +305,6 @@ def zeroing(of: Iterable[Removal]) -> dict[str, Intervention | None]:
     return {AS_IT_IS: None} | {removal.name: Intervention(removal.neurons, values=0.0) for removal in some}
 
 
-def of_largest(of: Sequence[Removal], draws: int, set_: str = BOTH) -> list[Removal]:
-    """The removals of one set, and the first random draw beside each of the largest: a few draws stand beside them all.
-
-    Args:
-        of: from :func:`removals`.
-        draws: how many random draws; fewer where fewer languages have one.
-        set_: which set.
-    """
-    mine = [removal for removal in of if removal.set == set_]
-    own = [removal for removal in mine if not removal.draw]
-    largest = {removal.language for removal in sorted(own, key=lambda removal: -removal.size)[:draws]}
-    return own + [removal for removal in mine if removal.draw == 1 and removal.language in largest]
-
-
 def empty_sets(of: Iterable[Removal]) -> dict[str, list[str]]:
     """By set, the languages that have no neuron to remove, in order; only sets with such languages."""
     found: dict[str, list[str]] = {}

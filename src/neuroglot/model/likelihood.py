@@ -22,7 +22,7 @@ from ..base.errors import NeuroglotError, quoted, require_whole
 from ..base.locks import one_writer
 from ..base.parts import Parts
 from ..base.provenance import record, table
-from ..base.uncertainty import bootstrap_weights, of_several, percentiles, ratios
+from ..base.uncertainty import LEVEL, jackknife, leave_one_out, ratios
 from ..text.corpora import Corpus
 from ..text.languages import languages_of
 from .batches import Batch, Text, batches_of, texts_of
@@ -77,7 +77,7 @@ class Losses:
 
         Args:
             weights: ``[replicates, units]``, how often each unit counts, as from
-                :func:`neuroglot.base.uncertainty.bootstrap_weights`; the result is then
+                :func:`neuroglot.base.uncertainty.leave_one_out`; the result is then
                 ``[replicates, rows, languages]``. A replicate without a token of a language gives no number there.
         """
         return ratios(self.nll, self.tokens, weights)
@@ -123,9 +123,7 @@ def perplexity(
     corpus: Corpus,
     path: str | Path | None = None,
     *,
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
+    level: float = LEVEL,
     **options: Any,
 ) -> pd.DataFrame:
     """Perplexity of each language's responses: ``exp(sum of losses / number of tokens)``.
@@ -134,7 +132,7 @@ def perplexity(
         model, tokenizer: from :func:`neuroglot.load_model` or transformers.
         corpus: prompts are context; responses are scored.
         path: as for :func:`losses`.
-        resamples, level, seed: of the percentile bootstrap over documents.
+        level: of the intervals, a jackknife over wordings of the logarithm; fewer than four give none.
         **options: as for :func:`losses`, but for interventions.
 
     Returns:
@@ -150,14 +148,14 @@ def perplexity(
     if "interventions" in options:
         raise NeuroglotError("perplexity is of the model as it is; for interventions use losses.")
     found = losses(model, tokenizer, corpus, path=path, **options)
-    weights = bootstrap_weights(len(found.units), resamples, seed)
-    low, high = percentiles(of_several(np.exp(found.log_perplexity(weights)[:, 0]), found.tokens), level)
+    log, without = found.log_perplexity()[0], found.log_perplexity(leave_one_out(len(found.units)))[:, 0]
+    low, high = np.exp(jackknife(log, without, found.tokens.T > 0).interval(level))
     return pd.DataFrame(
         {
             "language": found.languages,
             "documents": [len({e.document for e in corpus.examples if e.language == c}) for c in found.languages],
             "tokens": found.tokens.sum(axis=1),
-            "perplexity": np.exp(found.log_perplexity()[0]),
+            "perplexity": np.exp(log),
             "low": low,
             "high": high,
         }
@@ -174,6 +172,7 @@ def losses(
     *,
     only: Mapping[str, Collection[str]] | None = None,
     positions: str = "all",
+    response_tokens: int | None = None,
     batch_tokens: int = 1024,
     max_tokens: int | None = None,
     overwrite: bool = False,
@@ -196,6 +195,7 @@ def losses(
         positions: where neurons are changed: at ``"all"`` tokens, or only at those of the
             ``"response"`` (which the counts are made of). The prompt is then as it is under every
             intervention, and run once for all; the response's first token is predicted from it.
+        response_tokens: only so many tokens of each response, the first ones, are run and scored; default: all.
         batch_tokens: tokens per forward pass, padding included.
         max_tokens: split responses so that no input is longer; default: the model's context.
         overwrite: replace a file at ``path`` that holds other losses.
@@ -217,12 +217,13 @@ def losses(
     run = _Run(model, tokenizer, corpus, interventions or {"as it is": None}, only or {})
     if positions not in ("all", "response"):
         raise NeuroglotError(f"positions={quoted(positions)}: give 'all' or 'response'.")
-    for name, number in {"batch_tokens": batch_tokens, "max_tokens": max_tokens}.items():
+    limits = {"response_tokens": response_tokens, "batch_tokens": batch_tokens, "max_tokens": max_tokens}
+    for name, number in limits.items():
         if number is not None:
             require_whole(name, number, 1)
     if positions == "response" and model.config.model_type not in SITES:
         raise NeuroglotError(f"positions='response' is not known to be right for {type(model).__name__}; use 'all'.")
-    return run(path, positions, batch_tokens, max_tokens, overwrite, progress)
+    return run(path, positions, response_tokens, batch_tokens, max_tokens, overwrite, progress)
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,12 @@ class _Pass:
     @property
     def tokens(self) -> int:
         return sum(map(_scored, self.texts)) * len(self.changes)
+
+
+def _begun(text: Text, most: int) -> Text:
+    """A text up to the end of the first ``most`` tokens of its response."""
+    until = int(np.searchsorted(np.cumsum(text.counted), most)) + 1
+    return replace(text, ids=text.ids[:until], counted=text.counted[:until])
 
 
 def _scored(text: Text) -> int:
@@ -275,6 +282,7 @@ class _Run:
         self,
         path: str | Path | None,
         positions: str,
+        response_tokens: int | None,
         batch_tokens: int,
         max_tokens: int | None,
         overwrite: bool,
@@ -284,8 +292,11 @@ class _Run:
         # A bin for every unit, in the order in which the corpus has them.
         self.units = tuple(dict.fromkeys(example.unit for example in self.corpus.examples))
         texts, _ = texts_of(self.tokenizer, self.corpus, len(self.units), longest)
-        self.texts = [text for text in texts if _scored(text)]
         settings = {"positions": positions, "batch_tokens": batch_tokens, "max_tokens": longest}
+        if response_tokens is not None:
+            texts = [_begun(text, response_tokens) for text in texts]
+            settings["response_tokens"] = response_tokens
+        self.texts = [text for text in texts if _scored(text)]
         provenance = self._provenance(settings)
         path = Path(path) if path is not None else None
         if path is not None and (done := finished(path, self._load, provenance, "losses", overwrite)) is not None:

@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -137,12 +137,13 @@ def sample_rows(
     wait: bool = True,
     progress: bool = True,
     interventions: Mapping[str, Intervention | None] | None = None,
+    only: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """As :func:`sample`, but every response, empty ones too, as rows of the file; and their provenance.
 
     ``cut_off`` says of each whether it had reached ``max_new_tokens`` when it ended.
     With ``interventions``, by name, every question is answered under each of them (``None`` is the
-    model as it is), and a row says which in ``intervention``.
+    model as it is), and a row says which in ``intervention``; with ``only``, by its name, just in some languages.
     """
     if not is_number(temperature) or not (temperature == 0 or temperature >= 1e-3):
         raise NeuroglotError(f"temperature={quoted(temperature)}: give 0 for greedy or a number from 0.001 on.")
@@ -159,7 +160,13 @@ def sample_rows(
     model = itself(model)
     questions = _questions(tokenizer, corpus, shots, worked, chat, n)
     ordered = _ordered(tokenizer, questions)
-    asked = [_Asked(*pair, name) for name in interventions or [""] for pair in ordered]
+    only = only or {}
+    asked = [
+        _Asked(*pair, name)
+        for name in interventions or [""]
+        for pair in ordered
+        if pair[0].language in only.get(name, corpus.languages)
+    ]
     in_order = _in_order(asked, questions)
     batches = [asked[i : i + batch_size] for i in range(0, len(asked), batch_size)]
     context = context_length(model)
@@ -186,6 +193,8 @@ def sample_rows(
     )
     if interventions is not None:
         provenance["interventions"] = hashes(interventions)
+        if only:
+            provenance["only"] = {name: sorted(codes) for name, codes in only.items()}
     path = Path(path) if path is not None else None
     parts = Parts(path, provenance)
     if path is not None and (done := finished(path, _read, provenance, "responses", overwrite)) is not None:

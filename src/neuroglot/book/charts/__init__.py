@@ -12,7 +12,7 @@ from .changes import (
     training,
     transitions,
 )
-from .interventions import doses, effects
+from .interventions import choices, contrasts, doses, effects
 from .kinds import counts_per_language, counts_per_n, languages_beside, top_rates
 from .neuron_map import neuron_map
 from .sharing import similarity, upset
@@ -24,6 +24,8 @@ __all__ = [
     "KIND_COLORS",
     "LANGUAGE_COLORS",
     "active_share",
+    "choices",
+    "contrasts",
     "counts_per_language",
     "counts_per_n",
     "depth",
