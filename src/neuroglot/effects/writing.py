@@ -3,7 +3,7 @@
 A neuron adds its value times its column of the down projection to the stream. At the scales that the model's norms
 have on average on a language's text, and with its mean value there, that is a fixed vector before the head. So what a
 set of neurons writes is a sum of vectors ``u``, and the logits that it adds are ``head @ u``. Norms are held, no later
-layer answers, and a soft cap on the logits is left out: :attr:`Writing.check` sets beside it what removal does.
+layer answers, and a soft cap on the logits is left out: ``check`` of :class:`neuroglot.Writing` sets beside it what removal does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -374,7 +374,7 @@ class _Measured:
         return jackknife(numbers[0], numbers[1:], self.tokens.present)
 
     def numbers(self) -> pd.DataFrame:
-        """:attr:`Writing.numbers`, but for the text."""
+        """``numbers`` of :class:`neuroglot.Writing`, but for the text."""
         others, matched = _mean(self.equal_others), _mean(self.matched)
         scattered = self._sure(matched).scattered(self.matched[0].T)
         logits = {"own": self.written.own.sum(0)[:, None], "all": self.written.every.sum(0)[:, None]}
@@ -400,7 +400,7 @@ class _Measured:
         }
 
     def contrasts(self) -> pd.DataFrame:
-        """:attr:`Writing.contrasts`, but for the text."""
+        """``contrasts`` of :class:`neuroglot.Writing`, but for the text."""
         others = self._sure(_mean(self.equal_own - self.equal_others))
         matched = self._sure(self.own - _mean(self.matched)).scattered(self.matched[0].T)
         parts = ("value", "error", "df")
@@ -416,12 +416,12 @@ class _Measured:
         return pd.concat(rows, ignore_index=True)
 
     def dealt(self) -> pd.DataFrame:
-        """:attr:`Writing.dealt`, but for the text: of all sets, with each language's values, for its tokens."""
+        """``dealt`` of :class:`neuroglot.Writing`, but for the text: of all sets, with each language's values, for its tokens."""
         contrast, p = dealt_to_languages(self._numbers(self.written.sets.sum(0))[0].T)
         return pd.DataFrame({"contrast": [contrast], "p": [p]})
 
     def layers(self) -> pd.DataFrame:
-        """:attr:`Writing.layers`."""
+        """``layers`` of :class:`neuroglot.Writing`."""
         spread = self._spread(self.written.own.sum(0))[:, None]
         own = np.einsum("lks,rks->rkl", self.written.own, self.directions) / spread
         matched = np.einsum("lkds,rks->rdkl", self.written.matched, self.directions) / spread
@@ -454,7 +454,7 @@ def begins(layers: pd.DataFrame) -> int | None:
     """The first layer from which on every one adds more to the number than matched neurons do; ``None`` without one.
 
     Args:
-        layers: :attr:`Writing.layers`; those without a verdict are passed over.
+        layers: ``layers`` of :class:`neuroglot.Writing`; those without a verdict are passed over.
     """
     first = None
     for layer, verdict in zip(layers["layer"][::-1], layers["verdict"][::-1], strict=True):
@@ -528,7 +528,7 @@ class _Passes:
         return np.array([float(part.double().sum()) for part in parts])
 
     def check(self, own: OwnTokens, written: np.ndarray, directions: np.ndarray) -> pd.DataFrame:
-        """:attr:`Writing.check`; ``written`` ``[languages, size]``, ``directions`` ``[1 + units, languages, size]``."""
+        """``check`` of :class:`neuroglot.Writing`; ``written`` ``[languages, size]``, ``directions`` ``[1 + units, languages, size]``."""
         rows, words = [], np.unique(np.concatenate(own.ids))
         head = self.readout.embeddings(words).double().numpy()
         for k, code in enumerate(self.corpus.languages):
@@ -565,7 +565,7 @@ class _Passes:
 def _top_tokens(
     readout: Readout, tokenizer: PreTrainedTokenizerBase, languages: tuple[str, ...], written: np.ndarray, top: int
 ) -> pd.DataFrame:
-    """:attr:`Writing.tokens` of ``written`` ``[languages, size]``; a language without neurons raises none."""
+    """``tokens`` of :class:`neuroglot.Writing` of ``written`` ``[languages, size]``; a language without neurons raises none."""
     logits, ids = _highest(readout, torch.from_numpy(written).float(), 6 * top)
     rows = []
     for k, code in enumerate(languages):
@@ -596,7 +596,8 @@ def raised(
         top: tokens of each.
 
     Returns:
-        One row per neuron: ``layer``, ``neuron``, ``language``, ``value`` (its mean there), ``tokens`` (a list).
+        One row per neuron: ``layer``, ``neuron``, ``language``, ``value`` (its mean there), ``tokens`` (a list; of a
+        neuron whose mean value is 0, empty).
     """
     readout = Readout(model)
     layer, neuron = np.asarray(neurons).T
@@ -607,7 +608,9 @@ def raised(
         here = np.flatnonzero(layer == number)
         columns[here] = readout.columns(int(number))[neuron[here]]
     _, ids = _highest(readout, columns * torch.from_numpy(np.sign(value)).float()[:, None], 3 * top)
-    tokens = [list(_told(tokenizer, each, top).values()) for each in ids.tolist()]
+    tokens = [
+        list(_told(tokenizer, each, top).values()) if own else [] for each, own in zip(ids.tolist(), value, strict=True)
+    ]
     codes = [stats.languages[k] for k in most]
     return pd.DataFrame({"layer": layer, "neuron": neuron, "language": codes, "value": value, "tokens": tokens})
 

@@ -17,6 +17,7 @@ from .kinds import counts_per_language, counts_per_n, languages_beside, top_rate
 from .neuron_map import neuron_map
 from .sharing import similarity, upset
 from .theme import DONE_COLORS, KIND_COLORS, LANGUAGE_COLORS, enable
+from .writing import writing, writing_by_layer, written_tokens
 
 __all__ = [
     "DONE_COLORS",
@@ -48,4 +49,7 @@ __all__ = [
     "training",
     "transitions",
     "upset",
+    "writing",
+    "writing_by_layer",
+    "written_tokens",
 ]
