@@ -6,6 +6,7 @@ from .book.widgets import NeuronBrowser, ThresholdExplorer
 from .counts.activations import ActivationStats, read_njunlp
 from .counts.collecting import collect, count_activations
 from .effects.grading import accuracy, grade, language_fidelity
+from .effects.writing import Writing, writing
 from .model.batches import tokens_per_language
 from .model.interventions import Intervention, amplify, deactivate, intervene, set_to
 from .model.likelihood import Losses, losses, perplexity
@@ -30,6 +31,7 @@ __all__ = [
     "NeuronTypes",
     "ThresholdExplorer",
     "TopContexts",
+    "Writing",
     "__version__",
     "accuracy",
     "align",
@@ -62,4 +64,5 @@ __all__ = [
     "text",
     "tokens_per_language",
     "top_contexts",
+    "writing",
 ]

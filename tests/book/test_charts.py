@@ -64,6 +64,9 @@ def figures(stats, types):
         "doses": charts.doses(doses_table()),
         "steered": charts.steered(contrasts_table()),
         "outcomes": charts.outcomes(outputs_table()),
+        "written_tokens": charts.written_tokens(tokens_table()),
+        "writing": charts.writing(numbers_table()),
+        "writing_by_layer": charts.writing_by_layer(written_layers()),
         "training": charts.training({"one": training_log(), "shuffled": training_log()}),
         "layer_changes": charts.layer_changes(changes_of(stats, types).query("what == 'layer'")),
         "shared_changes": charts.shared_changes(changes_of(stats, types).query("what == 'shared by'")),
@@ -90,7 +93,7 @@ def test_languages_of_any_name_are_drawn(stats, types):
         plain, drawn = (
             charts.theme.embed(json.loads(text))["text/html"].partition("<script")[0] for text in (spec, odd)
         )
-        marks = [len(re.findall("<path aria-label=", picture)) for picture in (plain, drawn)]
+        marks = [len(re.findall("<(?:path|text) aria-label=", picture)) for picture in (plain, drawn)]
         assert marks[0] == marks[1] > 0, name
         for code, other in ODD.items():
             assert drawn.count(f">{other}") == plain.count(f">{code}<"), name
@@ -145,6 +148,27 @@ def contrasts_table():
             for way, strength, verdict in ways
         ]
     )
+
+
+def tokens_table():
+    words = {"en": ["the", "<b>bold</b>", "constructor"], "th": ["ที่", "และ"]}
+    rows = [(code, rank, word, 1 / rank) for code, own in words.items() for rank, word in enumerate(own, 1)]
+    return pd.DataFrame(rows, columns=["language", "rank", "token", "logits"])
+
+
+def numbers_table():
+    return pd.DataFrame([
+        {"text": text, "language": code, "of": of, "neurons": 9, "tokens": 80, "units": 5, "number": at + place,
+         "low": at + place - 0.2, "high": at + place + 0.2, "logits": None if of == "others" else 1.0}
+        for text, at in (("all text", 0.0), ("udhr", 10.0)) for code in ("en", "th")
+        for place, of in enumerate(("own", "others", "matched", "all"))
+    ])  # fmt: skip
+
+
+def written_layers():
+    own = {"layer": [0, 1, 2], "neurons": [0.0, 2.5, 9.0], "own": [0.0, 0.2, 1.0], "matched": [0.0, 0.2, 0.1]}
+    own |= {"number": [0.0, 0.0, 0.9], "low": [None, -0.1, 0.8], "high": [None, 0.1, 1.0]}
+    return pd.DataFrame(own | {"detectable": [None, 0.2, 0.2], "verdict": [None, "not told apart", "more"]})
 
 
 def training_log():
@@ -239,6 +263,26 @@ def test_the_matrix_shows_one_set_and_measure_and_what_is_beyond_chance():
     assert next(row["effect"] for row in rows if (row["removed"], row["language"]) == ("de", "en")) is None
     filters = json.dumps(spec["vconcat"])
     assert filters.count("datum.set == set_ && datum.measure == measure_") >= 3
+
+
+def test_tokens_are_shown_as_text():
+    picture = vl_convert.vegalite_to_svg(charts.written_tokens(tokens_table()).to_dict())
+    assert all(f">{word}</text>" in picture for word in ("the", "&lt;b&gt;bold&lt;/b&gt;", "constructor", "ที่"))
+    assert ">English (en)</text>" in picture and "<b>" not in picture
+
+
+def test_writing_is_shown_for_one_text_at_a_time():
+    spec = charts.writing(numbers_table()).to_dict()
+    (text,) = (p for p in spec["params"] if "bind" in p)
+    assert (text["value"], text["bind"]["options"]) == ("all text", ["all text", "udhr"])
+    rows = next(rows for rows in spec["datasets"].values() if "number" in rows[0])
+    own = next(row for row in rows if (row["text"], row["language"], row["of"]) == ("udhr", "th", "own"))
+    assert (own["what"], own["number"], own["low"]) == ("the language's own neurons", 10.0, 9.8)
+
+
+def test_a_layer_without_neurons_has_no_verdict():
+    rows = next(iter(charts.writing_by_layer(written_layers()).to_dict()["datasets"].values()))
+    assert [row["verdict"] for row in rows] == ["not known", "not told apart", "more"]
 
 
 def drawn(spec, measure=None):

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import vl_convert
 
@@ -556,6 +557,23 @@ def test_browser_shows_what_python_knows(page_of, contexts):
                 assert own["contexts"] == pieces
         else:
             assert found["texts"] is None and "No text is kept" in page.inner_text(".neuroglot-said")
+    assert page.wrong == []
+
+
+def test_browser_shows_the_tokens_that_a_neuron_raises(page_of, contexts):
+    stats, types = browsed()
+    raised = pd.DataFrame(
+        {"layer": [0, 1], "neuron": [2, 0], "language": ["en", "th"], "value": [-0.1234, 0.5],
+         "tokens": [["<b>x</b>", "two"], ["ที่"]]}
+    )  # fmt: skip
+    page = page_of(NeuronBrowser(stats, types, *contexts, raised=raised, layer=0, neuron=2))
+    shown = page.locator(".neuroglot-raised")
+    assert shown.inner_text().startswith("At its mean value in en, -0.12: ")
+    assert shown.locator(".neuroglot-token").all_inner_texts() == ["<b>x</b>", "two"]
+    page.evaluate(GO, [1, 0])
+    assert shown.locator(".neuroglot-token").all_inner_texts() == ["ที่"]
+    page.evaluate(GO, [2, 3])
+    assert shown.inner_text() == "No tokens are kept for this neuron."
     assert page.wrong == []
 
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from neuroglot import ActivationStats, NeuroglotError, NeuronBrowser, ThresholdExplorer, classify
@@ -126,6 +127,17 @@ def test_browser_refuses_what_does_not_fit(stats):
     other = classify(ActivationStats(stats.shard_counts[:, :2], stats.shard_tokens, stats.languages), top_rate=0.3)
     with pytest.raises(NeuroglotError, match="not of the same neurons"):
         NeuronBrowser(stats, other)
+
+
+def test_tokens_stand_where_no_script_runs(stats):
+    types = classify(stats, top_rate=0.3, quantile=0.7)
+    row = {"layer": [1], "neuron": [7], "language": ["de"], "value": [-0.25], "tokens": [["<i>und", "die"]]}
+    browser = NeuronBrowser(stats, types, raised=pd.DataFrame(row), layer=1, neuron=7)
+    said = "The tokens that it raises most, at its mean value in de, -0.25:"
+    assert browser._pictures().endswith(f"<p>{said} <span>&lt;i&gt;und</span> <span>die</span></p>")
+    browser.neuron = 8
+    assert "<span>" not in browser._pictures()
+    assert NeuronBrowser(stats, types).given["raised"] is None
 
 
 def test_pictures_of_languages_named_like_javascripts_own():

@@ -15,6 +15,8 @@ ARTIFACTS = {
     "types": "types.safetensors",
     "layers": "layers.json",
     "contexts": "contexts.safetensors",
+    "values": "values.safetensors",
+    "written": "written.json",
     "responses": "responses.jsonl",
     "asked": "asked.jsonl",
     "solved": "solved.jsonl",

@@ -39,7 +39,11 @@ CHAPTERS = (
     Chapter("03-layers", reads=("stats", "types"), writes=("layers",)),
     Chapter("00-introduction", reads=("stats", "types")),
     Chapter("index", reads=("stats", "types", "layers")),
-    Chapter("04-neurons", reads=("stats", "types", "counted"), writes=("contexts",)),
+    Chapter(
+        "04-neurons",
+        reads=("stats", "types", "layers", "counted", "held_out"),
+        writes=("contexts", "values", "written"),
+    ),
     Chapter("05-deactivation", reads=("stats", "types", "held_out", "solved"), writes=("effects",)),
     Chapter("06-steering", reads=("stats", "types", "held_out"), writes=("steered",)),
     Chapter(

@@ -11,13 +11,14 @@ from typing import Any, cast
 
 import anywidget
 import numpy as np
+import pandas as pd
 import traitlets
 import vl_convert
 
 from ..base.errors import NeuroglotError
 from ..base.files import write_bytes
 from ..counts.activations import ActivationStats
-from ..neurons.contexts import TopContexts
+from ..neurons.contexts import TopContexts, block
 from ..neurons.identification import KINDS, MIN_TOKENS, Identifier, NeuronTypes, require_thresholds
 from ..text.corpora import Corpus
 from .charts.panels import explorer_panels, neuron_panel
@@ -227,6 +228,7 @@ class NeuronBrowser(_Live):
         types: from :func:`neuroglot.classify` of these counts.
         contexts: from :func:`neuroglot.top_contexts`, and
         corpus: the text that they are of; both or neither.
+        raised: the tokens that neurons raise most, from :func:`neuroglot.effects.writing.raised`.
         find: for neurons without contexts, a function of layer and neuron that gives them
             (``lambda *neuron: ng.top_contexts(model, tokenizer, corpus, [neuron])``); live only.
         layer, neuron: where to start; default: the lowest score.
@@ -245,6 +247,7 @@ class NeuronBrowser(_Live):
         contexts: TopContexts | None = None,
         corpus: Corpus | None = None,
         *,
+        raised: pd.DataFrame | None = None,
         find: Callable[[int, int], TopContexts] | None = None,
         layer: int | None = None,
         neuron: int | None = None,
@@ -260,11 +263,13 @@ class NeuronBrowser(_Live):
                 f"there is no neuron {place[1]} in layer {place[0]}; the model has {types.score.shape}."
             )
         self._contexts, self._corpus, self._find = contexts, corpus, find
+        self._raised = {} if raised is None else _raised(raised)
         given = {
             "kind": "browser",
             "spec": neuron_panel(types.languages),
             "colors": KIND_COLORS,
             "contexts": None if contexts is None or corpus is None else _for_page(contexts, corpus, types),
+            "raised": block(json.dumps(self._raised, ensure_ascii=False).encode()) if self._raised else None,
             "live": find is not None,
         }
         settings = {"top_rate": types.top_rate, "quantile": types.quantile, "languages": list(types.languages)}
@@ -314,10 +319,14 @@ class NeuronBrowser(_Live):
         return _picture(self.given["spec"], data) + self._texts(*place)
 
     def _texts(self, layer: int, neuron: int) -> str:
-        """The contexts of a neuron, if they are kept, for paper."""
+        """The tokens and contexts of a neuron, those that are kept, for paper."""
+        parts = []
+        if kept := self._raised.get(f"{layer} {neuron}"):
+            words = " ".join(f"<span>{html(token)}</span>" for token in kept[2])
+            parts.append(f"<p>{html(_RAISED.format(*kept))} {words}</p>")
         if self._contexts is None or self._corpus is None or [layer, neuron] not in self._contexts.neurons.tolist():
-            return ""
-        color, parts = KIND_COLORS[self.types.kind[layer, neuron]], []
+            return "".join(parts)
+        color = KIND_COLORS[self.types.kind[layer, neuron]]
         for own in self._contexts.of(layer, neuron, self._corpus):
             for context in own["contexts"]:
                 text = "".join(  # shaded as in browser.js
@@ -338,6 +347,18 @@ def _for_page(contexts: TopContexts, corpus: Corpus, types: NeuronTypes) -> dict
         fewer = {name: getattr(contexts, name)[rows] for name in ("neurons", "value", "passage", "token", "shade")}
         page = replace(contexts, **fewer).for_page(corpus)
     return page
+
+
+# As browser.js has it.
+_RAISED = "The tokens that it raises most, at its mean value in {0}, {1}:"
+
+
+def _raised(table: pd.DataFrame) -> dict[str, tuple[str, float, list[str]]]:
+    """By layer and neuron: language, mean value and tokens."""
+    return {
+        f"{row['layer']} {row['neuron']}": (row["language"], float(f"{row['value']:.2g}"), list(row["tokens"]))
+        for row in table.to_dict("records")
+    }
 
 
 def _name(stats: ActivationStats) -> str:

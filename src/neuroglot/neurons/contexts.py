@@ -186,14 +186,14 @@ class TopContexts:
             "layers": self.neurons[:, 0].tolist(),
             "neurons": self.neurons[:, 1].tolist(),
             "peaks": [float(f"{peak:.4g}") for peak in self._peaks()],
-            "texts": _block(json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode()),
+            "texts": block(json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode()),
             "text": text.tolist(),
             "tokens": np.diff(self.starts).tolist(),
-            "spans": _block(steps.astype("<i4").tobytes()),
-            "passage": _block(self.passage.astype("<i4").tobytes()),
-            "first": _block(first.astype("<i4").tobytes()),
-            "peak": _block((self.token - first).astype("<i4").tobytes()),
-            "shades": _block(self.shade.tobytes()),
+            "spans": block(steps.astype("<i4").tobytes()),
+            "passage": block(self.passage.astype("<i4").tobytes()),
+            "first": block(first.astype("<i4").tobytes()),
+            "peak": block((self.token - first).astype("<i4").tobytes()),
+            "shades": block(self.shade.tobytes()),
         }
 
     def describe(self) -> pd.DataFrame:
@@ -246,7 +246,8 @@ def _first(token: np.ndarray, length: np.ndarray, window: int) -> np.ndarray:
     return first
 
 
-def _block(data: bytes) -> str:
+def block(data: bytes) -> str:
+    """Bytes for a page: base64 of zlib."""
     return base64.b64encode(zlib.compress(data, 9)).decode()
 
 

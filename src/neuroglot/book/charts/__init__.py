@@ -18,6 +18,7 @@ from .neuron_map import neuron_map
 from .sharing import similarity, upset
 from .steering import outcomes, steered
 from .theme import DONE_COLORS, KIND_COLORS, LANGUAGE_COLORS, enable
+from .writing import writing, writing_by_layer, written_tokens
 
 __all__ = [
     "DONE_COLORS",
@@ -52,4 +53,7 @@ __all__ = [
     "training",
     "transitions",
     "upset",
+    "writing",
+    "writing_by_layer",
+    "written_tokens",
 ]

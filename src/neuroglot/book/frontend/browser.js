@@ -65,6 +65,7 @@
   /**
    * Fill a place with the browser.
    * given: head and values (see identify.js), scaled, colors by type, spec of the chart, contexts (for_page) or null,
+   * raised (a block of JSON: by layer and neuron a language, the mean value there and tokens) or null,
    * settings (thresholds, layer, neuron), addressed, ask(layer, neuron) for contexts that are not here (a promise of
    * for_page; null where nobody can be asked), moved(layer, neuron).
    */
@@ -73,6 +74,7 @@
     const identifier = new Identifier(given.head, given.values, given.scaled);
     const { layers, width } = identifier;
     const kept = given.contexts ? await Contexts.read(given.contexts) : null;
+    const raised = given.raised ? JSON.parse(new TextDecoder().decode(await inflate(fromBase64(given.raised)))) : null;
     const settings = { languages: all, lam: null, ...given.settings };
     let [result, known, drawn, waiting] = [null, "", null, 0];
 
@@ -87,6 +89,7 @@
     const button = (text, onclick) => element("button", { type: "button", onclick }, text);
     const facts = element("p", { class: "neuroglot-status", role: "status" });
     const picture = element("div", { class: "neuroglot-chart" });
+    const tokens = element("p", { class: "neuroglot-raised", dir: "auto" });
     const texts = element("div", { class: "neuroglot-texts" });
     const said = element("p", { class: "neuroglot-said" });
     const near = element("ul", { class: "neuroglot-near" });
@@ -103,6 +106,7 @@
       ),
       facts,
       picture,
+      ...(raised ? [element("p", { class: "neuroglot-heading" }, "The tokens that it raises most"), tokens] : []),
       element("p", { class: "neuroglot-heading" }, "The text on which it fires most"),
       texts,
       said,
@@ -147,6 +151,13 @@
         return part;
       });
       return element("p", { dir: "auto" }, ...parts);
+    }
+
+    // What it adds to the logits has the sign of its value, so it is said for one language.
+    function showTokens(own) {
+      const where = own ? `At its mean value in ${own[0]}, ${own[1]}: ` : "No tokens are kept for this neuron.";
+      const words = own ? own[2].map((word) => element("span", { class: "neuroglot-token" }, word)) : [];
+      tokens.replaceChildren(where, ...words);
     }
 
     function showTexts(found, color) {
@@ -216,6 +227,7 @@
       const color = given.colors[type];
       const found = kept?.of(layer, neuron) ?? null;
       showTexts(found, color);
+      if (raised) showTokens(raised[`${layer} ${neuron}`]);
       if (!found && given.ask) {
         const wanted = () => settings.layer === layer && settings.neuron === neuron;
         clearTimeout(waiting); // whoever steps on does not ask for what is passed by

@@ -1,0 +1,131 @@
+"""What chapter 04 says of what a language's neurons write."""
+
+import pandas as pd
+
+from ...base.uncertainty import LESS, MORE
+from ...effects.writing import ALL_TEXT, Writing, begins
+from ..markup import language, myst
+from .words import counted, interval, number
+
+_AGAINST = {
+    "matched": "random neurons that fire as often do",
+    "others": "as many of the other languages' neurons do",
+}
+
+
+def opening(written: Writing) -> str:
+    """In how many languages its neurons write it more than others do, and in which not."""
+    contrasts = _of(written.contrasts)
+    if not contrasts["verdict"].notna().any():
+        return "**Whether a language's neurons write its language cannot be known from so little text.**"
+    parts = [f"more than {words} in {_share(contrasts, key)}" for key, words in _AGAINST.items()]
+    said = f"**What a language's neurons add to the logits favours its own tokens {', and '.join(parts)}.**"
+    return " ".join([said, *_exceptions(contrasts)])
+
+
+def _of(table: pd.DataFrame, text: str = ALL_TEXT) -> pd.DataFrame:
+    return table[table["text"] == text]
+
+
+def _share(contrasts: pd.DataFrame, against: str) -> str:
+    known = contrasts.loc[contrasts["against"] == against, "verdict"].dropna()
+    return f"{int((known == MORE).sum())} of {counted(len(known), 'language')}"
+
+
+def _exceptions(contrasts: pd.DataFrame) -> list[str]:
+    """A sentence on the languages whose own neurons do less than other languages' do."""
+    less = contrasts.query("against == 'others' and verdict == @LESS", local_dict={"LESS": LESS})
+    names = ", ".join(language(code) for code in less["language"])
+    return [f"The other languages' favour them more than its own do in {names}."] if names else []
+
+
+def table(written: Writing) -> pd.DataFrame:
+    """One row per language: its number, and how far it is above the others' and matched neurons', in words."""
+    numbers, contrasts = _of(written.numbers), _of(written.contrasts)
+    own = numbers[numbers["of"] == "own"].set_index("language")
+    rows = {"neurons": own["neurons"], "own tokens": own["tokens"], "number": own["number"].map("{:+.2f}".format)}
+    for against, words in (("others", "others'"), ("matched", "matched")):
+        rows_ = contrasts[contrasts["against"] == against].set_index("language")
+        rows[f"less {words}"] = rows_.apply(_estimate, axis=1)
+        rows[f"found from, {words}"] = rows_["detectable"].map(lambda value: number(value, "{:.2f}"))
+        rows[f"verdict, {words}"] = rows_["verdict"].astype(object).fillna("not known")
+    return pd.DataFrame(rows).rename_axis("language").reset_index()
+
+
+def _estimate(row: pd.Series) -> str:
+    return f"{number(row['number'], '{:+.2f}')} ({interval(row['low'], row['high'], '{:+.2f}')})"
+
+
+def dealt(written: Writing) -> str:
+    """Whether the sets fit their own languages better than other ones."""
+    row = _of(written.dealt).iloc[0]
+    if pd.isna(row["p"]):
+        return "Too few languages have neurons for the sets to be dealt to the languages at random."
+    p = "less than 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
+    more = f"{row['contrast']:.2f}"
+    return (
+        f"Over all languages, a set raises its own language's tokens by {more} more than another set does there; dealt "
+        f"to the languages at random, the sets reach that with a probability of {p}."
+    )
+
+
+def texts(written: Writing) -> str:
+    """Whether each text by itself says the same of the languages."""
+    whole = _of(written.contrasts).set_index(["language", "against"])["verdict"]
+    parts = []
+    for name in written.contrasts["text"].unique():
+        if name != ALL_TEXT:
+            alone = _of(written.contrasts, name).set_index(["language", "against"])["verdict"]
+            known = (whole.notna() & alone.notna()).to_numpy()
+            same = int((whole[known] == alone[known]).sum())
+            parts.append(
+                f"with the tokens of {myst(name)} alone {same} of {counted(int(known.sum()), 'verdict')} are the same"
+            )
+    return f"{'; '.join(parts)}.".capitalize() if parts else "Tokens are those of one text only."
+
+
+def by_layer(written: Writing, parts: pd.DataFrame | None = None) -> str:
+    """From which layer on a language is written, and in which of chapter 03's parts that is.
+
+    Args:
+        written: from :func:`neuroglot.writing`.
+        parts: ``part``, ``first``, ``last``; ``None`` where there are none.
+    """
+    layers = written.layers
+    first, last, total = begins(layers), layers.iloc[-1], layers["own"].sum()
+    if first is None:
+        return (
+            f"There is no layer from which on every one adds more than random neurons that fire as often; the last one "
+            f"adds {number(last['number'], '{:+.2f}')} ({interval(last['low'], last['high'], '{:+.2f}')})."
+        )
+    said = f"From layer {first} on, every layer adds more than random neurons that fire as often"
+    if total > 0:
+        said += f"; the last one holds {last['own'] / total:.0%} of the whole"
+    return f"{said}.{_part(first, parts)}"
+
+
+def _part(layer: int, parts: pd.DataFrame | None) -> str:
+    found = [] if parts is None else [row for row in parts.to_dict("records") if row["first"] <= layer <= row["last"]]
+    if not found:
+        return ""
+    row = found[0]
+    where = "begins there" if row["first"] == layer else f"has layers {row['first']} to {row['last']}"
+    return f" The part *{myst(row['part'])}* of [chapter 03](03-layers.ipynb) {where}."
+
+
+def check(written: Writing) -> str:
+    """How what falls when the set is removed goes with what was predicted."""
+    known = written.check.dropna(subset=["slope", "correlation"])
+    if known.empty:
+        return "No language has neurons to remove."
+    slope, correlation = known["slope"], known["correlation"]
+    return (
+        f"When the set is really removed, the logits of own tokens fall in the order that was predicted: over "
+        f"{counted(len(known), 'language')} the correlation is {_range(correlation)}. For each logit predicted "
+        f"{_range(slope)} are lost (median {slope.median():.2f}), for later layers, left out here, answer too."
+    )
+
+
+def _range(values: pd.Series) -> str:
+    low, high = f"{values.min():.2f}", f"{values.max():.2f}"
+    return low if low == high else f"{low} to {high}"
