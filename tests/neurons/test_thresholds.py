@@ -42,15 +42,6 @@ def test_halves_are_those_of_the_settings_or_it_is_said_why_not(stats):
     assert nothing.empty and list(nothing) == list(table) and "shard" in reason
 
 
-def test_sizes_at_other_rates(stats):
-    found = classify(stats, top_rate=0.2, quantile=0.9)
-    table, without = thresholds.sizes_at_rates(stats, found)
-    assert without == [] and table["top_rate"].unique().tolist() == [*thresholds.RATES, 0.2]
-    own = table[table["top_rate"] == 0.2]
-    assert own["neurons"].tolist() == [found.sizes()[kind] for kind in own["kind"]]
-    assert own["kind"].tolist() == ["specific", "related", "general"] and set(own["lam"]) == {found.lam}
-
-
 def test_cuts_at_other_rates(stats):
     found = classify(stats, top_rate=0.2, quantile=0.9)
     table, without = thresholds.cuts_at_rates(stats, found)
@@ -72,8 +63,6 @@ def test_what_no_lambda_fits_is_left_out(everywhere):
     """At the types' own lambda all is well; at the top rates beside it every selection has a general neuron."""
     found = classify(everywhere, top_rate=0.2, quantile=0.01, lam=0.1)
     assert thresholds.fitted(everywhere, found, lam=None) is None
-    sizes, without = thresholds.sizes_at_rates(everywhere, found)
-    assert {0.1, 0.2} <= set(without) and not {0.1, 0.2} & set(sizes["top_rate"])
     cuts, without = thresholds.cuts_at_rates(everywhere, found)
     assert {0.1, 0.2} <= set(without) and "10.0%" not in list(cuts.get("top rate", []))
 

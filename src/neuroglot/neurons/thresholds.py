@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..base.errors import NeuroglotError
 from ..counts.activations import ActivationStats
-from .identification import KINDS, NeuronTypes, classify, overlap_of_halves
+from .identification import NeuronTypes, classify, overlap_of_halves
 from .layers import four_parts, layer_profile, part_claims
 
 #: Neurons shared by exactly 1 to 10 languages in the paper's figure 15, of MistralMathOctopus-7B on MGSM.
@@ -42,22 +42,6 @@ def halves(stats: ActivationStats, types: NeuronTypes) -> tuple[pd.DataFrame, st
         return overlap_of_halves(stats, **types.arguments()), ""
     except NeuroglotError as error:
         return pd.DataFrame(columns=["kind", "one", "other", "both", "jaccard", "chance"]), str(error)
-
-
-def sizes_at_rates(stats: ActivationStats, types: NeuronTypes) -> tuple[pd.DataFrame, list[float]]:
-    """How many neurons of each type other top rates give, with lambda solved at each.
-
-    Returns:
-        ``top_rate``, ``lam``, ``kind`` (specific, related, general), ``neurons``; and the rates for which no lambda
-        fits.
-    """
-    at, without = _at_rates(stats, types, RATES)
-    rows = [
-        {"top_rate": rate, "lam": other.lam, "kind": kind, "neurons": other.sizes()[kind]}
-        for rate, other in at.items()
-        for kind in KINDS[1:]
-    ]
-    return pd.DataFrame(rows, columns=["top_rate", "lam", "kind", "neurons"]), without
 
 
 def cuts_at_rates(stats: ActivationStats, types: NeuronTypes) -> tuple[pd.DataFrame, list[float]]:

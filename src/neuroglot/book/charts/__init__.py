@@ -13,9 +13,10 @@ from .changes import (
     transitions,
 )
 from .interventions import doses, effects, steering
-from .kinds import counts_per_language, counts_per_n, languages_beside, top_rates
+from .kinds import languages_beside
 from .neuron_map import neuron_map
 from .sharing import similarity, upset
+from .specificity import first_and_second, how_sure
 from .theme import DONE_COLORS, KIND_COLORS, LANGUAGE_COLORS, enable
 
 __all__ = [
@@ -23,13 +24,13 @@ __all__ = [
     "KIND_COLORS",
     "LANGUAGE_COLORS",
     "active_share",
-    "counts_per_language",
-    "counts_per_n",
     "depth",
     "doses",
     "effects",
     "enable",
     "fertility",
+    "first_and_second",
+    "how_sure",
     "language_changes",
     "language_sizes",
     "languages_beside",
@@ -44,7 +45,6 @@ __all__ = [
     "solved",
     "steering",
     "tokens",
-    "top_rates",
     "training",
     "transitions",
     "upset",
