@@ -383,3 +383,15 @@ def test_languages_keep_their_colours():
     assert some["range"][1] == charts.LANGUAGE_COLORS["zh"] and len(set(some["range"])) == 3
     many = charts.theme.language_scale([f"x{i}" for i in range(25)]).to_dict()
     assert len(many["range"]) == 25 and set(many["range"]) == set(charts.LANGUAGE_COLORS.values())
+
+
+def test_every_specific_neuron_is_a_point_and_some_have_crosses(stats, types):
+    table = specificity(stats, types, splits=2)
+    own = table[table["kind"] == "specific"]
+    place = tuple(own.iloc[0, :2])
+    spec = charts.first_and_second(table, types.tau, {"typical": place}, browser="there.html").to_dict()
+    rows = max(spec["datasets"].values(), key=len)
+    assert len(rows) == len(own) and {row["second_p"] <= round(types.tau, 4) for row in rows} == {True}
+    assert rows[0]["address"] == f"there.html#layer={place[0]}&neuron={place[1]}"
+    named = [row for part in spec["datasets"].values() for row in part if "name" in row]
+    assert [(row["layer"], row["neuron"], row["name"]) for row in named] == [(*place, "typical")]

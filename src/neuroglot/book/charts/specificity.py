@@ -5,10 +5,12 @@ from collections.abc import Mapping
 import altair as alt
 import pandas as pd
 
-from .theme import KIND_SHAPES, finish, kind_scale, language_scale
+from .theme import KIND_SHAPES, finish, kind_scale, language_scale, on
 
 # More points than this only hide each other, and a page would carry them all.
 _MOST = 2000
+
+_PERCENT = alt.Axis(format="%")
 
 
 def first_and_second(
@@ -32,9 +34,11 @@ def first_and_second(
         shown["address"] = [f"{browser}#layer={layer}&neuron={neuron}" for layer, neuron in places]
     tips = [*("layer", "neuron"), *_said("first"), *_said("second")]
     tips.append(alt.Tooltip("sure:Q", title="share of halves of the text with this type", format=".0%"))
-    domain = alt.Scale(domain=[0, 1])
-    x = alt.X("first_p:Q", title="probability in its language", scale=domain, axis=alt.Axis(format="%"))
-    y = alt.Y("second_p:Q", title="in the next language", scale=domain, axis=alt.Axis(format="%"))
+    chosen = _chosen(own, named)
+    least = min([tau, *chosen["first_low"].dropna()]) - 0.02  # other neurons' intervals are in their tooltips
+    x = alt.X("second_p:Q", title="probability in the next language", scale=alt.Scale(domain=[0, 1]), axis=_PERCENT)
+    own_scale = alt.Scale(domain=[max(least, 0), 1], nice=False, zero=False)
+    y = alt.Y("first_p:Q", title="in its own language", scale=own_scale, axis=_PERCENT)
     color = alt.Color("first:N", scale=language_scale(sorted(set(own["first"]))), legend=alt.Legend(columns=5))
     points = alt.Chart(shown).mark_point(filled=True, size=28, opacity=0.6).encode(x=x, y=y, color=color, tooltip=tips)
     if browser is not None:
@@ -42,16 +46,16 @@ def first_and_second(
     rule = alt.Chart(pd.DataFrame({"tau": [tau]}))
     dashed = {"strokeDash": [5, 4], "strokeWidth": 1.5}
     tip = alt.Tooltip("tau:Q", format=".4f")
-    lines = rule.mark_rule(**dashed).encode(x="tau:Q", tooltip=tip), rule.mark_rule(**dashed).encode(y="tau:Q")
+    lines = rule.mark_rule(**dashed).encode(x="tau:Q", tooltip=tip), rule.mark_rule(**dashed).encode(y=on(y, "tau:Q"))
     of_all = "" if step == 1 else f" One point in {step} is drawn."
     return finish(
-        alt.layer(*lines, points, *_named(own, named)),
+        alt.layer(*lines, points, *_crosses(chosen, y)),
         "How specific is a specific neuron?",
         f"Each point is one neuron; dashed: tau = {tau:.4f}. Crosses: 95 % intervals over shards.{of_all}",
-        "Points: every specific neuron's activation probability in its language against that in its second language; "
+        "Points: every specific neuron's activation probability in its language against that in the next one; "
         "dashed lines: tau.",
         width="container",
-        height=360,
+        height=300,
     )
 
 
@@ -64,16 +68,20 @@ def _said(place: str) -> list[alt.Tooltip]:
     ]
 
 
-def _named(own: pd.DataFrame, named: Mapping[str, tuple[int, int]]) -> list[alt.Chart]:
-    """Crosses and names of single neurons."""
+def _chosen(own: pd.DataFrame, named: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
+    """The rows of single neurons, with the ``name`` of each."""
     places = pd.MultiIndex.from_frame(own[["layer", "neuron"]])
     rows = [own[places == place].assign(name=name) for name, place in named.items()]
-    chosen = pd.concat(rows) if rows else own.iloc[:0].assign(name="")
+    return pd.concat(rows) if rows else own.iloc[:0].assign(name="")
+
+
+def _crosses(chosen: pd.DataFrame, y: alt.Y) -> list[alt.Chart]:
+    """Crosses and names of single neurons."""
     base = alt.Chart(chosen).transform_filter("isValid(datum.first_low) && isValid(datum.second_low)")
-    across = base.mark_rule(strokeWidth=2).encode(x="first_low:Q", x2="first_high:Q", y="second_p:Q")
-    along = base.mark_rule(strokeWidth=2).encode(x="first_p:Q", y="second_low:Q", y2="second_high:Q")
-    text = alt.Chart(chosen).mark_text(align="right", dx=-8, dy=12, fontWeight=600, color="#767676")
-    return [across, along, text.encode(x="first_p:Q", y="second_p:Q", text="name:N").properties(name="ink_named")]
+    across = base.mark_rule(strokeWidth=2).encode(x="second_low:Q", x2="second_high:Q", y=y)
+    along = base.mark_rule(strokeWidth=2).encode(x="second_p:Q", y=on(y, "first_low:Q"), y2="first_high:Q")
+    text = alt.Chart(chosen).mark_text(align="left", dx=6, dy=14, fontWeight=600, color="#767676")
+    return [across, along, text.encode(x="second_p:Q", y=y, text="name:N").properties(name="ink_named")]
 
 
 def how_sure(table: pd.DataFrame) -> alt.Chart:
