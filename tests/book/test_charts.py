@@ -11,7 +11,7 @@ import pytest
 import vl_convert
 
 from neuroglot import ActivationStats, classify, layer_profile
-from neuroglot.alignment import comparison
+from neuroglot.alignment import comparison, stability
 from neuroglot.book import charts
 from neuroglot.neurons import layers
 from neuroglot.neurons.specificity import how_sure, probability_intervals, specificity
@@ -71,7 +71,7 @@ def figures(stats, types):
         "transitions": charts.transitions(moves(types)),
         "measure_changes": charts.measure_changes(measures_table()),
         "language_sizes": charts.language_sizes(sizes_table(), "en"),
-        "overlaps": charts.overlaps(comparison.stability({"a": (stats, stats, False)}, types, splits=3)),
+        "overlaps": charts.overlaps(stability.stability({"a": (stats, stats, "other half")}, types, splits=3)),
     }
 
 
