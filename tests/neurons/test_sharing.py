@@ -379,16 +379,6 @@ def test_the_map_carries_what_each_neuron_is(types):
 # --- the four parts' ends ----------------------------------------------------------------------
 
 
-def test_part_ranges_are_those_of_the_replicates(stats, theme):
-    own, _ = layers.replicate_parts(layers.bootstrap_profiles(stats, 9, **SETTINGS))
-    found = layers.part_ranges(own, 0.8)
-    assert found["part"].tolist() == list(layers.PARTS)
-    for row in found.itertuples():
-        firsts = own["first"][own["part"] == row.part]
-        assert (row.low, row.high) == pytest.approx(tuple(np.quantile(firsts, [0.1, 0.9])))
-    assert (found["low"] < found["high"]).any()
-
-
 def test_layers_show_where_the_replicates_cut(stats, theme):
     profile = layer_profile(classify(stats, **SETTINGS))
     parts = four_parts(profile)

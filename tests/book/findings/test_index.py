@@ -62,23 +62,22 @@ def test_three_findings_with_their_verdicts():
 
 
 def test_what_is_missing_is_said():
-    segments = pd.DataFrame({"profile": ["segments", "line"], "segments": [3, 0], "chosen": [True, False]})
+    segments = pd.DataFrame({"segments": [3, 4], "verdict": "less", "chosen": [True, False]})
     said = findings.findings({"profile": PROFILE, "segments": segments}, {}, {}, {}).split("\n")
     assert said == [
         "1. **Found again?** Not known here is whether the same neurons are found on other text: [chapter "
         "09](09-stability.ipynb) was not run.",
         "2. **Needed?** Not known here is what removing a language's neurons does to it: [chapter "
         "05](05-deactivation.ipynb) was not run.",
-        "3. **Four parts?** Language neurons are most numerous in layer 1 of 2; held-out text is described best by 3 "
-        "segments. [Chapter 03](03-layers.ipynb) (what they write is not known here: [chapter 04](04-neurons.ipynb) "
-        "has not said so.)",
+        "3. **Four parts?** Language neurons are most numerous in layer 1 of 2. Text that was not used to cut is "
+        "described by 3 segments (not the paper's four), better than a smooth curve of as many numbers. [Chapter "
+        "03](03-layers.ipynb) (What they write is not known here: [chapter 04](04-neurons.ipynb) has not said so.)",
     ]
-    smooth = segments.assign(chosen=[False, True])
-    nothing = {"profile": PROFILE.assign(neurons=0), "segments": smooth}
+    nothing = {"profile": PROFILE.assign(neurons=0)}
     said = findings.findings(nothing, {"overlaps": pd.DataFrame()}, effects(None), written(None, None))
     assert "was not run" in said and "+2.00: not known; more in 1 of 3" in said and "how sure that is is not" in said
     said = findings.findings(nothing, {}, {"contrasts": effects()["contrasts"].iloc[:0]}, {})
-    assert "are not found; held-out text is described best by a smooth line." in said and said.count("not run") == 2
+    assert "Language neurons are not found. How many parts" in said and said.count("was not run") == 2
 
 
 def test_kinship_is_a_sentence():

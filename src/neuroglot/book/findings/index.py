@@ -8,7 +8,7 @@ from ...base.uncertainty import MORE
 from ...neurons.identification import NeuronTypes
 from ..markup import language, myst
 from ..pages import model_name
-from . import stability
+from . import layers, stability
 from .words import counted, interval, number
 
 Tables = Mapping[str, pd.DataFrame]
@@ -98,19 +98,11 @@ def _wrote(tables: Tables) -> str:
 def _where(depth: Tables) -> str:
     """In which part of the model language neurons are, and how many parts it shows."""
     sizes = depth["profile"].query("kind in ['specific', 'related']").groupby("layer")["neurons"].sum()
-    shown = ""
-    if "segments" in depth and len(best := depth["segments"].query("chosen")):
-        kind, segments = best.iloc[0][["profile", "segments"]]
-        shown = f"; held-out text is described best by {_described(str(kind), int(segments))}"
     at = f"are most numerous in layer {sizes.idxmax()} of {len(sizes)}" if sizes.max() else "are not found"
     return (
-        f"**Four parts?** Language neurons {at}{shown}. [Chapter 03](03-layers.ipynb) (what they write is not known "
-        "here: [chapter 04](04-neurons.ipynb) has not said so.)"
+        f"**Four parts?** Language neurons {at}. {layers.shown(depth.get('segments'))}. [Chapter 03](03-layers.ipynb) "
+        "(What they write is not known here: [chapter 04](04-neurons.ipynb) has not said so.)"
     )
-
-
-def _described(profile: str, segments: int) -> str:
-    return counted(segments, "segment") if profile == "segments" else f"a smooth {profile}"
 
 
 def kinship(kin: pd.DataFrame, found: NeuronTypes) -> str:
@@ -124,8 +116,8 @@ def kinship(kin: pd.DataFrame, found: NeuronTypes) -> str:
     if not found.sizes()["related"] or known.empty:
         return "Whether families or scripts share neurons cannot be told from these languages."
     each = " and ".join(
-        f"those of one {row.grouping} share {row.within:.2f} of their related neurons ({counted(int(row.pairs), 'pair')}) "
-        f"and others {row.between:.2f} (p = {row.p:.2f})"
+        f"those of one {row.grouping} share {row.within:.2f} of their related neurons "
+        f"({counted(int(row.pairs), 'pair')}) and others {row.between:.2f} (p = {row.p:.2f})"
         for row in known.itertuples()
     )
     return f"Of these languages {each}: from so few pairs, absence of evidence is no evidence of absence."
