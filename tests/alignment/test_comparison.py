@@ -1,6 +1,5 @@
 """Changes against plain counting, and noise that is called noise."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -138,9 +137,6 @@ def test_one_shard_has_changes_and_no_intervals(before, types, changed):
     assert table[["low", "high", "again_low", "null_low"]].isna().all().all() and set(table["verdict"]) == {
         "cannot be told"
     }
-    overlaps = cmp.stability({"halves": (whole[0], whole[0], False)}, types, splits=3)
-    assert overlaps[["jaccard", "low", "below_low"]].isna().all().all()
-    assert cmp.language_sizes(types, whole[0], {}, draws=3)["low"].isna().all()
 
 
 def test_transitions_count_every_neuron_once(types, changed):
@@ -158,47 +154,6 @@ def test_transitions_count_every_neuron_once(types, changed):
 def test_halves_share_no_shard(shards, seed):
     for one, other in cmp.halves(shards, 3, seed):
         assert len(one) == len(other) == shards // 2 and not set(one) & set(other)
-
-
-def test_overlaps(before, types, changed):
-    pairs = {"halves": (before, before, False), "same": (before, before, True), "changed": (before, changed, True)}
-    table = cmp.stability(pairs, types, splits=6).set_index(["comparison", "kind"])
-    assert (table.loc["same", "jaccard"].dropna() == 1).all(), "the same text and model, identified twice"
-    assert table.loc["halves", "whole"].isna().all() and table.loc["changed", "whole"].notna().any()
-    assert (table.loc["halves", ["below_low", "below_high"]] == 0).all().all(), "the first pair beside itself"
-
-    def general(one, other):
-        return cmp.overlap(one, other).set_index("kind")["jaccard"]["general"]
-
-    parts = list(cmp.halves(10, 6, 0))
-    pairs_of = {
-        "halves": [(before, a, before, b) for a, b in parts],
-        "changed": [(before, a, changed, a) for a, _ in parts],
-    }
-    by_hand = {
-        name: np.array(
-            [general(*(classify(m.merged(h), **SETTINGS) for m, h in ((m, h), (o, g)))) for m, h, o, g in each]
-        )
-        for name, each in pairs_of.items()
-    }  # fmt: skip
-    one, other = by_hand["halves"], by_hand["changed"]
-    assert table.loc[("changed", "general"), "below_low"] == pytest.approx(np.quantile(one - other, 0.025))
-    one, other = next(cmp.halves(10, 6, 0))
-    found = [classify(before.merged(half), **SETTINGS) for half in (one, other)]
-    both = [(t.codes == 3) for t in found]
-    by_hand = (both[0] & both[1]).sum() / (both[0] | both[1]).sum()
-    first = cmp.stability({"halves": (before, before, False)}, types, splits=1).set_index("kind")
-    assert first.loc["general", "jaccard"] == pytest.approx(by_hand)
-    assert first.loc["general", "of_first"] == pytest.approx((both[0] & both[1]).sum() / both[0].sum())
-
-
-def test_sizes_of_languages(before, types):
-    table = cmp.language_sizes(types, before, {"some": ["de", "zh"], "none": []}, draws=8).set_index(["place", "kind"])
-    own = types.counts_per_language().set_index(["language", "kind"])["neurons"]
-    for (code, kind), neurons in own.items():
-        assert table.loc[(code, kind), "neurons"] == neurons
-    assert table.loc[("some", "related"), "neurons"] == (own["de", "related"] + own["zh", "related"]) / 2
-    assert (table["low"] <= table["high"]).all() and "none" not in table.index.get_level_values(0)
 
 
 # --- what the models do ------------------------------------------------------------------------
@@ -258,8 +213,6 @@ def test_counts_of_other_tokens_are_of_other_text(before, types):
             cmp.require_same_text(one, other)
     with pytest.raises(NeuroglotError, match="input_sha256"):
         cmp.compare(types, *tokens, draws=2, splits=2)
-    with pytest.raises(NeuroglotError, match="input_sha256"):
-        cmp.stability({"same half": (*tokens, True)}, types, splits=1)
     for part in (before.take([0, 1]), before.merged([0, 1]).take([0])):
         cmp.require_same_text(part, part)
         with pytest.raises(NeuroglotError, match="shards"):
@@ -268,26 +221,6 @@ def test_counts_of_other_tokens_are_of_other_text(before, types):
         cmp.require_same_text(before.take([0, 1]), before.take([0, 2]))
     with pytest.raises(NeuroglotError, match="merged_shards differ"):
         cmp.require_same_text(before.merged([0, 1]), before.merged([0, 2]))
-
-
-def test_too_few_replicates_give_no_interval(before, types, monkeypatch):
-    good, tried = cmp.classify, iter(range(10**6))
-
-    def failing(share):
-        def sometimes(*arguments, **settings):
-            if next(tried) % 10 < share:
-                raise NeuroglotError("no lambda")
-            return good(*arguments, **settings)
-
-        return sometimes
-
-    for share, known in ((3, True), (5, True), (6, False)):
-        tried = iter(range(10**6))
-        monkeypatch.setattr(cmp, "classify", failing(share))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            table = cmp.language_sizes(types, before, {}, draws=20)
-        assert table["low"].notna().all() == known and (known or table["low"].isna().all())
 
 
 def test_a_unit_that_one_model_lacks_is_left_out_of_all():
@@ -330,15 +263,10 @@ def test_a_given_lambda_is_not_solved_anew(before, changed):
         anew = cmp.classified(types, stats, "solved")
         assert anew.lam == 0.05 and not anew.solved and (anew.codes == classify(stats, **types.arguments()).codes).all()
     assert (cmp.classified(types, before, "solved").codes == types.codes).all()
-    overlaps = cmp.stability({"same": (before, before, True)}, types, splits=2)
-    assert (overlaps["whole"] == 1).all()
     half = next(cmp.halves(len(before.shard_tokens), 1, 0))
     one, other = cmp.other_half(types, before, "solved")
     assert [each.lam for each in (one, other)] == [0.05, 0.05]
     assert (one.codes == classify(before.merged(half[0]), **types.arguments()).codes).all()
-    sizes = cmp.language_sizes(types, before, {}, draws=20)
-    kept = cmp.language_sizes(types, before, {}, draws=20, thresholds="kept")
-    assert sizes["neurons"].tolist() == kept["neurons"].tolist() and not sizes.equals(kept)
 
 
 def test_intervals_of_few_units_cover_as_often_as_they_say():

@@ -11,10 +11,10 @@ import pytest
 import vl_convert
 
 from neuroglot import ActivationStats, classify, layer_profile
-from neuroglot.alignment import comparison
-from neuroglot.base.uncertainty import wilson
+from neuroglot.alignment import comparison, stability
 from neuroglot.book import charts
 from neuroglot.neurons import layers
+from neuroglot.neurons.specificity import how_sure, probability_intervals, specificity
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def theme():
 def figures(stats, types):
     profile = layer_profile(types)
     tokens = pd.DataFrame({"language": ["en"], "tokens": [3], "characters": [9], "tokens_per_character": [1 / 3]})
-    rates = pd.DataFrame({"top_rate": [0.1, 0.2], "kind": "specific", "neurons": [1, 2], "lam": [0.3, 0.2]})
-    bands = layers.intervals(layers.bootstrap_profiles(stats, 3, top_rate=0.3, quantile=0.7, lam=0.1))
+    own = specificity(stats, types, splits=2).query("kind == 'specific'")
+    bands = profile[["layer", "kind"]].assign(low=profile["neurons"] / 2, high=profile["neurons"] * 2)
     scores = pd.DataFrame([
         {"language": code, "group": group, "questions": 5, "accuracy": 0.4, "low": 0.1, "high": 0.8,
          "right_number": 0.6, "in_language": 0.8}
@@ -55,11 +55,12 @@ def figures(stats, types):
         "solved, one group": charts.solved(scores[scores["group"] == "level 1"].assign(group="")),
         "active_share": charts.active_share(stats),
         "neuron": charts.neuron(stats, types, 2, 7),
-        "counts_per_language": charts.counts_per_language(types),
-        "counts_per_n": charts.counts_per_n(types),
+        "first_and_second": charts.first_and_second(
+            own, types.tau, {"typical": tuple(own[["layer", "neuron"]].iloc[0])}
+        ),
+        "how_sure": charts.how_sure(how_sure(own)),
         "layers": charts.layers(profile),
         "layers with parts": charts.layers(profile, bands, layers.four_parts(profile)),
-        "top_rates": charts.top_rates(rates),
         "effects": charts.effects(effects_table()),
         "doses": charts.doses(doses_table()),
         "steered": charts.steered(contrasts_table()),
@@ -74,7 +75,7 @@ def figures(stats, types):
         "transitions": charts.transitions(moves(types)),
         "measure_changes": charts.measure_changes(measures_table()),
         "language_sizes": charts.language_sizes(sizes_table(), "en"),
-        "overlaps": charts.overlaps(comparison.stability({"a": (stats, stats, False)}, types, splits=3)),
+        "overlaps": charts.overlaps(stability.stability({"a": (stats, stats, "other half")}, types, splits=3)),
     }
 
 
@@ -421,8 +422,8 @@ def test_neuron_chart_has_the_counts(stats, types):
     data = next(iter(charts.neuron(stats, types, 2, 7).to_dict()["datasets"].values()))
     rows = data if "active" in data[0] else list(charts.neuron(stats, types, 2, 7).to_dict()["datasets"].values())[1]
     assert [row["active"] for row in rows] == stats.counts[2, 7].tolist()
-    low, high = wilson(np.array([0, 15, 30]), np.array([30, 30, 30]))
-    assert np.allclose(low, [0, 0.3315, 0.8865], atol=1e-4) and np.allclose(high, [0.1135, 0.6685, 1], atol=1e-4)
+    low, high = probability_intervals(stats, 2, 7)
+    assert [row["low"] for row in rows] == low.tolist() and [row["high"] for row in rows] == high.tolist()
 
 
 def test_a_click_on_a_neuron_s_bars_opens_the_browser(stats, types):
@@ -435,13 +436,13 @@ def test_a_click_on_a_neuron_s_bars_opens_the_browser(stats, types):
 
 
 def test_page_and_notebook_get_the_same_chart(types):
-    bundle = charts.theme.embed(charts.counts_per_n(types).to_dict())
+    bundle = charts.theme.embed(charts.layers(layer_profile(types)).to_dict())
     assert set(bundle) == {"application/vnd.vegalite.v6+json", "text/html"}
     inside = bundle["text/html"].split('<script type="application/json">')[1].removesuffix("</script>")
     assert json.loads(inside) == bundle["application/vnd.vegalite.v6+json"]
     rest = bundle["text/html"].replace("https://vega.github.io/schema", "").replace("http://www.w3.org/", "")
     assert "http" not in rest
-    assert "<svg" in bundle["text/html"] and "number of languages N" in bundle["text/html"].split("</svg>")[0]
+    assert "<svg" in bundle["text/html"] and "neurons per layer" in bundle["text/html"].split("</svg>")[0]
     evil = alt.Chart(pd.DataFrame({"x": [1]}), title="</script><script>alert(1)</script>").mark_point().to_dict()
     assert charts.theme.embed(evil)["text/html"].count("</script>") == 1
 
@@ -452,3 +453,15 @@ def test_languages_keep_their_colours():
     assert some["range"][1] == charts.LANGUAGE_COLORS["zh"] and len(set(some["range"])) == 3
     many = charts.theme.language_scale([f"x{i}" for i in range(25)]).to_dict()
     assert len(many["range"]) == 25 and set(many["range"]) == set(charts.LANGUAGE_COLORS.values())
+
+
+def test_every_specific_neuron_is_a_point_and_some_have_crosses(stats, types):
+    table = specificity(stats, types, splits=2)
+    own = table[table["kind"] == "specific"]
+    place = tuple(own.iloc[0, :2])
+    spec = charts.first_and_second(table, types.tau, {"typical": place}, browser="there.html").to_dict()
+    rows = max(spec["datasets"].values(), key=len)
+    assert len(rows) == len(own) and {row["second_p"] <= round(types.tau, 4) for row in rows} == {True}
+    assert rows[0]["address"] == f"there.html#layer={place[0]}&neuron={place[1]}"
+    named = [row for part in spec["datasets"].values() for row in part if "name" in row]
+    assert [(row["layer"], row["neuron"], row["name"]) for row in named] == [(*place, "typical")]

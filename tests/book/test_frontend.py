@@ -238,6 +238,27 @@ def test_charts_controls_and_address(page_of):
     assert page.wrong == other.wrong == []
 
 
+def test_back_to_the_paper_s_settings_and_to_the_page_s(page_of):
+    stats = counts()
+    page = page_of(ThresholdExplorer(stats, top_rate=0.05, lam=0.1))
+    page.get_by_label("quantile, as a number").fill("0.8")
+    page.get_by_label("quantile, as a number").press("Enter")
+    page.get_by_label("en", exact=True).uncheck()
+    page.wait_for_function("location.hash.includes('languages=de')")
+    page.get_by_role("button", name="The paper's settings").click()
+    page.wait_for_function("location.hash.includes('top_rate=0.01&lambda=solve&quantile=0.95')")
+    page.evaluate(SETTLED)
+    for name, rows in rows_of(classify(stats, top_rate=0.01)).items():
+        assert bars(page, name) == rows
+    assert page.get_by_label("en", exact=True).is_checked() and page.get_by_label("solve lambda").is_checked()
+    page.get_by_role("button", name="Reset").click()
+    page.wait_for_function("location.hash.includes('top_rate=0.05&lambda=0.1&quantile=0.95')")
+    page.evaluate(SETTLED)
+    for name, rows in rows_of(classify(stats, top_rate=0.05, lam=0.1)).items():
+        assert bars(page, name) == rows
+    assert page.get_by_label("top rate (%), as a number").input_value() == "5" and page.wrong == []
+
+
 @pytest.mark.parametrize("asked", ["#top_rate=5", "#top_rate=0.9&lambda=solve&quantile=0.6", "#lambda=&quantile=7"])
 def test_an_address_that_cannot_be_had_gives_the_page_s_own_view(page_of, asked):
     stats = counts()

@@ -6,28 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroglot import ActivationStats, NeuroglotError, classify, layer_profile
+from neuroglot import ActivationStats, NeuroglotError, classify
 from neuroglot.base.tables import write_tables
 from neuroglot.book import charts, runs
 from neuroglot.book.describing import side_by_side
 from neuroglot.neurons import layers
 
 
-def finished(folder, depth, seed, shards=3, model="a"):
+def finished(folder, depth, seed, shards=8, model="a"):
     rng = np.random.default_rng(seed)
-    tokens = np.full((shards, 3), 400)
+    tokens = np.full((shards, 3), 50)
     p = rng.beta(0.3, 2, size=(depth, 30, 3))
-    counts = rng.binomial(400, p, size=(shards, depth, 30, 3))
+    counts = rng.binomial(50, p, size=(shards, depth, 30, 3))
     stats = ActivationStats(counts, tokens, ("en", "de", "sw"), {"model": model, "corpus_sha256": str(seed)})
     types = classify(stats, top_rate=0.2, quantile=0.7, lam=0.1)
     stats.save(folder / "activations.safetensors")
     types.save(folder / "types.safetensors")
-    profile = layer_profile(types)
-    parts = layers.four_parts(profile)
-    tables = {"profile": profile, "parts": parts, "claims": layers.part_claims(profile, parts)}
-    if shards > 1:
-        tables["bands"] = layers.intervals(layers.bootstrap_profiles(stats, 5, top_rate=0.2, quantile=0.7, lam=0.1))
-    write_tables(folder / "layers.json", tables)
+    write_tables(folder / "layers.json", layers.depth(stats, types, 5).tables())
     return types
 
 
@@ -40,7 +35,7 @@ def test_runs_of_other_depths_are_compared_in_relative_depth(tmp_path, two):
     found = runs.load_runs([tmp_path / "one", tmp_path / "two"])
     assert [run.name for run in found] == ["a", "b"]
     table = runs.side_by_side(found)
-    assert table["neurons"].tolist() == [150, 270] and table["tokens"].tolist() == [3600, 1200]
+    assert table["neurons"].tolist() == [150, 270] and table["tokens"].tolist() == [1200, 150]
     for row, types in zip(table.itertuples(), two, strict=True):
         assert row.specific == (types.kind == "specific").mean() and row.general == (types.kind == "general").mean()
     profiles = runs.depth_profiles(found)
@@ -49,19 +44,21 @@ def test_runs_of_other_depths_are_compared_in_relative_depth(tmp_path, two):
         assert mine["depth"].tolist() == [i / (len(types.score) - 1) for i in range(len(types.score))]
         assert mine["neurons"].tolist() == (types.kind == "related").sum(1).tolist()
         assert np.allclose(mine["share"], (types.kind == "related").mean(1))
-        assert mine[["low", "high"]].isna().all(axis=None) == (name == "b")
+        own = profiles[profiles["run"] == name]
+        assert own[["low", "high"]].isna().all(axis=None) == (name == "b")
     bands = found[0].layers["bands"]
-    band = bands[(bands["layer"] == 2) & (bands["kind"] == "general")].iloc[0]
-    row = profiles[(profiles["run"] == "a") & (profiles["layer"] == 2) & (profiles["kind"] == "general")].iloc[0]
+    band = bands.dropna().iloc[0]
+    own = profiles[(profiles["run"] == "a") & (profiles["layer"] == band["layer"])]
+    row = own[own["kind"] == band["kind"]].iloc[0]
     assert (row["low"], row["high"]) == (band["low"] / 30, band["high"] / 30)
     languages = runs.language_shares(found)
     sw = languages[(languages["run"] == "b") & (languages["language"] == "sw") & (languages["kind"] == "related")]
     assert sw["share"].item() == ((two[1].kind == "related") & two[1].active[..., 2]).sum() / 270
     claims = runs.claims_table(found)
-    assert (
-        claims["b"].tolist()
-        == layers.part_claims(layer_profile(two[1]), layers.four_parts(layer_profile(two[1])))["holds"].tolist()
-    )
+    said = {"more": "holds", "less": "the contrary does", "not told apart": "not told apart"}
+    verdicts = found[0].layers["claims"]["verdict"]
+    assert claims["a"].tolist() == [said.get(verdict, "not known") for verdict in verdicts]
+    assert set(claims["a"]) & set(said.values()) and set(claims["b"]) == {"not known"}, "of one shard"
     for kind in ("specific", "related", "general"):
         spec = charts.depth(profiles, kind).to_dict()
         assert kind in spec["title"]["text"] and spec["description"]
@@ -82,22 +79,16 @@ def test_what_is_read_off_runs(tmp_path, two):
     table = runs.in_words(runs.side_by_side(found)).set_index("what")
     assert list(table) == ["a", "b"] and table.loc["neurons"].tolist() == ["150", "270"]
     assert (
-        table.loc["top_rate", "a"] == "20.0%" and table.loc["tokens", "a"] == "3,600" and table.loc["layers", "b"] == 9
+        table.loc["top_rate", "a"] == "20.0%" and table.loc["tokens", "a"] == "1,200" and table.loc["layers", "b"] == 9
     )
     described = side_by_side({run.name: run.stats for run in found}).set_index("what")
-    assert described.loc["model"].tolist() == ["a", "b"] and described.loc["shards"].tolist() == ["3", "1"]
+    assert described.loc["model"].tolist() == ["a", "b"] and described.loc["shards"].tolist() == ["8", "1"]
 
 
-def test_replicates_of_claims_are_those_of_the_least_sure_run(tmp_path, two):
+def test_runs_of_few_layers_have_no_claims(tmp_path, two):
     found = runs.load_runs([tmp_path / "one", tmp_path / "two"])
-    assert runs.least_replicates(found) is None
-    for run, share in zip(found, (0.5, 0.25), strict=True):
-        run.layers["claims"] = run.layers["claims"].assign(replicates=share)
-    found[0].layers["claims"].loc[0, "replicates"] = 0.125
-    assert runs.least_replicates(found).tolist() == [0.125, *[0.25] * 6]
     found[0].layers["claims"] = found[0].layers["claims"][:0]  # fewer than four layers
-    assert runs.comparable(found) == found[1:] and runs.least_replicates(found).tolist() == [0.25] * 7
-    assert runs.least_replicates(found[:1]) is None and runs.claims_table([]).empty
+    assert runs.comparable(found) == found[1:] and runs.claims_table([]).empty
 
 
 def test_runs_are_correlated_over_the_languages_they_share():

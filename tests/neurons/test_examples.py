@@ -6,7 +6,7 @@ import numpy as np
 
 from neuroglot import ActivationStats
 from neuroglot.neurons.contexts import chosen_neurons
-from neuroglot.neurons.examples import clearest, lowest, own_and_next, to_keep
+from neuroglot.neurons.examples import clearest, lowest, own_and_next, to_keep, typical
 
 from ..made import types_of
 
@@ -46,3 +46,9 @@ def test_what_is_kept_has_a_type_or_the_lowest_score():
     assert np.array_equal(to_keep(TYPES, STATS, 1), chosen_neurons(TYPES, STATS, general=1))
     nothing = types_of("en de fr", "-,-,-,-", "-,-,-,-")
     assert to_keep(replace(nothing, score=-nothing.score), STATS, 3).tolist() == [[1, 3]]
+
+
+def test_the_typical_one_is_nearest_to_the_medians():
+    assert typical(TYPES, STATS, "specific") in [(0, 2), (1, 1), (1, 3)]
+    assert typical(TYPES, STATS, "specific") == (1, 3)  # medians 80, 10, 1: it has 80, 2, 1
+    assert typical(types_of("en de fr", "-,en"), STATS, "related") is None

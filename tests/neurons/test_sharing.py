@@ -253,34 +253,6 @@ def test_every_deal_once(sizes):
     assert len(found) == len(set(found)) == uncertainty._n_deals(np.array(sizes))
 
 
-def test_bootstrap_is_that_of_the_shards(stats):
-    found = sharing.bootstrap_kinship(stats, 6, seed=2, level=0.5, **SETTINGS)
-    rng = np.random.default_rng(2)
-    replicates = [classify(stats.resampled(rng), **SETTINGS) for _ in range(6)]
-    every = np.array([sharing.kinship(sharing.similarity(one))["difference"] for one in replicates])
-    assert found["grouping"].tolist() == ["family", "script"]
-    assert found["low"].tolist() == pytest.approx(np.quantile(every, 0.25, axis=0).tolist())
-    assert found["high"].tolist() == pytest.approx(np.quantile(every, 0.75, axis=0).tolist())
-    assert (found["low"] < found["high"]).all()
-    other = sharing.bootstrap_kinship(stats, 6, seed=2, kinds="specific", level=0.5, **SETTINGS)
-    assert not other.equals(found)
-    with pytest.raises(NeuroglotError, match="one shard"):
-        sharing.bootstrap_kinship(stats.take([0]), 3)
-
-
-def test_kinship_has_intervals_where_there_are_any(stats):
-    types = classify(stats, **SETTINGS)
-    found = sharing.kinship_and_intervals(types, stats, 4, seed=2)
-    kin = sharing.kinship(sharing.similarity(types), seed=2)
-    ends = sharing.bootstrap_kinship(stats, 4, 2, **types.arguments())
-    assert found[list(kin)].equals(kin) and found[["low", "high"]].equals(ends[["low", "high"]])
-    without = sharing.kinship_and_intervals(types, stats.take([0]), 4, seed=2)
-    assert without[list(kin)].equals(kin) and without[["low", "high"]].isna().all(axis=None)
-
-
-# --- charts ------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def theme():
     charts.enable()
@@ -405,16 +377,6 @@ def test_the_map_carries_what_each_neuron_is(types):
 
 
 # --- the four parts' ends ----------------------------------------------------------------------
-
-
-def test_part_ranges_are_those_of_the_replicates(stats, theme):
-    own, _ = layers.replicate_parts(layers.bootstrap_profiles(stats, 9, **SETTINGS))
-    found = layers.part_ranges(own, 0.8)
-    assert found["part"].tolist() == list(layers.PARTS)
-    for row in found.itertuples():
-        firsts = own["first"][own["part"] == row.part]
-        assert (row.low, row.high) == pytest.approx(tuple(np.quantile(firsts, [0.1, 0.9])))
-    assert (found["low"] < found["high"]).any()
 
 
 def test_layers_show_where_the_replicates_cut(stats, theme):

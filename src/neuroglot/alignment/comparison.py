@@ -1,7 +1,6 @@
 """The same neurons before and after: what changed, and whether that is more than noise."""
 
 import contextlib
-import functools
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from ..base.uncertainty import bootstrap_draws, halves, mean_interval, percentil
 from ..counts.activations import ActivationStats
 from ..effects.grading import grade, own_shares
 from ..model.likelihood import Losses
-from ..neurons.identification import KINDS, NeuronTypes, classify, keep_thresholds, overlap, replicated
+from ..neurons.identification import KINDS, NeuronTypes, classify, keep_thresholds, replicated
 from ..text.corpora import Example
 
 #: How the second model's neurons are classified: with tau and lambda of the first, or with its own.
@@ -330,43 +329,6 @@ def other_half(
     return one, other
 
 
-def language_sizes(
-    types: NeuronTypes,
-    stats: ActivationStats,
-    groups: Mapping[str, Sequence[str]],
-    *,
-    thresholds: str = "solved",
-    draws: int = 50,
-    seed: int = 0,
-    level: float = 0.95,
-) -> pd.DataFrame:
-    """Specific and related neurons of each language and on average over groups of them, with intervals.
-
-    Args:
-        types: of these counts.
-        stats: the counts; shards are drawn anew.
-        groups: languages to average over, by name.
-        thresholds: how every replicate is classified, as for :func:`classified`.
-
-    Returns:
-        One row per language or group, and kind: ``place``, ``kind``, ``neurons``, ``low``, ``high``.
-    """
-    stats = stats.select(types.languages)
-    members = {code: [code] for code in types.languages} | {
-        name: list(codes) for name, codes in groups.items() if codes
-    }
-
-    def of(found: NeuronTypes) -> np.ndarray:
-        own = found.counts_per_language().pivot(index="language", columns="kind", values="neurons")
-        return np.array([own.loc[codes, kind].mean() for codes in members.values() for kind in ("specific", "related")])
-
-    drawn = bootstrap_draws(len(stats.shard_tokens), draws, seed)
-    index = pd.MultiIndex.from_product([list(members), ["specific", "related"]], names=["place", "kind"])
-    replicates = _sample(drawn, lambda shards: of(classified(types, stats.merged(shards), thresholds)), (len(index),))
-    low, high = percentiles(replicates, level)
-    return pd.DataFrame({"neurons": of(types), "low": low, "high": high}, index=index).reset_index()
-
-
 def require_same_text(one: ActivationStats, other: ActivationStats) -> None:
     """Two models are compared on the same text, in the same shards.
 
@@ -415,92 +377,6 @@ def transitions(before: NeuronTypes, after: NeuronTypes) -> pd.DataFrame:
         for j, other in enumerate(KINDS)
     ]
     return pd.DataFrame(rows)
-
-
-def stability(
-    pairs: Mapping[str, tuple[ActivationStats, ActivationStats, bool]],
-    types: NeuronTypes,
-    *,
-    splits: int = 50,
-    seed: int = 0,
-    level: float = 0.95,
-) -> pd.DataFrame:
-    """How far the same types are found again: in other text, in another model, in the other half.
-
-    All overlaps but ``whole`` are between sets identified on random halves of the shards, so that they rest on like
-    amounts of text and can be compared. Every set is identified with thresholds of its own, with the settings of
-    ``types`` (a lambda that was given stays).
-
-    Args:
-        pairs: by name, two counts, and whether they are taken on the same half (of the same text) or on the two
-            different ones.
-        types: whose settings are used.
-
-    Raises:
-        NeuroglotError: a pair to be taken on the same half that is not of the same text.
-
-    Returns:
-        One row per pair and type: ``comparison``, ``kind``, ``whole`` (Jaccard of the sets of all the text;
-        none for the two halves of one), ``jaccard``, ``low``, ``high`` (mean and spread over the splits),
-        ``of_first`` (share of the first set found again), ``chance`` (Jaccard of random sets of these sizes
-        in each layer), ``below_low`` and ``below_high`` (spread of how far it is below the first pair, split by split).
-    """
-
-    def found(stats: ActivationStats, shards: Iterable[int] | None = None) -> NeuronTypes | None:
-        stats = stats.select(types.languages)
-        with contextlib.suppress(NeuroglotError):  # no lambda fits
-            return classified(types, stats if shards is None else stats.merged(shards), "solved")
-        return None
-
-    def overlapping(one: NeuronTypes | None, other: NeuronTypes | None) -> pd.DataFrame | None:
-        if one is None or other is None:
-            return None
-        table = overlap(one, other).set_index("kind")
-        return table.assign(of_first=table["both"] / table["one"])
-
-    for one, other, same in pairs.values():
-        if same:
-            require_same_text(one.select(types.languages), other.select(types.languages))
-    counts = {len(stats.shard_tokens) for one, other, _ in pairs.values() for stats in (one, other)}
-    parts = {count: list(halves(count, splits, seed)) for count in counts}
-    drawn: dict[str, list[pd.DataFrame | None]] = {name: [] for name in pairs}
-    for split in range(splits):
-        # Several pairs share a half; only those of one split are held at a time.
-        half = functools.cache(
-            lambda stats, side, split=split: found(stats, parts[len(stats.shard_tokens)][split][side])
-        )
-        for name, (one, other, same) in pairs.items():
-            if parts[len(one.shard_tokens)] and parts[len(other.shard_tokens)]:
-                drawn[name].append(overlapping(half(one, 0), half(other, 0 if same else 1)))
-    rows = []
-    reference = next(iter(drawn.values()), [])
-    for name, (one, other, same) in pairs.items():
-        whole = overlapping(found(one), found(other)) if same or one is not other else None
-        kept = [table for table in drawn[name] if table is not None]
-        kept = kept if 2 * len(kept) >= splits else []  # as in replicated; here pairs share their halves
-        below = [
-            r["jaccard"] - t["jaccard"]
-            for r, t in zip(reference, drawn[name], strict=False)
-            if r is not None and t is not None
-        ]
-        for kind in KINDS[1:]:
-            row = {"comparison": name, "kind": kind, "whole": np.nan if whole is None else whole.loc[kind, "jaccard"]}
-            for column in ("jaccard", "of_first", "chance"):
-                values = np.array([table.loc[kind, column] for table in kept], dtype=float)
-                row[column] = float(np.nanmean(values)) if (~np.isnan(values)).any() else np.nan
-                if column == "jaccard":
-                    row["low"], row["high"] = _ends(values, level)
-            row["below_low"], row["below_high"] = _ends(np.array([each[kind] for each in below], dtype=float), level)
-            rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def _ends(values: np.ndarray, level: float) -> tuple[float, float]:
-    """The middle ``level`` of some values; no numbers where there are none."""
-    if not (~np.isnan(values)).any():
-        return np.nan, np.nan
-    low, high = percentiles(values[:, None], level)
-    return float(low[0]), float(high[0])
 
 
 # --- what the models do ------------------------------------------------------------------------

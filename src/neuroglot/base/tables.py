@@ -60,3 +60,8 @@ def read_tables(path: str | Path) -> dict[str, pd.DataFrame]:
     if not all(isinstance(rows, list) and all(isinstance(row, dict) for row in rows) for rows in tables):
         raise NeuroglotError(f"{path} holds no tables of a chapter; run it again.")
     return {name: pd.DataFrame(rows) for name, rows in said.items()}
+
+
+def tables_if_any(path: str | Path) -> dict[str, pd.DataFrame]:
+    """What :func:`write_tables` wrote; no table where there is no such file."""
+    return read_tables(path) if Path(path).is_file() else {}

@@ -300,15 +300,6 @@ def dealt_to_languages(matrix: np.ndarray, most: int = 10_000, seed: int = 0) ->
     return contrast, float((hits + 1) / (most + 1))
 
 
-def wilson(counts: np.ndarray, tokens: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's 95 % interval for shares ``counts / tokens``; everything where there is no token."""
-    none, tokens = tokens == 0, np.maximum(tokens, 1)
-    p = counts / tokens
-    middle = (p + z**2 / (2 * tokens)) / (1 + z**2 / tokens)
-    half = z * np.sqrt(p * (1 - p) / tokens + z**2 / (4 * tokens**2)) / (1 + z**2 / tokens)
-    return np.where(none, 0, middle - half), np.where(none, 1, middle + half)
-
-
 def bootstrap_weights(units: int, resamples: int, seed: int = 0) -> np.ndarray:
     """How often each of ``units`` is drawn when as many are drawn with replacement, ``[resamples, units]``."""
     return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=resamples).astype(float)

@@ -25,11 +25,15 @@ from .runs import COMPARED
 
 @dataclasses.dataclass(frozen=True)
 class Chapter:
-    """One notebook, and the artefacts it reads and writes (names of its parameters; ``runs`` are folders)."""
+    """One notebook, and the artefacts it reads and writes (names of its parameters; ``runs`` are folders).
+
+    What it ``sees`` it reads where that is there.
+    """
 
     name: str
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    sees: tuple[str, ...] = ()
 
 
 #: The chapters in the order they are run; the book's own order is that of ``_toc.yml``.
@@ -38,7 +42,6 @@ CHAPTERS = (
     Chapter("02-identification", reads=("stats",), writes=("types",)),
     Chapter("03-layers", reads=("stats", "types"), writes=("layers",)),
     Chapter("00-introduction", reads=("stats", "types")),
-    Chapter("index", reads=("stats", "types", "layers")),
     Chapter(
         "04-neurons",
         reads=("stats", "types", "layers", "counted", "held_out"),
@@ -58,6 +61,7 @@ CHAPTERS = (
     ),
     Chapter("09-stability", reads=("stats", "types", "variants"), writes=("stability",)),
     Chapter("10-models", reads=("runs",)),
+    Chapter("index", reads=("stats", "types", "layers"), sees=("written", "effects", "stability")),
 )
 
 #: What a run that is only set beside another one needs.
@@ -246,7 +250,7 @@ def outdated(
         made |= _require_inputs(root, steps, made)
         stale = []
         for step in steps:
-            if force or remade & set(step.inputs(root)) or not step.is_up_to_date(root):
+            if force or remade & {*step.inputs(root), *step.seen(root)} or not step.is_up_to_date(root):
                 stale.append(step.chapter.name)
                 remade.update(step.outputs)
         found.append((one, stale))
@@ -366,6 +370,10 @@ class _Step:
         """The files that it reads, and which artefact each is."""
         files = [_input_files(self.own[name], name) for name in self.chapter.reads]
         return {root / file: kind for each in files for file, kind in each.items()}
+
+    def seen(self, root: Path) -> set[Path]:
+        """The files that it reads where they are there."""
+        return {root / self.own[name] for name in self.chapter.sees if name in self.own}
 
     def is_up_to_date(self, root: Path) -> bool:
         with contextlib.suppress(NeuroglotError):  # of inputs that are not there yet
@@ -493,7 +501,8 @@ def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, An
 
     package = Path(str(package_files("neuroglot")))
     code = file_hashes(package, ("*.py", "*.toml", "*.js", "*.css"))
-    inputs = {name: _input_hashes(root, parameters[name]) for name in chapter.reads}
+    there = [name for name in chapter.sees if name in parameters and (root / parameters[name]).is_file()]
+    inputs = {name: _input_hashes(root, parameters[name]) for name in (*chapter.reads, *there)}
     versions = _versions(*_DECIDING)
     if {"recipe", "variants"} & set(_parameters(root, chapter)):
         versions |= _versions("trl", "peft", "datasets")

@@ -11,8 +11,12 @@ import pandas as pd
 from ..base.errors import NeuroglotError, in_a_line, is_number
 from ..base.files import require_file
 from ..base.tables import ARTIFACTS, read_tables
+from ..base.uncertainty import LESS, MORE, SAME
 from ..counts.activations import ActivationStats
 from ..neurons.identification import KINDS, NeuronTypes
+
+#: What is said of a claim in a run.
+HOLDS, CONTRARY, UNKNOWN = "holds", "the contrary does", "not known"
 
 #: What a run that is compared with others must have.
 COMPARED = ("stats", "types", "layers")
@@ -27,7 +31,8 @@ class Run:
         stats: its counts, of the languages that were classified.
         types: its neuron types.
         layers: what chapter 03 wrote: ``profile``, ``parts``, ``claims`` and, from several shards,
-            ``bands``, each a table; of fewer than four layers no ``parts``, and ``claims`` without a row.
+            ``bands``, ``ranges`` and ``segments``, each a table; of fewer than four layers no ``parts``, and
+            ``claims`` without a row.
     """
 
     name: str
@@ -145,25 +150,23 @@ def language_shares(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def claims_table(runs: Iterable[Run]) -> pd.DataFrame:
-    """The paper's claims about the four parts, and in which runs they hold: one row per claim, a column per run."""
-    held = {run.name: run.layers["claims"].set_index("claim")["holds"].astype(bool) for run in runs}
-    return pd.DataFrame(held).rename_axis("claim").reset_index()
+    """The paper's claims about the four parts on text that was not used to cut: a row per claim, a column per run.
+
+    Returns:
+        ``claim``, and for each run in words whether it :data:`HOLDS`, the :data:`CONTRARY` does, neither is told apart,
+        or that is not known (from text that cannot be halved).
+    """
+    said = {MORE: HOLDS, LESS: CONTRARY, SAME: SAME}
+    claims = {run.name: run.layers["claims"].set_index("claim") for run in runs}
+    verdicts = {name: table.get("verdict", pd.Series(None, index=table.index)) for name, table in claims.items()}
+    words = {name: [said.get(verdict, UNKNOWN) for verdict in column] for name, column in verdicts.items()}
+    names = next((table.index for table in claims.values()), pd.Index([]))
+    return pd.DataFrame(words, index=names).rename_axis("claim").reset_index()
 
 
 def comparable(runs: Iterable[Run]) -> list[Run]:
     """Those with claims about the four parts, which need four layers."""
     return [run for run in runs if len(run.layers["claims"])]
-
-
-def least_replicates(runs: Iterable[Run]) -> pd.Series | None:
-    """By claim, the share of bootstrap replicates in which it holds in the run where that is lowest.
-
-    ``None`` where a run has no replicates.
-    """
-    claims = [run.layers["claims"].set_index("claim") for run in comparable(runs)]
-    if not claims or not all("replicates" in one for one in claims):
-        return None
-    return pd.concat([one["replicates"] for one in claims], axis=1).min(axis=1)
 
 
 def peaks(profiles: pd.DataFrame) -> pd.DataFrame:
@@ -208,6 +211,10 @@ def of_one_text(runs: Iterable[Run]) -> bool:
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
     """:func:`side_by_side` for a reader: a row for each number, in words, and a column for each run."""
     percent = dict.fromkeys(("specific", "related", "general"), "{:.2%}") | {"top_rate": "{:.1%}"}
-    formats = percent | {"lam": "{:.4f}", "tau": "{:.4f}", "neurons": "{:,}", "tokens": "{:,}"}
-    shown = table.astype(object).assign(**{name: table[name].map(form.format) for name, form in formats.items()})
+    formats = percent | {"neurons": "{:,}", "tokens": "{:,}"}
+    shown = (
+        table.drop(columns=["languages", "lam", "tau"])
+        .astype(object)
+        .assign(**{name: table[name].map(form.format) for name, form in formats.items()})
+    )
     return shown.set_index("run").T.rename_axis(None, axis=1).rename_axis("what").reset_index()

@@ -23,6 +23,20 @@ def clearest(types: NeuronTypes, stats: ActivationStats, kind: str) -> tuple[int
     return _lowest(np.where(types.kind == kind, score, np.inf)) if (types.kind == kind).any() else None
 
 
+def typical(types: NeuronTypes, stats: ActivationStats, kind: str) -> tuple[int, int] | None:
+    """The neuron of a type whose probabilities, from the highest to the lowest, are nearest to the type's medians.
+
+    Args, returns: as of :func:`clearest`.
+    """
+    own = types.kind == kind
+    if not own.any():
+        return None
+    ranked = np.sort(stats.probabilities()[own], axis=-1)
+    away = np.full(own.shape, np.inf)
+    away[own] = ((ranked - np.median(ranked, axis=0)) ** 2).sum(axis=-1)
+    return _lowest(away)
+
+
 def lowest(types: NeuronTypes) -> tuple[int, int]:
     """Layer and number of the neuron with the lowest score of all."""
     return _lowest(types.score)

@@ -1,16 +1,15 @@
 """Where in the depth of the model each neuron type sits, and the four parts read off it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import ruptures
-from tqdm import tqdm
+from numpy.polynomial.polynomial import polyfit, polyval
 
 from ..base.errors import NeuroglotError
-from ..base.uncertainty import bootstrap_draws, percentiles_by
+from ..base.uncertainty import SAME, half_sampled, halves, verdicts
 from ..counts.activations import ActivationStats
 from .identification import KINDS, NeuronTypes, classify, replicated
 
@@ -45,17 +44,38 @@ def _by_layer(profile: pd.DataFrame) -> pd.DataFrame:
     return profile.pivot(index="layer", columns="kind", values="neurons")[list(KINDS[1:])]
 
 
-def four_parts(profile: pd.DataFrame) -> pd.DataFrame:
+#: How counts enter a cut: as they are, by their root (which gives counts of any size the same noise), or by the root
+#: and each type standardized, so that each weighs the same.
+SCALINGS = ("raw", "rooted", "rooted and standardized")
+
+
+def _scaled(counts: np.ndarray, scaling: str = SCALINGS[-1]) -> np.ndarray:
+    signal = counts if scaling == "raw" else np.sqrt(counts)
+    if scaling != SCALINGS[-1]:
+        return signal
+    spread = signal.std(axis=0)
+    scaled: np.ndarray = (signal - signal.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    return scaled
+
+
+def _ends(signal: np.ndarray, segments: int) -> list[int]:
+    """Where segments end that are fitted best by a constant each: least squares, exact by dynamic programming."""
+    if segments == 1:
+        return [len(signal)]
+    ends: list[int] = ruptures.Dynp(model="l2", min_size=1, jump=1).fit(signal).predict(n_bkps=segments - 1)
+    return ends
+
+
+def four_parts(profile: pd.DataFrame, scaling: str = SCALINGS[-1]) -> pd.DataFrame:
     """Read the paper's four parts off a layer profile.
 
     The last layer is the part that outputs the vocabulary. The layers before it are cut in three
     where the counts of the three types are fitted best by three constants each (least squares,
-    exact by dynamic programming). Counts enter by their square root, which gives counts of any
-    size the same noise, and every type is standardized over those layers, so that each weighs
-    the same.
+    exact by dynamic programming).
 
     Args:
         profile: from :func:`layer_profile`.
+        scaling: one of :data:`SCALINGS`.
 
     Returns:
         One row per part: ``part``, ``first`` and ``last`` layer; none where there are fewer than four layers.
@@ -69,24 +89,21 @@ def four_parts(profile: pd.DataFrame) -> pd.DataFrame:
     layers = len(counts)
     if layers < 4:
         return pd.DataFrame({"part": [], "first": [], "last": []}).astype({"part": str, "first": int, "last": int})
-    signal = np.sqrt(counts[:-1])
-    spread = signal.std(axis=0)
-    signal = (signal - signal.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    ends = ruptures.Dynp(model="l2", min_size=1, jump=1).fit(signal).predict(n_bkps=2)
-    firsts = [0, *ends]
-    lasts = [*(end - 1 for end in ends), layers - 1]
-    return pd.DataFrame({"part": PARTS, "first": firsts, "last": lasts})
+    ends = _ends(_scaled(counts[:-1], scaling), 3)
+    return pd.DataFrame({"part": PARTS, "first": [0, *ends], "last": [*(end - 1 for end in ends), layers - 1]})
 
 
 def part_claims(profile: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
     """What the paper says of the four parts, and whether this profile agrees.
 
     Returns:
-        One row per claim: ``claim`` (its key), ``here`` and ``against`` (the two numbers compared:
-        neurons per layer, or changes in neurons), ``holds``. None where there are no parts.
+        One row per claim: ``claim`` (its key), ``here`` and ``against`` (the two numbers compared: neurons per layer,
+        or changes in neurons), ``margin`` (by how much it holds, below 0 by how much it does not: their difference,
+        or for opposite moves the smaller of the two), ``holds``. None where there are no parts.
     """
     if parts.empty:
-        return pd.DataFrame({"claim": [], "here": [], "against": [], "holds": []}).astype({"claim": str, "holds": bool})
+        nothing = pd.DataFrame({"claim": [], "here": [], "against": [], "margin": [], "holds": []})
+        return nothing.astype({"claim": str, "holds": bool})
     counts = _by_layer(profile)
     language = counts["specific"] + counts["related"]
     general = counts["general"]
@@ -106,81 +123,159 @@ def part_claims(profile: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
         ("general neurons: understanding > output transformation", mean["general", first], mean["general", late]),
         ("general neurons: last layer > every other", float(general.iloc[-1]), float(general.iloc[:-1].max())),
     ]
-    rows = [{"claim": name, "here": a, "against": b, "holds": a > b} for name, a, b in comparisons]
+    rows = [{"claim": name, "here": a, "against": b, "margin": a - b} for name, a, b in comparisons]
     specific, related = float(step["specific"]), float(step["related"])
     opposite = {"claim": "last layer: specific and related move opposite ways", "here": specific, "against": related}
-    return pd.DataFrame([*rows, opposite | {"holds": specific * related < 0}])
+    opposite["margin"] = -np.sign(specific * related) * min(abs(specific), abs(related))
+    claims = pd.DataFrame([*rows, opposite])
+    return claims.assign(holds=claims["margin"] > 0)
 
 
-def replicate_types(
-    stats: ActivationStats, draws: int = 100, seed: int = 0, *, progress: bool = False, **settings: Any
-) -> Iterator[NeuronTypes]:
-    """Types of bootstrap replicates: shards of the corpus drawn with replacement, and classified.
-
-    Which replicates are left out is :func:`neuroglot.neurons.identification.replicated`'s rule.
+def half_profiles(stats: ActivationStats, types: NeuronTypes, splits: int = 25, seed: int = 0) -> pd.DataFrame:
+    """Layer profiles of random halves of the text, each with thresholds of its own.
 
     Args:
-        stats: counts in several shards.
-        draws: number of replicates.
-        seed: of the random draws.
-        **settings: of :func:`neuroglot.classify`; lambda is solved anew where it is ``None``.
+        stats: the counts that the types came from.
+        types: whose settings are used.
+        splits: of the shards, two halves each; a split with a half that cannot be classified is left out.
+        seed: of the splits.
+
+    Returns:
+        The rows of :func:`layer_profile`, with ``split`` and ``half`` (0 or 1).
 
     Raises:
-        NeuroglotError: one shard only, or more than half of the replicates cannot be classified.
+        NeuroglotError: one shard only, or more than half of the splits cannot be classified.
     """
     if len(stats.shard_tokens) < 2:
         raise NeuroglotError("the counts have one shard, so no interval can be computed; collect with more shards.")
-    drawn = bootstrap_draws(len(stats.shard_tokens), draws, seed)
-    shown = tqdm(drawn, desc="bootstrap", disable=not progress)
-    yield from replicated(shown, lambda shards: classify(stats.merged(shards), **settings))
+
+    def of(split: tuple[np.ndarray, np.ndarray]) -> list[pd.DataFrame]:
+        return [layer_profile(classify(stats.merged(half), **types.arguments())) for half in split]
+
+    found = replicated(list(halves(len(stats.shard_tokens), splits, seed)), of)
+    return pd.concat(
+        [
+            profile.assign(split=split, half=half)
+            for split, both in enumerate(found)
+            for half, profile in enumerate(both)
+        ],
+        ignore_index=True,
+    )
 
 
-def bootstrap_profiles(
-    stats: ActivationStats, draws: int = 100, seed: int = 0, *, progress: bool = False, **settings: Any
-) -> pd.DataFrame:
-    """Layer profiles of bootstrap replicates; arguments and errors as of :func:`replicate_types`.
+def _halves(profiles: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Each half of each split, and the other one."""
+    for _, split in profiles.groupby("split"):
+        one, other = (half for _, half in split.groupby("half"))
+        yield one, other
+        yield other, one
+
+
+def intervals(profile: pd.DataFrame, profiles: pd.DataFrame, shards: int) -> pd.DataFrame:
+    """Intervals of the counts of each layer and type, from halves (:func:`half_profiles`) of so many shards.
 
     Returns:
-        The rows of :func:`layer_profile`, with ``draw``.
+        ``layer``, ``kind``, ``low``, ``high`` (neurons); no numbers of fewer than eight shards.
     """
-    replicates = replicate_types(stats, draws, seed, progress=progress, **settings)
-    profiles = [layer_profile(types).assign(draw=draw) for draw, types in enumerate(replicates)]
-    return pd.concat(profiles, ignore_index=True)
+    cells = [(layer, kind) for layer, kind in zip(profile["layer"], profile["kind"], strict=True)]
+    each = profiles.pivot(index=["split", "half"], columns=["layer", "kind"], values="neurons")[cells]
+    low, high = half_sampled(profile["neurons"].to_numpy(float), each.to_numpy(float), shards).interval()
+    return profile[["layer", "kind"]].assign(low=np.maximum(low, 0), high=high)
 
 
-def intervals(profiles: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
-    """Percentile intervals of the replicates' counts: ``layer, kind, low, high`` (neurons)."""
-    return percentiles_by(profiles, ["layer", "kind"], "neurons", level)
-
-
-def replicate_parts(profiles: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
-    """Parts and claims read off every replicate by itself.
-
-    Returns:
-        The parts of all replicates (with ``draw``), and for each claim the share of replicates in
-        which it holds.
-    """
-    parts, claims = [], []
-    for draw, profile in profiles.groupby("draw"):
-        own = four_parts(profile)
-        parts.append(own.assign(draw=draw))
-        claims.append(part_claims(profile, own).set_index("claim")["holds"])
-    return pd.concat(parts, ignore_index=True), pd.concat(claims, axis=1).mean(axis=1).rename("replicates")
-
-
-def part_ranges(own_parts: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
-    """Where the middle ``level`` of replicates put each part's first layer.
+def tested_claims(claims: pd.DataFrame, profiles: pd.DataFrame, shards: int) -> pd.DataFrame:
+    """The claims tested on text that was not used to cut: the parts are cut on one half, and compared on the other.
 
     Args:
-        own_parts: the parts of all replicates, from :func:`replicate_parts`.
-        level: share of the replicates.
+        claims: from :func:`part_claims`, of all the text.
+        profiles: from :func:`half_profiles`.
+        shards: how many there are in all.
 
     Returns:
-        One row per part, from the first layer to the last: ``part``, ``low``, ``high``.
+        The same with ``held_out`` (mean margin on the other halves), ``low``, ``high``, ``detectable`` and
+        ``verdict``: more where the claim holds, less where the contrary does.
     """
-    if own_parts.empty:
+    if claims.empty:
+        return claims.assign(held_out=[], low=[], high=[], detectable=[], verdict=[])
+    margins = np.array([part_claims(other, four_parts(one))["margin"] for one, other in _halves(profiles)])
+    found = half_sampled(margins.mean(axis=0), margins, shards)
+    low, high = found.interval()
+    tested = {"held_out": found.value, "low": low, "high": high, "detectable": found.detectable()}
+    return claims.assign(**tested, verdict=verdicts(found))
+
+
+def part_ranges(profiles: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+    """Where the middle ``level`` of halves of the text put each part's first layer.
+
+    Args:
+        profiles: from :func:`half_profiles`.
+        level: share of the halves.
+
+    Returns:
+        One row per part, from the first layer to the last: ``part``, ``low``, ``high``; none of few layers.
+    """
+    firsts = np.array([four_parts(one)["first"] for one, _ in _halves(profiles)])
+    if not firsts.size:
         return pd.DataFrame({"part": [], "low": [], "high": []})
-    return percentiles_by(own_parts, ["part"], "first", level).set_index("part").loc[list(PARTS)].reset_index()
+    low, high = np.quantile(firsts, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return pd.DataFrame({"part": PARTS, "low": low, "high": high})
+
+
+#: Most segments that are tried.
+MOST_SEGMENTS = 5
+
+
+def segments(profiles: pd.DataFrame, shards: int) -> pd.DataFrame:
+    """How many segments describe other text best, and whether better than a smooth curve of as many numbers.
+
+    Counts of the three types (rooted and standardized) are cut on one half of the shards and looked at on the other:
+    the error is the mean squared difference of its counts, scaled alike, from the first one's constants. The curve
+    beside ``k`` segments, which have ``4 k - 1`` numbers (constants and cuts), is the polynomial over depth with most
+    nearly as many. *Chosen* are the fewest segments whose error is not told apart from the lowest one.
+
+    Args:
+        profiles: from :func:`half_profiles`.
+        shards: how many there are in all.
+
+    Returns:
+        One row per number of ``segments``, 1 to :data:`MOST_SEGMENTS`: ``numbers``, ``error``, ``degree``,
+        ``curve_numbers`` and ``curve_error``; ``difference`` (of the error from the curve's), ``low``, ``high``,
+        ``detectable``, ``verdict`` (less: the segments describe it better); ``chosen``.
+    """
+    layers = int(profiles["layer"].max()) + 1
+    tried = range(1, min(MOST_SEGMENTS, layers) + 1)
+    degrees = [min(round((4 * k - 1) / 3) - 1, layers - 1) for k in tried]
+    errors = np.array([_errors(one, other, tried, degrees) for one, other in _halves(profiles)])  # [halves, 2, tried]
+    mean = errors.mean(axis=0)
+    best = int(mean[0].argmin())
+    apart = errors[:, 0] - errors[:, 1]
+    curve = half_sampled(apart.mean(axis=0), apart, shards)
+    worse = errors[:, 0] - errors[:, 0, [best]]
+    said = verdicts(half_sampled(worse.mean(axis=0), worse, shards))
+    low, high = curve.interval()
+    table = {"segments": list(tried), "numbers": [4 * k - 1 for k in tried], "error": mean[0], "degree": degrees}
+    table |= {"curve_numbers": [3 * degree + 3 for degree in degrees], "curve_error": mean[1]}
+    table |= {"difference": curve.value, "low": low, "high": high, "detectable": curve.detectable()}
+    first = next(i for i in range(len(tried)) if i == best or said[i] == SAME)
+    return pd.DataFrame(table).assign(verdict=verdicts(curve), chosen=[i == first for i in range(len(tried))])
+
+
+def _errors(one: pd.DataFrame, other: pd.DataFrame, tried: Iterable[int], degrees: Iterable[int]) -> list[list[float]]:
+    """Of segments and of curves, fitted to one profile, on the other."""
+    fitted, seen = (np.sqrt(_by_layer(profile).to_numpy(dtype=float)) for profile in (one, other))
+    spread = fitted.std(axis=0)
+    mean, spread = fitted.mean(axis=0), np.where(spread > 0, spread, 1)
+    fitted, seen = (fitted - mean) / spread, (seen - mean) / spread
+    depth = np.linspace(-1, 1, len(fitted))
+    constants = [_constants(fitted, _ends(fitted, k)) for k in tried]
+    curves = [polyval(depth, polyfit(depth, fitted, degree)).T for degree in degrees]
+    return [[float(((seen - line) ** 2).mean()) for line in lines] for lines in (constants, curves)]
+
+
+def _constants(signal: np.ndarray, ends: list[int]) -> np.ndarray:
+    """Each segment's mean in its layers."""
+    parts = np.split(signal, ends[:-1])
+    return np.concatenate([np.broadcast_to(part.mean(axis=0), part.shape) for part in parts])
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,28 +285,30 @@ class Depth:
     Attributes:
         profile: from :func:`layer_profile`.
         parts: from :func:`four_parts`; none of fewer than four layers.
-        claims: from :func:`part_claims`; with intervals also ``replicates``, the share of these in which each holds.
-        replicates, bands, ranges: from :func:`bootstrap_profiles`, :func:`intervals` and :func:`part_ranges`; ``None``
-            where there are no intervals.
-        reason: why that is; empty where there are.
+        claims: from :func:`part_claims`, or :func:`tested_claims` where the text can be halved.
+        profiles, bands, ranges, segments: from :func:`half_profiles`, :func:`intervals`, :func:`part_ranges` and
+            :func:`segments`; ``None`` where the text cannot be halved.
+        reason: why that is; empty where it can.
     """
 
     profile: pd.DataFrame
     parts: pd.DataFrame
     claims: pd.DataFrame
-    replicates: pd.DataFrame | None = None
+    profiles: pd.DataFrame | None = None
     bands: pd.DataFrame | None = None
     ranges: pd.DataFrame | None = None
+    segments: pd.DataFrame | None = None
     reason: str = ""
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Those that are kept in a run's ``layers.json``; none without a row."""
         kept = {"profile": self.profile, "parts": self.parts, "claims": self.claims}
-        kept |= {name: table for name, table in (("bands", self.bands), ("ranges", self.ranges)) if table is not None}
+        more = {"bands": self.bands, "ranges": self.ranges, "segments": self.segments}
+        kept |= {name: table for name, table in more.items() if table is not None}
         return {name: table for name, table in kept.items() if len(table)}
 
     def parts_and_ranges(self) -> pd.DataFrame:
-        """The parts, with the ``range`` of each one's first layer in words where there are intervals."""
+        """The parts, with the ``range`` of each one's first layer in words where there are any."""
         if self.ranges is None or self.parts.empty:
             return self.parts
         ends = zip(self.ranges["low"], self.ranges["high"], strict=True)
@@ -219,22 +316,20 @@ class Depth:
         return self.parts.assign(range=["fixed", *inner, "fixed"])
 
 
-def depth(stats: ActivationStats, types: NeuronTypes, draws: int = 100, seed: int = 0) -> Depth:
-    """The layers of these types, their parts and the paper's claims, with bootstrap intervals where there are any.
+def depth(stats: ActivationStats, types: NeuronTypes, splits: int = 25, seed: int = 0) -> Depth:
+    """The layers of these types, their parts and the paper's claims, and what halves of the text say of them.
 
     Args:
         stats: the counts that the types came from.
-        types: whose settings the replicates take.
-        draws: number of replicates.
-        seed: of their random draws.
+        types: whose settings the halves take.
+        splits, seed: as of :func:`half_profiles`.
     """
-    profile = layer_profile(types)
+    profile, shards = layer_profile(types), len(stats.shard_tokens)
     parts = four_parts(profile)
     claims = part_claims(profile, parts)
     try:
-        replicates = bootstrap_profiles(stats, draws, seed, **types.arguments())
-    except NeuroglotError as error:  # one shard, or too many replicates for which no lambda fits
+        profiles = half_profiles(stats, types, splits, seed)
+    except NeuroglotError as error:  # one shard, or too many splits for which no lambda fits
         return Depth(profile, parts, claims, reason=str(error))
-    own_parts, share = replicate_parts(replicates)
-    claims = claims.join(share, on="claim")
-    return Depth(profile, parts, claims, replicates, intervals(replicates), part_ranges(own_parts))
+    tested, bands = tested_claims(claims, profiles, shards), intervals(profile, profiles, shards)
+    return Depth(profile, parts, tested, profiles, bands, part_ranges(profiles), segments(profiles, shards))

@@ -1,7 +1,6 @@
 """Which languages share neurons, and whether they are those of one family or script."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,11 +8,9 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
 from ..base.errors import NeuroglotError, quoted, require_whole
-from ..base.uncertainty import dealt_anew, percentiles
-from ..counts.activations import ActivationStats
+from ..base.uncertainty import dealt_anew
 from ..text.languages import family, script
 from .identification import KINDS, NeuronTypes
-from .layers import replicate_types
 
 #: What languages are grouped by, and the function that names a language's group.
 GROUPINGS = {"family": family, "script": script}
@@ -181,60 +178,3 @@ def _compared(similarity: pd.DataFrame, grouping: str, permutations: int, seed: 
     if np.isnan(difference):
         return row
     return row | {"p": dealt_anew(groups, lambda deal: np.subtract(*_means(values, deal)[1:]), permutations, seed)}
-
-
-def bootstrap_kinship(
-    stats: ActivationStats,
-    draws: int = 100,
-    seed: int = 0,
-    *,
-    kinds: str | Iterable[str] = ("related",),
-    level: float = 0.95,
-    progress: bool = False,
-    **settings: Any,
-) -> pd.DataFrame:
-    """Percentile intervals of kinship's differences over replicates of the corpus.
-
-    Args:
-        stats: counts in several shards.
-        draws: number of replicates.
-        seed: of the random draws.
-        kinds: as for :func:`similarity`.
-        level: coverage.
-        progress: show a bar.
-        **settings: of :func:`neuroglot.classify`.
-
-    Returns:
-        ``grouping``, ``low``, ``high``.
-
-    Raises:
-        NeuroglotError: one shard only, unknown type, no draws.
-    """
-    require_whole("draws", draws, 1)
-    kinds = [kinds] if isinstance(kinds, str) else list(kinds)
-    differences = []
-    for types in replicate_types(stats, draws, seed, progress=progress, **settings):
-        found = similarity(types, kinds)
-        differences.append([np.subtract(*_means(*_grouped(found, name))[1:]) for name in GROUPINGS])
-    low, high = percentiles(np.array(differences), level)
-    return pd.DataFrame({"grouping": list(GROUPINGS), "low": low, "high": high})
-
-
-def kinship_and_intervals(types: NeuronTypes, stats: ActivationStats, draws: int = 100, seed: int = 0) -> pd.DataFrame:
-    """:func:`kinship` of related neurons, with the intervals of :func:`bootstrap_kinship` where there are any.
-
-    Args:
-        types: whose settings the replicates take.
-        stats: the counts that they came from.
-        draws: number of replicates.
-        seed: of permutations and of random draws.
-
-    Returns:
-        The columns of both; no number for ``low`` and ``high`` from one shard, or where too few replicates can be
-        classified.
-    """
-    kin = kinship(similarity(types), seed=seed)
-    try:
-        return kin.merge(bootstrap_kinship(stats, draws, seed, **types.arguments()), on="grouping")
-    except NeuroglotError:
-        return kin.assign(low=np.nan, high=np.nan)

@@ -7,14 +7,14 @@ import pandas as pd
 
 from ..base.errors import NeuroglotError
 from ..counts.activations import ActivationStats
-from .identification import KINDS, NeuronTypes, classify, overlap_of_halves
-from .layers import four_parts, layer_profile, part_claims
+from .identification import NeuronTypes, classify, overlap_of_halves
+from .layers import SCALINGS, four_parts, layer_profile
 
 #: Neurons shared by exactly 1 to 10 languages in the paper's figure 15, of MistralMathOctopus-7B on MGSM.
 PUBLISHED_BY_N = (10052, 4631, 2742, 1857, 1346, 945, 690, 678, 883, 16803)
 
-#: Top rates beside which a run's own is set: of the neurons of each type, and of the four parts.
-RATES, RATES_OF_PARTS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1), (0.01, 0.02, 0.05, 0.1)
+#: Top rates beside which a run's own is set.
+RATES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1)
 
 
 def fitted(stats: ActivationStats, types: NeuronTypes, **changes: Any) -> NeuronTypes | None:
@@ -44,39 +44,20 @@ def halves(stats: ActivationStats, types: NeuronTypes) -> tuple[pd.DataFrame, st
         return pd.DataFrame(columns=["kind", "one", "other", "both", "jaccard", "chance"]), str(error)
 
 
-def sizes_at_rates(stats: ActivationStats, types: NeuronTypes) -> tuple[pd.DataFrame, list[float]]:
-    """How many neurons of each type other top rates give, with lambda solved at each.
+def cuts_at_rates(stats: ActivationStats, types: NeuronTypes) -> tuple[pd.DataFrame, list[float]]:
+    """Where the four parts are cut at other top rates and from counts scaled otherwise, with lambda solved at each.
 
     Returns:
-        ``top_rate``, ``lam``, ``kind`` (specific, related, general), ``neurons``; and the rates for which no lambda
+        One row per rate: ``top rate`` (in words), and for each of :data:`neuroglot.neurons.layers.SCALINGS` the first
+        layers of the parts but the first (in words; none where there are no parts); and the rates for which no lambda
         fits.
     """
     at, without = _at_rates(stats, types, RATES)
-    rows = [
-        {"top_rate": rate, "lam": other.lam, "kind": kind, "neurons": other.sizes()[kind]}
-        for rate, other in at.items()
-        for kind in KINDS[1:]
-    ]
-    return pd.DataFrame(rows, columns=["top_rate", "lam", "kind", "neurons"]), without
-
-
-def cuts_at_rates(stats: ActivationStats, types: NeuronTypes) -> tuple[pd.DataFrame, list[float]]:
-    """Where other top rates cut the four parts, with lambda solved at each, and which claims do not hold there.
-
-    Returns:
-        One row per rate: ``top rate`` (in words), the first layer of each part but the first (none where there are
-        no parts), ``do not hold`` (claims); and the rates for which no lambda fits.
-    """
-    at, without = _at_rates(stats, types, RATES_OF_PARTS)
     rows = []
     for rate, other in at.items():
         profile = layer_profile(other)
-        parts = four_parts(profile)
-        claims = part_claims(profile, parts)
-        cuts = {f"{row.part} from layer": row.first for row in parts[1:].itertuples()}
-        rows.append(
-            {"top rate": f"{rate:.1%}"} | cuts | {"do not hold": "; ".join(claims.loc[~claims["holds"], "claim"])}
-        )
+        cuts = {scaling: four_parts(profile, scaling)["first"][1:] for scaling in SCALINGS}
+        rows.append({"top rate": f"{rate:.1%}"} | {name: ", ".join(map(str, first)) for name, first in cuts.items()})
     return pd.DataFrame(rows), without
 
 

@@ -23,32 +23,59 @@ NO_HALVES = HALVES[:0]
 RULE = "The rule always selects its share of neurons: finding them is no evidence that the model needs them."
 
 
-def test_opening_of_many():
-    assert findings.opening(types_of("en de fr", "en,en,en de,en de fr,-"), HALVES) == (
-        "**At a top rate of 5.0%, 2 of this model's 5 neurons are specific to one language, 1 related to several and "
-        "1 general; English has the most language neurons (3), French the fewest (0); two halves of the text have 50% "
-        "of the specific ones and 25% of the related ones in common (random sets: 1.0% and 0.2%).**"
+TABLE = pd.DataFrame(
+    {
+        "kind": ["specific", "specific", "specific", "related"],
+        "first_p": [0.9, 0.8, 0.7, 1.0],
+        "first_low": [0.85, 0.6, np.nan, 0.9],
+        "second_p": [0.5, 0.7, 0.6, 0.95],
+        "second_high": [0.55, 0.75, np.nan, 1.0],
+        "near": [False, True, False, True],
+        "sure": [1.0, 0.5, 0.2, np.nan],
+    }
+)
+
+
+def test_opening():
+    assert findings.opening(types_of("en de fr", "en,en,en de,en de fr,-"), TABLE) == (
+        "**Of this model's 5 neurons 2 are specific to one language, 1 related to several and 1 general.**\n\n**The "
+        "median specific neuron fires at 80% of the tokens of its language and at 60% of those of the next one.**"
+    )
+    assert findings.opening(types_of("en de", "-,en de"), TABLE[3:]) == (
+        "**Of this model's 2 neurons 0 are specific to one language, 0 related to several and 1 general.**\n\n**There "
+        "is no specific neuron whose languages could be compared.**"
     )
 
 
-def test_opening_of_one_each_with_one_kind_in_halves():
-    one = HALVES.assign(one=[3, 0, 2], other=[0, 0, 2])
-    assert findings.opening(types_of("en de", "en,de"), one) == (
-        "**At a top rate of 5.0%, 2 of this model's 2 neurons are specific to one language, 0 related to several and "
-        "0 general; each language has 1 language neuron; two halves of the text have 50% of the specific ones in "
-        "common (random sets: 1.0%).**"
-    )
+MOST = (
+    " *Specific* says that a neuron fires *most* often for one language, and hardly ever that it is silent for the "
+    "others."
+)
 
 
-def test_opening_of_none_and_without_halves():
-    nothing = types_of("en de", "-,en de")
-    start = (
-        "**At a top rate of 5.0%, 0 of this model's 2 neurons are specific to one language, 0 related to several and "
-        "1 general; each language has no language neurons; whether another half of the text gives the same ones "
-        "cannot be told"
+def test_how_specific_specific_neurons_are():
+    near = "have a second language within 0.05 of tau: a little more or less text could make them related"
+    assert findings.specific(TABLE) == (
+        f"Of 3 specific neurons 1 (33%) {near}; of 1 the 95 % intervals of the first and the second probability "
+        f"overlap.{MOST}"
     )
-    assert findings.opening(nothing, NO_HALVES) == f"{start}.**"
-    assert findings.opening(nothing, HALVES.assign(one=0, other=0)) == f"{start}, with none.**"
+    assert findings.specific(TABLE[2:]) == (
+        f"Of 1 specific neuron 0 (0%) {near}; with fewer than four shards no probability has an interval.{MOST}"
+    )
+    assert findings.specific(TABLE[3:]) == "This run has no specific neuron."
+
+
+def test_how_sure_types_are():
+    assert findings.sure(TABLE) == (
+        "The median specific neuron has its type in 50% of the halves, and 1 of 3 (33%) have it in nine of ten."
+    )
+    assert findings.sure(TABLE.assign(sure=1.0)) == (
+        "The median specific neuron has its type in 100% of the halves, and 3 of 3 (100%) have it in nine of ten. The "
+        "median related neuron has its type in 100% of the halves, and 1 of 1 (100%) have it in nine of ten."
+    )
+    assert findings.sure(TABLE[3:]) == (
+        "How sure types are cannot be told: halves of the text could not be classified."
+    )
 
 
 def test_this_run():
@@ -103,21 +130,22 @@ def summary(found: NeuronTypes, halves: pd.DataFrame) -> str:
     return said.removesuffix(RULE)
 
 
+PAPER = " (the paper's table 3: English 46 specific and 603 related, the others 613 and 2,006). "
+
+
 def test_summary_of_many():
-    assert summary(types_of("en de fr", "en,en,en de,en de fr,-", lam=0.3), HALVES) == (
-        "English has the most language neurons (3) and French the fewest (0). English has 3, not fewer than the 0 that "
-        "the other languages have on average (the paper's table 3, with the same caveat as its figure 15: 649 against "
-        "2,619). The Jaccard overlaps of the types found in half of the text with those in the other are: specific "
-        "0.50, related 0.25; a list of single neurons from this much text is not to be taken to the letter where that "
-        "is low. The solved lambda, 0.300, lies beyond 0.2, where the authors' search ends; their code would have "
-        "taken 0.2 here. "
+    assert summary(types_of("en de fr", "en,en,en de,en de fr,-,de fr,fr", lam=0.3), HALVES) == (
+        "English has 2 specific neurons, not the fewest (German has 0); the others have 0 on average; and 1 related "
+        "neurons, not the fewest (French has 1); the others have 2 on average" + PAPER + "The Jaccard overlaps of the "
+        "types found in half of the text with those in the other are: specific 0.50, related 0.25; a list of single "
+        "neurons from this much text is not to be taken to the letter where that is low. The solved lambda, 0.300, "
+        "lies beyond 0.2, where the authors' search ends; their code would have taken 0.2 here. "
     )
 
 
-def test_summary_of_one_and_none():
-    assert summary(types_of("en de", "de,-"), NO_HALVES) == (
-        "German has the most language neurons (1) and English the fewest (0). English has 0, fewer than the 1 that the "
-        "other languages have on average (the paper's table 3, with the same caveat as its figure 15: 649 against "
-        "2,619). "
+def test_the_pivot_may_have_fewest_of_one_type_only():
+    assert summary(types_of("en de fr", "en,en,de,fr,de fr,de fr,-"), NO_HALVES) == (
+        "English has 2 specific neurons, not the fewest (German has 1); the others have 1 on average; and 0 related "
+        f"neurons, the fewest; the others have 2 on average{PAPER}"
     )
     assert summary(types_of("de fr", "-,-"), HALVES.assign(one=0, other=0, jaccard=np.nan)) == ""

@@ -1,14 +1,12 @@
-"""What the first page says of neurons, kin and claims, of none, one, many and what is missing."""
+"""What the first page says of neurons, findings and kin, of none, one, many and what is missing."""
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from neuroglot.book.findings import index as findings
 
 from ...made import types_of
 
-HALVES = pd.DataFrame({"kind": ["specific", "related"], "jaccard": [0.5, 0.25], "chance": [0.01, 0.002]})
 KIN = pd.DataFrame(
     {
         "grouping": ["family", "script"],
@@ -17,89 +15,78 @@ KIN = pd.DataFrame(
         "between": [0.25, 0.5],
         "difference": [0.25, -0.25],
         "p": [0.04, 0.9],
-        "low": [0.125, -0.5],
-        "high": [0.375, 0.25],
     }
 )
-END = (
-    "The intervals cover the text and not the choice of languages; languages of one branch mostly share a script, too."
-)
-TYPES = (
-    "How many neurons are specific or related is decided by the top rate as much as by the model, and a type says how "
-    "often a neuron fires, not what for: the chapters on deactivation and steering test that, and each ends with what "
-    "does not hold."
-)
+PROFILE = pd.DataFrame({"layer": [0, 0, 1, 1], "kind": ["specific", "general"] * 2, "neurons": [3, 9, 5, 1]})
 
 
 def test_opening():
-    found = types_of("en de fr", "en,en,en de,en de fr,-")
-    start = (
-        "**Of tiny's 5 neurons, 2 are specific to one of 3 languages, 1 are related to several, 1 are general, and 1 "
-        "are none of these**, at a top rate of 5.0%."
+    nothing = {"profile": PROFILE}, {}, {}, {}
+    assert findings.opening(types_of("en de fr", "en,en,en de,en de fr,-"), *nothing) == (
+        "**Of tiny's 5 neurons 2 are specific to one of 3 languages, 1 related to several and 1 general, at a top rate "
+        f"of 5.0%.**\n\n{findings.findings(*nothing)}"
     )
-    end = " Here they all are; a click on one opens it in the [neuron browser](04-neurons.html)."
-    again = " Of the specific ones, two halves of the text have 50% in common (random sets of that size: 1.0%)."
-    assert findings.opening(found, HALVES) == f"{start}{again}{end}"
-    assert findings.opening(found, HALVES[:0]) == f"{start}{end}"
-    assert findings.opening(found, HALVES.assign(jaccard=np.nan)) == f"{start}{end}"
     elsewhere = types_of("en de", "-,-", provenance={"model": "/a/b*"})
-    assert findings.opening(elsewhere, HALVES[:0]) == (
-        "**Of b&#42;'s 2 neurons, 0 are specific to one of 2 languages, 0 are related to several, 0 are general, and "
-        f"2 are none of these**, at a top rate of 5.0%.{end}"
-    )
+    assert findings.opening(elsewhere, *nothing).startswith("**Of b&#42;'s 2 neurons 0 are specific to one of 2 ")
 
 
-def test_kinship():
+def overlaps():
+    row = {"comparison": "udhr, before", "kind": "specific", "jaccard": 0.2, "halves": 0.7, "difference": -0.5}
+    return {"overlaps": pd.DataFrame([row | {"verdict": "less"}])}
+
+
+def effects(verdict: str | None = "more"):
+    rows = [("all languages", 1.25, verdict), ("en", -0.1, "not told apart"), ("de", 2.0, "more"), ("fr", 2.0, None)]
+    table = pd.DataFrame(rows, columns=["language", "effect", "verdict"]).assign(low=0.5, high=2.0)
+    table = table.assign(set="specific + related", measure="change in log-perplexity", what="own less others")
+    return {"contrasts": pd.concat([table, table.assign(what="own", effect=9.0)])}
+
+
+def written(*verdicts: str | None):
+    rows = [("all text", code, "others", 0.5, v) for code, v in zip(("en", "de"), verdicts, strict=True)]
+    rows += [("all text", "de", "matched", 9.0, "more"), ("udhr", "de", "others", 9.0, "more")]
+    return {"contrasts": pd.DataFrame(rows, columns=["text", "language", "against", "number", "verdict"])}
+
+
+def test_three_findings_with_their_verdicts():
+    assert findings.findings({"profile": PROFILE}, overlaps(), effects(), written("less", "more")).split("\n") == [
+        "1. **Found again?** Specific neurons found on other text (udhr) overlap by 20% with this text's, those found "
+        "on as much of this text by 70% (less). [Chapter 09](09-stability.ipynb)",
+        "2. **Needed?** Removing a language's specific and related neurons raises its own log-perplexity by +1.25 nats "
+        "per token against removing other languages' (+0.50 to +2.00: more; more in 1 of 3 languages by itself). "
+        "[Chapter 05](05-deactivation.ipynb)",
+        "3. **Written?** What a language's neurons add to the logits favours that language's tokens more than other "
+        "languages' neurons do, by 0.50 standard deviations on average: beyond chance in 1 of 2 languages, not in "
+        "English. [Chapter 04](04-neurons.ipynb)",
+    ]
+
+
+def test_what_is_missing_is_said():
+    segments = pd.DataFrame({"segments": [3, 4], "verdict": "less", "chosen": [True, False]})
+    said = findings.findings({"profile": PROFILE, "segments": segments}, {}, {}, {}).split("\n")
+    assert said == [
+        "1. **Found again?** Not known here is whether the same neurons are found on other text: [chapter "
+        "09](09-stability.ipynb) was not run.",
+        "2. **Needed?** Not known here is what removing a language's neurons does to it: [chapter "
+        "05](05-deactivation.ipynb) was not run.",
+        "3. **Four parts?** Language neurons are most numerous in layer 1 of 2. Text that was not used to cut is "
+        "described by 3 segments (not the paper's four), better than a smooth curve of as many numbers. [Chapter "
+        "03](03-layers.ipynb) (What they write is not known here: [chapter 04](04-neurons.ipynb) has not said so.)",
+    ]
+    nothing = {"profile": PROFILE.assign(neurons=0)}
+    said = findings.findings(nothing, {"overlaps": pd.DataFrame()}, effects(None), written(None, None))
+    assert "was not run" in said and "+2.00: not known; more in 1 of 3" in said and "how sure that is is not" in said
+    said = findings.findings(nothing, {}, {"contrasts": effects()["contrasts"].iloc[:0]}, {})
+    assert "Language neurons are not found. How many parts" in said and said.count("was not run") == 2
+
+
+def test_kinship_is_a_sentence():
     found = types_of("en de fr", "en de,-")
-    assert findings.kinship(KIN, found) == (
-        "Do families and scripts appear? Languages of one branch (such as Germanic or Romance) share 0.50 of their "
-        "related neurons, others 0.25: +0.25 (+0.12 to +0.38 over choices of text). With the labels dealt to the "
-        "languages at random, 4% of the deals give at least as much, so this is more than chance among these 3 "
-        "languages (1 pair). Languages of one script share 0.25 of their related neurons, others 0.50: -0.25 (-0.50 to "
-        "+0.25 over choices of text). With the labels dealt to the languages at random, 90% of the deals give at least "
-        f"as much, so this is no more than chance may give among these 3 languages (1,200 pairs). {END}"
-    )
-
-
-def test_kinship_without_intervals_pairs_or_neurons():
-    found = types_of("en de fr", "en de,-")
-    script = KIN[1:].assign(low=np.nan, high=np.nan)
-    assert "others 0.50: -0.25. With the labels" in findings.kinship(script, found)
-    assert findings.kinship(script.assign(difference=np.nan), found) == (
-        "Do families and scripts appear? No two of these languages are of one script, or all are, so nothing can be "
-        f"said of it. {END}"
-    )
-    assert findings.kinship(KIN, types_of("en de fr", "en,-")) == (
-        f"Do families and scripts appear? No neuron is related. {END}"
-    )
-
-
-@pytest.mark.parametrize(
-    ("holds", "said"),
-    [
-        ([True, True], "2 hold for this model and text, 1 of them in at least 95 % of the bootstrap replicates."),
-        (
-            [True, False],
-            "1 holds for this model and text, 1 of them in at least 95 % of the bootstrap replicates; these do "
-            "**not**: “b&#58;&#32;&#60;”.",
-        ),
-        (
-            [False, False],
-            "0 hold for this model and text, 0 of them in at least 95 % of the bootstrap replicates; these do **not**: "
-            "“a”, “b&#58;&#32;&#60;”.",
-        ),
-    ],
-)
-def test_summary(holds, said):
-    claims = pd.DataFrame({"claim": ["a", "b: <"], "holds": holds, "replicates": [1.0, 0.5]})
-    start = "Of the 2 comparisons that this book draws from the paper's figures, "
-    assert findings.summary(claims) == f"{start}{said} {TYPES}"
-    plain = said.replace(", 1 of them in at least 95 % of the bootstrap replicates", "")
-    plain = plain.replace(", 0 of them in at least 95 % of the bootstrap replicates", "")
-    assert findings.summary(claims.drop(columns="replicates")) == f"{start}{plain} {TYPES}"
-
-
-def test_summary_without_parts():
-    few = "The model has fewer than four layers, so there are no four parts to compare."
-    assert findings.summary(None) == f"{few} {TYPES}"
-    assert findings.summary(pd.DataFrame({"claim": [], "holds": []})) == f"{few} {TYPES}"
+    end = ": from so few pairs, absence of evidence is no evidence of absence."
+    family = "those of one family share 0.50 of their related neurons (1 pair) and others 0.25 (p = 0.04)"
+    script = "those of one script share 0.25 of their related neurons (1,200 pairs) and others 0.50 (p = 0.90)"
+    assert findings.kinship(KIN, found) == f"Of these languages {family} and {script}{end}"
+    assert findings.kinship(KIN.assign(difference=[0.25, np.nan]), found) == f"Of these languages {family}{end}"
+    nothing = "Whether families or scripts share neurons cannot be told from these languages."
+    assert findings.kinship(KIN.assign(difference=np.nan), found) == nothing
+    assert findings.kinship(KIN, types_of("en de fr", "en,-")) == nothing

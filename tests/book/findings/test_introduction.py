@@ -23,18 +23,18 @@ def test_this_run():
 
 def test_opening():
     start = (
-        "**Of this model's 5 neurons, 40.00% are language-specific, 20.00% language-related and 20.00% general at a "
-        "top rate of 5.0%; "
+        "**Of this model's 5 neurons 40.00% are language-specific, 20.00% language-related and 20.00% general, at a "
+        "top rate of 5.0%.**\n\n**"
     )
     assert findings.opening(MANY, HALVES) == (
-        f"{start}of the specific ones, two halves of the text have 50% in common (random sets of that size would have "
+        f"{start}Of the specific ones, two halves of the text have 50% in common (random sets of that size would have "
         "1.0%).**"
     )
-    unsure = f"{start}how many of the specific ones are found again in another half of the text cannot be told.**"
+    unsure = f"{start}How many of the specific ones are found again in another half of the text cannot be told.**"
     assert findings.opening(MANY, HALVES[:0]) == findings.opening(MANY, HALVES.assign(jaccard=np.nan)) == unsure
     assert findings.opening(types_of("en de", "en de,-"), HALVES) == (
-        "**Of this model's 2 neurons, 0.00% are language-specific, 0.00% language-related and 50.00% general at a top "
-        "rate of 5.0%; there is no specific one whose activity could be shown.**"
+        "**Of this model's 2 neurons 0.00% are language-specific, 0.00% language-related and 50.00% general, at a top "
+        "rate of 5.0%.**\n\n**There is no specific one whose activity could be shown.**"
     )
 
 

@@ -1,4 +1,4 @@
-"""What chapter 03 says with and without parts, intervals and claims that hold."""
+"""What chapter 03 says with and without parts, halves of the text and claims that hold."""
 
 import pandas as pd
 
@@ -7,10 +7,11 @@ from neuroglot.neurons.layers import Depth, four_parts
 
 KINDS = ("specific", "related", "general")
 STAGES = (
-    "The parts are a description: the cut finds three segments in any profile, whether or not the model works in "
-    "stages, and a layer's count says nothing of what its neurons do."
+    "A cut finds three segments in any profile, whether or not the model works in stages, and a layer's count says "
+    "nothing of what its neurons do."
 )
 FEW = "with fewer than four layers there are no four parts, so none of the paper's comparisons is drawn"
+UNKNOWN = "How many parts the layers show cannot be told from text that cannot be halved"
 
 
 def profile(*layers: tuple[int, int, int]) -> pd.DataFrame:
@@ -24,51 +25,77 @@ def depth(*layers: tuple[int, int, int], holds: tuple[bool, ...] = (), **others:
     return Depth(mine, four_parts(mine), others.pop("claims", claims), **others)
 
 
+def segments(chosen: int, verdict: str | None = "less", error: tuple[float, ...] = (1.0, 0.5, 0.4, 0.3, 0.2)):
+    numbers = range(1, len(error) + 1)
+    return pd.DataFrame({"segments": numbers, "error": error, "verdict": verdict}).assign(
+        chosen=[n == chosen for n in numbers]
+    )
+
+
 FIVE = ((1200, 1, 0), (5, 0, 3), (2, 1, 9), (0, 4, 2), (1, 1, 1))
+WHERE = "Language neurons are most numerous in layer 0 (1,201), general ones are most numerous in layer 2 (9)"
 
 
-def test_opening_without_intervals():
-    assert findings.opening(depth(*FIVE, holds=(True, False, False))) == (
-        "**Language neurons are most numerous in layer 0 (1,201), general ones are most numerous in layer 2 (9); of "
-        "the 3 comparisons drawn from the paper 1 holds here.**"
-    )
-    assert findings.opening(depth(*FIVE, holds=(False,))).endswith(
-        "of the 1 comparisons drawn from the paper 0 hold here.**"
-    )
-
-
-def test_opening_with_intervals():
+def test_opening():
+    assert findings.opening(depth(*FIVE)) == f"**{WHERE}.**\n\n**{UNKNOWN}.**"
     other = profile((1, 1, 9), *FIVE[1:])
-    replicates = pd.concat([profile(*FIVE).assign(draw=0), other.assign(draw=1)])
-    claims = pd.DataFrame({"claim": list("abc"), "holds": [True, True, False], "replicates": [1.0, 0.5, 1.0]})
-    assert findings.opening(depth(*FIVE, claims=claims, replicates=replicates)) == (
-        "**Language neurons are most numerous in layer 0 (1,201; 50% of the bootstrap replicates agree), general ones "
-        "are most numerous in layer 2 (9; 50% of the bootstrap replicates agree); of the 3 comparisons drawn from the "
-        "paper 2 hold here (1 of 2 in at least 95 % of the replicates).**"
+    profiles = pd.concat([profile(*FIVE).assign(split=0, half=0), other.assign(split=0, half=1)])
+    assert findings.opening(depth(*FIVE, profiles=profiles, segments=segments(4))) == (
+        "**Language neurons are most numerous in layer 0 (1,201; 50% of halves of the text agree), general ones are "
+        "most numerous in layer 2 (9; 50% of halves of the text agree).**\n\n**Text that was not used to cut is "
+        "described by 4 segments (as many as the paper's parts), better than a smooth curve of as many numbers.**"
     )
-    none = claims.assign(holds=False)
-    assert findings.opening(depth(*FIVE, claims=none, replicates=replicates)).endswith("from the paper 0 hold here.**")
-
-
-def test_opening_of_no_neurons_and_few_layers():
-    assert findings.opening(depth((0, 0, 0), (0, 0, 0))) == (
-        f"**Language neurons are not found at all, general ones are not found at all; {FEW}.**"
+    assert findings.opening(depth((0, 0, 0), (0, 0, 0))).startswith(
+        "**Language neurons are not found at all, general ones are not found at all.**"
     )
 
 
-def test_summary():
-    start = "Language neurons are most numerous in layer 0 (1,201), general ones are most numerous in layer 2 (9). "
-    assert findings.summary(depth(*FIVE, holds=(True, True))) == f"{start}Of the 2 comparisons 2 hold here. {STAGES}"
+def test_how_many_parts_are_shown():
+    said = "Text that was not used to cut is described by "
+    curve = "a smooth curve of as many numbers"
+    for row, words in [
+        (segments(1, None), f"1 segment (not the paper's four), not known to be better or worse than {curve}"),
+        (segments(3, "more"), f"3 segments (not the paper's four), worse than {curve}"),
+        (
+            segments(5, "not told apart"),
+            f"5 segments (not the paper's four, the most that were tried), not told apart from {curve}",
+        ),
+    ]:
+        assert findings.shown(row) == said + words
+
+
+def test_by_which_criterion():
+    assert findings.criterion(depth(*FIVE)) == ""
+    assert findings.criterion(depth(*FIVE, segments=segments(5))) == (
+        "The error on held-out text is lowest with 5 segments. It falls with each further cut: no number of segments "
+        "stands out, and so four does not."
+    )
+    once = segments(1, error=(0.2, 0.3))
+    assert findings.criterion(depth(*FIVE, segments=once)) == "The error on held-out text is lowest with 1 segment."
+
+
+def test_summary_of_tested_claims():
+    verdicts = ["more", "more", "less", "not told apart", None]
+    claims = pd.DataFrame({"claim": list("abcde"), "holds": True, "verdict": verdicts})
+    start = f"{WHERE}. {UNKNOWN}. "
+    assert findings.summary(depth(*FIVE, claims=claims)) == (
+        f"{start}On text that was not used to cut, of the paper's 5 comparisons 2 hold; the contrary of these does: "
+        f"“c”; these are not told apart from their contrary: “d”. {STAGES}"
+    )
+    one = claims[1:2]
+    assert findings.summary(depth(*FIVE, claims=one)) == (
+        f"{start}On text that was not used to cut, of the paper's 1 comparisons 1 holds. {STAGES}"
+    )
+
+
+def test_summary_without_halves_or_parts():
+    start = f"{WHERE}. {UNKNOWN}. Of the 2 comparisons "
+    unsure = "how sure that is cannot be told"
+    assert findings.summary(depth(*FIVE, holds=(True, True))) == f"{start}2 hold in this text; {unsure}. {STAGES}"
     assert findings.summary(depth(*FIVE, holds=(True, False))) == (
-        f"{start}Of the 2 comparisons 1 holds here; this does **not**: “claim 1”. {STAGES}"
+        f"{start}1 holds in this text, and these do **not**: “claim 1”; {unsure}. {STAGES}"
     )
-    assert findings.summary(depth(*FIVE, holds=(False, False))) == (
-        f"{start}Of the 2 comparisons 0 hold here; these do **not**: “claim 0”, “claim 1”. {STAGES}"
-    )
-    assert findings.summary(depth((0, 1, 0), (0, 0, 0))) == (
-        "Language neurons are most numerous in layer 0 (1), general ones are not found at all. "
-        f"{FEW.capitalize()}. {STAGES}"
-    )
+    assert f"{FEW.capitalize()}. {STAGES}" in findings.summary(depth((0, 1, 0), (0, 0, 0)))
 
 
 def test_what_there_is_not():

@@ -1,4 +1,4 @@
-"""What chapter 10 says of one run and several, with and without parts, replicates and claims that hold."""
+"""What chapter 10 says of one run and several, with and without parts and claims that hold."""
 
 import pandas as pd
 
@@ -13,9 +13,9 @@ PEAKS = pd.DataFrame(
         "general_share": [0.0625, 0.0],
     }
 )
-CLAIMS = pd.DataFrame({"claim": ["x", "y", "z"], "a": [True, True, False], "b*": [True, False, False]})
-LEAST = pd.Series({"x": 0.96, "y": 0.1, "z": 0.0})
-DENSEST = "in relative depth, language neurons are densest at 0.25 in a"
+YES, NO, SAME = "holds", "the contrary does", "not told apart"
+CLAIMS = pd.DataFrame({"claim": ["x", "y", "z"], "a": [YES, YES, NO], "b*": [YES, SAME, NO]})
+DENSEST = "In relative depth, language neurons are densest at 0.25 in a"
 OF_A = "In a language neurons are densest at relative depth 0.25 (12.5% of that layer) and general ones at 0.50 (6.2%)."
 OF_B = OF_A.replace("In a", "In b&#42;").replace("0.25 (12.5%", "1.00 (0.0%").replace("0.50 (6.2%)", "0.00 (0.0%)")
 TOKENS = (
@@ -26,51 +26,49 @@ TOKENS = (
 
 def test_opening_of_several():
     end = f"{DENSEST}, nowhere in b&#42;.**"
-    assert findings.opening(PEAKS, CLAIMS, LEAST) == (
-        "**Of the 3 comparisons drawn from the paper 1 holds in all of these 2 models (1 of 1 in at least 95 % of the "
-        f"replicates) and 1 in none; {end}"
+    assert findings.opening(PEAKS, CLAIMS) == (
+        "**Of the 3 comparisons drawn from the paper 1 holds in all of these 2 models, and the contrary of 1 does.**"
+        f"\n\n**{end}"
     )
-    assert findings.opening(PEAKS, CLAIMS, None) == (
-        f"**Of the 3 comparisons drawn from the paper 1 holds in all of these 2 models and 1 in none; {end}"
-    )
-    assert findings.opening(PEAKS, CLAIMS[2:], LEAST) == (
-        f"**Of the 1 comparisons drawn from the paper 0 hold in all of these 2 models and 1 in none; {end}"
+    assert findings.opening(PEAKS, CLAIMS[1:2]) == (
+        "**Of the 1 comparisons drawn from the paper 0 hold in all of these 2 models, and the contrary of 0 does.**"
+        f"\n\n**{end}"
     )
 
 
 def test_opening_of_one():
-    one = CLAIMS[["claim", "a"]]
     start = "**Only one run is here, so no models are compared: of the 3 comparisons drawn from the paper 2 hold in it"
-    assert findings.opening(PEAKS[:1], one, LEAST) == (
-        f"{start} (1 of 2 in at least 95 % of the replicates); {DENSEST}.**"
-    )
-    assert findings.opening(PEAKS[:1], one, None) == f"{start}; {DENSEST}.**"
+    assert findings.opening(PEAKS[:1], CLAIMS[["claim", "a"]]) == f"{start}.**\n\n**{DENSEST}.**"
 
 
 def test_opening_without_parts():
     nothing = pd.DataFrame({"claim": []})
-    assert findings.opening(PEAKS[:1], nothing, None) == (
-        "**Only one run is here, so no models are compared: of the 0 comparisons drawn from the paper 0 hold in it; "
-        f"{DENSEST}.**"
+    assert findings.opening(PEAKS[:1], nothing) == (
+        "**Only one run is here, so no models are compared: of the 0 comparisons drawn from the paper 0 hold in it."
+        f"**\n\n**{DENSEST}.**"
+    )
+
+
+def test_whether_the_text_is_the_same():
+    assert findings.same_text(True) == "All of these runs were counted on the same text."
+    assert findings.same_text(False) == (
+        "**The runs were not counted on the same text**, or not on as much of it, so a difference between them is not "
+        "the models' alone; the intervals cover the choice of text within a run only."
     )
 
 
 def test_summary_of_several():
-    assert findings.summary(PEAKS, CLAIMS, True) == (
-        f"{OF_A} {OF_B} Of the 3 comparisons 1 holds in all of these models; what holds in none of them: “z”. {TOKENS}"
+    assert findings.summary(PEAKS, CLAIMS) == (
+        f"{OF_A} {OF_B} Of the 3 comparisons 1 holds in all of these models; the contrary holds in all of them of: "
+        f"“z”. {TOKENS}"
     )
-    assert findings.summary(PEAKS, CLAIMS[:1], False) == (
-        f"{OF_A} {OF_B} Of the 1 comparisons 1 holds in all of these models. The runs were counted on different text "
-        "or other amounts of it, so a difference between them is not the models' alone; the intervals cover the choice "
-        f"of text within a run only. {TOKENS}"
-    )
-    assert findings.summary(PEAKS, CLAIMS[["claim", "a"]], True) == (
+    assert findings.summary(PEAKS, CLAIMS[["claim", "a"]]) == (
         f"{OF_A} {OF_B} b&#42; has fewer than four layers, so no comparison is drawn. Of the 3 comparisons 2 hold in "
-        f"all of these models; what holds in none of them: “z”. {TOKENS}"
+        f"all of these models; the contrary holds in all of them of: “z”. {TOKENS}"
     )
 
 
 def test_summary_of_one():
-    assert findings.summary(PEAKS[:1], CLAIMS[["claim", "a"]], True) == (
+    assert findings.summary(PEAKS[:1], CLAIMS[["claim", "a"]]) == (
         f"{OF_A} Only one run is here, so nothing is compared; name a second model to set beside it. {TOKENS}"
     )

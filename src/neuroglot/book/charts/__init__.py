@@ -13,9 +13,10 @@ from .changes import (
     transitions,
 )
 from .interventions import choices, contrasts, doses, effects
-from .kinds import counts_per_language, counts_per_n, languages_beside, top_rates
+from .kinds import languages_beside
 from .neuron_map import neuron_map
 from .sharing import similarity, upset
+from .specificity import first_and_second, how_sure
 from .steering import outcomes, steered
 from .theme import DONE_COLORS, KIND_COLORS, LANGUAGE_COLORS, enable
 from .writing import writing, writing_by_layer, written_tokens
@@ -27,13 +28,13 @@ __all__ = [
     "active_share",
     "choices",
     "contrasts",
-    "counts_per_language",
-    "counts_per_n",
     "depth",
     "doses",
     "effects",
     "enable",
     "fertility",
+    "first_and_second",
+    "how_sure",
     "language_changes",
     "language_sizes",
     "languages_beside",
@@ -49,7 +50,6 @@ __all__ = [
     "solved",
     "steered",
     "tokens",
-    "top_rates",
     "training",
     "transitions",
     "upset",

@@ -6,9 +6,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ...base.uncertainty import wilson
 from ...counts.activations import ActivationStats
 from ...neurons.identification import NeuronTypes
+from ...neurons.specificity import probability_intervals
 from .theme import KIND_COLORS, finish, language_scale
 
 
@@ -112,7 +112,7 @@ def active_share(stats: ActivationStats) -> alt.Chart:
 def neuron(
     stats: ActivationStats, types: NeuronTypes, layer: int, index: int, browser: str | None = None
 ) -> alt.LayerChart:
-    """One neuron's activation probability in each language, with tau and 95 % Wilson intervals.
+    """One neuron's activation probability in each language, with tau and 95 % intervals over shards.
 
     Args:
         stats: activation counts.
@@ -121,7 +121,7 @@ def neuron(
         browser: address of the page that shows single neurons, which a click on a bar opens.
     """
     counts, tokens = stats.counts[layer, index], stats.seen[layer, index]
-    low, high = wilson(counts, tokens)
+    low, high = probability_intervals(stats, layer, index)
     rows = pd.DataFrame(
         {
             "language": stats.languages,
@@ -157,7 +157,7 @@ def neuron(
     )
     if browser is not None:
         bars = bars.encode(href="address:N")
-    errors = base.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q")
+    errors = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q")
     tau = alt.Chart(pd.DataFrame({"tau": [types.tau]})).mark_rule(strokeDash=[5, 4], strokeWidth=2)
     chart = bars + errors + tau.encode(x="tau:Q", tooltip=alt.Tooltip("tau:Q", format=".4f"))
     return finish(

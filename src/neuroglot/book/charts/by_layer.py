@@ -84,11 +84,11 @@ def layers(
     ended = parts is not None and ranges is not None
     subtitle = "Click a type to single it out." if ended else "Click a type in the legend to single it out."
     if bands is not None:
-        subtitle += " Bands: 95 % bootstrap intervals."
+        subtitle += " Bands: 95 % intervals."
     if parts is not None:
         subtitle += " Shades: the four parts."
     if ended:
-        subtitle += " Bars: their ends in 95 % of replicates."
+        subtitle += " Bars: their ends in 95 % of halves."
     return finish(
         alt.layer(*chart, line, points),
         "Where in the model does each neuron type sit?",
@@ -100,11 +100,11 @@ def layers(
 
 
 def _cuts(spans: pd.DataFrame, layers: int) -> list[alt.Chart]:
-    """Where one part ends and the next begins, bars over where replicates put that, and the names that fit."""
+    """Where one part ends and the next begins, bars over where halves of the text put that, and the names that fit."""
     tips = [
         alt.Tooltip("part:N", title="part"),
         alt.Tooltip("first:Q", title="first layer"),
-        alt.Tooltip("low:Q", title="95 % of replicates from", format=".1~f"),
+        alt.Tooltip("low:Q", title="95 % of halves of the text from", format=".1~f"),
         alt.Tooltip("high:Q", title="to", format=".1~f"),
     ]
     ends = spans.assign(low_at=spans["low"] - 0.5, high_at=spans["high"] - 0.5)
@@ -168,7 +168,7 @@ def depth(profiles: pd.DataFrame, kind: str) -> alt.LayerChart:
     return finish(
         alt.layer(band, line, points),
         f"At what depth do {kind} neurons sit?",
-        "Click a model in the legend to single it out. Bands: 95 % bootstrap intervals.",
+        "Click a model in the legend to single it out. Bands: 95 % intervals.",
         f"Lines: share of each layer's neurons that are {kind}, by relative depth, one line per model.",
         width="container",
         height=220,

@@ -305,7 +305,7 @@ def language_sizes(table: pd.DataFrame, pivot: str) -> alt.FacetChart:
     """Specific and related neurons of each language, before and after, one language apart.
 
     Args:
-        table: from :func:`neuroglot.alignment.comparison.language_sizes`, with ``when``; rows of languages only.
+        table: from :func:`neuroglot.alignment.stability.sizes`; rows of languages only.
         pivot: the language drawn in another colour.
     """
     data = table.assign(apart=np.where(table["place"] == pivot, pivot, "others")).round(2)
@@ -324,13 +324,13 @@ def language_sizes(table: pd.DataFrame, pivot: str) -> alt.FacetChart:
         .resolve_scale(x="independent")
         .add_params(pick),
         "Does one language have fewer neurons of its own?",
-        "Lines: 95 % bootstrap intervals over shards, which need not contain their point",
+        "Lines: 95 % intervals, from halves of the text",
         "Points: number of specific and related neurons of each language.",
     )
 
 
 def overlaps(table: pd.DataFrame) -> alt.FacetChart:
-    """How far the same types are found again, from :func:`neuroglot.alignment.comparison.stability`."""
+    """How far the same types are found again, from :func:`neuroglot.alignment.stability.stability`."""
     data = table.round(4)
     base = alt.Chart(data)
     y = alt.Y("comparison:N", title=None, sort=list(dict.fromkeys(data["comparison"])), axis=alt.Axis(labelLimit=260))
@@ -339,8 +339,10 @@ def overlaps(table: pd.DataFrame) -> alt.FacetChart:
         "comparison",
         "kind",
         alt.Tooltip("jaccard:Q", title="overlap, mean over splits", format=".1%"),
-        alt.Tooltip("low:Q", title="95 % of splits from", format=".1%"),
+        alt.Tooltip("low:Q", title="95 % from", format=".1%"),
         alt.Tooltip("high:Q", title="to", format=".1%"),
+        alt.Tooltip("halves:Q", title="two halves of one text, as much of it", format=".1%"),
+        alt.Tooltip("verdict:N", title="beside that"),
         alt.Tooltip("whole:Q", title="overlap on all text", format=".1%"),
         alt.Tooltip("of_first:Q", title="share of the first found again", format=".1%"),
         alt.Tooltip("chance:Q", title="random sets", format=".1%"),
@@ -353,15 +355,17 @@ def overlaps(table: pd.DataFrame) -> alt.FacetChart:
     )
     spans = base.mark_rule(strokeWidth=1.5).encode(x=on(x, "low:Q"), x2="high:Q", y=y, color=color)
     points = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, color=color, tooltip=tips)
+    ring = base.mark_point(size=110, strokeWidth=1.5, color=DONE_COLORS["random"])
+    halves = ring.encode(x=on(x, "halves:Q"), y=y, tooltip=tips)
     rows = data["comparison"].nunique()
     chart = (
-        (chance + spans + points)
+        (chance + halves + spans + points)
         .properties(width=130, height=24 * rows)
         .facet(column=alt.Column("kind:N", title=None, sort=TYPED))
     )
     return finish(
         chart,
         "Are the same neurons found again?",
-        "On halves of the text; lines: 95 % of the splits; grey tick: random sets of these sizes",
+        "Lines: 95 % intervals over shards. Grey ring: two halves of one text, of as many tokens; tick: random sets",
         "Points: overlap of the sets of neurons in each comparison, by type.",
     )

@@ -1,60 +1,68 @@
 """What chapter 02 says in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from ...base.errors import NeuroglotError
 from ...counts.activations import ActivationStats
 from ...neurons.identification import NeuronTypes
+from ...neurons.specificity import NEAR
 from ..markup import language, myst
 from ..packing import PAGE_LIMIT, classify_packed, pack
 from ..pages import model_name
 from .words import counted
 
 
-def opening(found: NeuronTypes, halves: pd.DataFrame) -> str:
-    """How many neurons are of each type, which language has most, and how many another half of the text gives again.
+def opening(found: NeuronTypes, table: pd.DataFrame) -> str:
+    """How many neurons are of each type, and how specific specific ones are.
 
     Args:
         found: the types.
-        halves: from :func:`neuroglot.neurons.thresholds.halves`.
+        table: from :func:`neuroglot.neurons.specificity.specificity`.
     """
-    n, totals = found.sizes(), _totals(found)
-    most, least = _most_and_least(totals)
-    said = f"each language has {counted(totals[most], 'language neuron')}"
-    if totals[most] > totals[least]:
+    n, own = found.sizes(), table[table["kind"] == "specific"]
+    said = "There is no specific neuron whose languages could be compared"
+    if len(own):
         said = (
-            f"{language(most)} has the most language neurons ({totals[most]:,}), {language(least)} the fewest "
-            f"({totals[least]:,})"
+            f"The median specific neuron fires at {own['first_p'].median():.0%} of the tokens of its language and at "
+            f"{own['second_p'].median():.0%} of those of the next one"
         )
     return (
-        f"**At a top rate of {found.top_rate:.1%}, {n['specific']:,} of this model's {found.score.size:,} neurons are "
-        f"specific to one language, {n['related']:,} related to several and {n['general']:,} general; {said}; "
-        f"{_found_again(halves)}.**"
+        f"**Of this model's {found.score.size:,} neurons {n['specific']:,} are specific to one language, "
+        f"{n['related']:,} related to several and {n['general']:,} general.**\n\n**{said}.**"
     )
 
 
-def _totals(found: NeuronTypes) -> dict[str, int]:
-    """Specific and related neurons of each language, in the order of the codes."""
-    totals = found.counts_per_language().groupby("language")["neurons"].sum()
-    return {str(code): int(neurons) for code, neurons in totals.items()}
+def specific(table: pd.DataFrame) -> str:
+    """How near the second language of specific neurons comes to being their own; argument as of :func:`opening`."""
+    own = table[table["kind"] == "specific"]
+    if own.empty:
+        return "This run has no specific neuron."
+    known = own.dropna(subset=["first_low", "second_high"])
+    overlap = int((known["second_high"] >= known["first_low"]).sum())
+    ends = "with fewer than four shards no probability has an interval"
+    if len(known):
+        ends = f"of {overlap:,} the 95 % intervals of the first and the second probability overlap"
+    return (
+        f"Of {counted(len(own), 'specific neuron')} {own['near'].sum():,} ({own['near'].mean():.0%}) have a second "
+        f"language within {NEAR} of tau: a little more or less text could make them related; {ends}. *Specific* says "
+        "that a neuron fires *most* often for one language, and hardly ever that it is silent for the others."
+    )
 
 
-def _most_and_least(totals: Mapping[str, int]) -> tuple[str, str]:
-    return max(totals, key=totals.__getitem__), min(totals, key=totals.__getitem__)
-
-
-def _found_again(halves: pd.DataFrame) -> str:
-    unsure = "whether another half of the text gives the same ones cannot be told"
-    if halves.empty:
-        return unsure
-    rows = halves[halves["kind"].isin(["specific", "related"]) & (halves["one"] + halves["other"] > 0)]
-    if rows.empty:
-        return f"{unsure}, with none"
-    each = " and ".join(f"{row.jaccard:.0%} of the {row.kind} ones" for row in rows.itertuples())
-    chance = " and ".join(f"{row.chance:.1%}" for row in rows.itertuples())
-    return f"two halves of the text have {each} in common (random sets: {chance})"
+def sure(table: pd.DataFrame) -> str:
+    """In how many halves of the text neurons have the type they have; argument as of :func:`opening`."""
+    each = []
+    for kind in ("specific", "related"):
+        agree = table["sure"][table["kind"] == kind].dropna()
+        if len(agree):
+            firm = int((agree >= 0.9).sum())
+            each.append(
+                f"The median {kind} neuron has its type in {agree.median():.0%} of the halves, and {firm:,} of "
+                f"{len(agree):,} ({firm / len(agree):.0%}) have it in nine of ten."
+            )
+    return " ".join(each) or "How sure types are cannot be told: halves of the text could not be classified."
 
 
 def this_run(found: NeuronTypes, paper: NeuronTypes | None, released: NeuronTypes | None) -> str:
@@ -126,22 +134,15 @@ def carried(found: NeuronTypes, stats: ActivationStats, limit: int = PAGE_LIMIT)
     )
 
 
-def summary(found: NeuronTypes, halves: pd.DataFrame) -> str:
-    """What was found, and what does not hold; arguments as of :func:`opening`."""
-    totals, notes = _totals(found), []
-    most, least = _most_and_least(totals)
-    if totals[most] > totals[least]:
-        notes.append(
-            f"{language(most)} has the most language neurons ({totals[most]:,}) and {language(least)} the fewest "
-            f"({totals[least]:,})."
-        )
-    if "en" in totals:
-        others = (sum(totals.values()) - totals["en"]) / (len(totals) - 1)
-        notes.append(
-            f"English has {totals['en']:,}, {'fewer' if totals['en'] < others else 'not fewer'} than the {others:,.0f} "
-            "that the other languages have on average (the paper's table 3, with the same caveat as its figure 15: "
-            "649 against 2,619)."
-        )
+def summary(found: NeuronTypes, halves: pd.DataFrame, pivot: str = "en") -> str:
+    """What was found, and what does not hold.
+
+    Args:
+        found: the types.
+        halves: from :func:`neuroglot.neurons.thresholds.halves`.
+        pivot: the language of which the paper says that it has fewest.
+    """
+    notes = [_pivot(found, pivot)] if pivot in found.languages else []
     again = halves.set_index("kind")["jaccard"].dropna()
     if each := [f"{kind} {jaccard:.2f}" for kind, jaccard in again.items()]:
         notes.append(
@@ -156,3 +157,17 @@ def summary(found: NeuronTypes, halves: pd.DataFrame) -> str:
         )
     notes.append("The rule always selects its share of neurons: finding them is no evidence that the model needs them.")
     return " ".join(notes)
+
+
+def _pivot(found: NeuronTypes, pivot: str) -> str:
+    """Whether the pivot has fewest, of each type by itself."""
+    each, table = [], found.counts_per_language().pivot(index="language", columns="kind", values="neurons")
+    for kind in ("specific", "related"):
+        own, others = int(table.loc[pivot, kind]), table[kind].drop(pivot)
+        fewest = own < others.min()
+        place = "the fewest" if fewest else f"not the fewest ({language(str(others.idxmin()))} has {others.min():,})"
+        each.append(f"{own:,} {kind} neurons, {place}; the others have {others.mean():,.0f} on average")
+    return (
+        f"{language(pivot)} has {'; and '.join(each)} (the paper's table 3: English 46 specific and 603 related, the "
+        "others 613 and 2,006)."
+    )

@@ -1,91 +1,123 @@
 """What the first page says in words."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
+from ...base.uncertainty import MORE
 from ...neurons.identification import NeuronTypes
-from ..markup import myst
+from ..markup import language, myst
 from ..pages import model_name
-from .words import counted, holding, interval
+from . import layers, stability
+from .words import counted, interval, number
+
+Tables = Mapping[str, pd.DataFrame]
 
 
-def opening(found: NeuronTypes, halves: pd.DataFrame) -> str:
-    """How many neurons are of each type, and how many specific ones another half of the text gives again.
+def opening(found: NeuronTypes, depth: Tables, stability_tables: Tables, effects: Tables, written: Tables) -> str:
+    """How many neurons are of each type, and three findings, each with its verdict, from what chapters wrote.
 
     Args:
         found: the types.
-        halves: from :func:`neuroglot.neurons.thresholds.halves`.
+        depth: the tables of chapter 03.
+        stability_tables: of chapter 09; like the next two without a table where that was not run.
+        effects: of chapter 05.
+        written: of chapter 04.
     """
-    n, sure = found.sizes(), ""
-    for row in halves[(halves["kind"] == "specific") & halves["jaccard"].notna()].itertuples():
-        sure = (
-            f" Of the specific ones, two halves of the text have {row.jaccard:.0%} in common (random sets of that "
-            f"size: {row.chance:.1%})."
-        )
+    n = found.sizes()
     return (
-        f"**Of {myst(model_name(str(found.provenance.get('model'))))}'s {found.score.size:,} neurons, "
-        f"{n['specific']:,} are specific to one of {len(found.languages)} languages, {n['related']:,} are related to "
-        f"several, {n['general']:,} are general, and {n['unclassified']:,} are none of these**, at a top rate of "
-        f"{found.top_rate:.1%}.{sure} Here they all are; a click on one opens it in the "
-        "[neuron browser](04-neurons.html)."
+        f"**Of {myst(model_name(str(found.provenance.get('model'))))}'s {found.score.size:,} neurons "
+        f"{n['specific']:,} are specific to one of {len(found.languages)} languages, {n['related']:,} related to "
+        f"several and {n['general']:,} general, at a top rate of {found.top_rate:.1%}.**\n\n"
+        f"{findings(depth, stability_tables, effects, written)}"
+    )
+
+
+def findings(depth: Tables, stability_tables: Tables, effects: Tables, written: Tables) -> str:
+    """The three findings alone; arguments as of :func:`opening`."""
+    return "\n".join(
+        [
+            f"1. **Found again?** {_again(stability_tables)}",
+            f"2. **Needed?** {_needed(effects)}",
+            f"3. {_wrote(written) if 'contrasts' in written else _where(depth)}",
+        ]
+    )
+
+
+def _again(tables: Tables) -> str:
+    if "overlaps" not in tables or "difference" not in tables["overlaps"]:
+        return _not_run("whether the same neurons are found on other text", "09", "09-stability")
+    return f"{stability.text_to_text(tables['overlaps'])}. [Chapter 09](09-stability.ipynb)"
+
+
+def _not_run(what: str, chapter: str, file: str) -> str:
+    return f"Not known here is {what}: [chapter {chapter}]({file}.ipynb) was not run."
+
+
+def _needed(tables: Tables) -> str:
+    """What removing a language's neurons does to it, less what removing other languages' does."""
+    if "contrasts" not in tables:
+        return _not_run("what removing a language's neurons does to it", "05", "05-deactivation")
+    rows = tables["contrasts"].query(
+        "set == 'specific + related' and measure == 'change in log-perplexity' and what == 'own less others'"
+    )
+    every, each = rows[rows["language"] == "all languages"], rows[~rows["language"].isin(_MEANS)]
+    if every.empty or pd.isna(every["effect"].iloc[0]):
+        return _not_run("what removing a language's neurons does to it", "05", "05-deactivation")
+    row = every.iloc[0]
+    more = int((each["verdict"] == MORE).sum())
+    said = row["verdict"] if isinstance(row["verdict"], str) else "not known"
+    return (
+        f"Removing a language's specific and related neurons raises its own log-perplexity by "
+        f"{row['effect']:+.2f} nats per token against removing other languages' "
+        f"({interval(row['low'], row['high'], '{:+.2f}')}: {said}; more in {more} of {counted(len(each), 'language')} "
+        "by itself). [Chapter 05](05-deactivation.ipynb)"
+    )
+
+
+_MEANS = ("all languages", "median of languages")
+
+
+def _wrote(tables: Tables) -> str:
+    """In how many languages its neurons write it more than the other languages' neurons do."""
+    rows = tables["contrasts"]
+    rows = rows[(rows["text"] == rows["text"].iloc[0]) & (rows["against"] == "others")]
+    known = rows[rows["verdict"].notna()]
+    said = "how sure that is is not known"
+    if len(known):
+        more = known["verdict"] == MORE
+        but = ", ".join(language(code) for code in known["language"][~more])
+        said = f"beyond chance in {more.sum()} of {counted(len(known), 'language')}{f', not in {but}' if but else ''}"
+    return (
+        "**Written?** What a language's neurons add to the logits favours that language's tokens more than other "
+        f"languages' neurons do, by {number(rows['number'].mean(), '{:.2f}')} standard deviations on average: {said}. "
+        "[Chapter 04](04-neurons.ipynb)"
+    )
+
+
+def _where(depth: Tables) -> str:
+    """In which part of the model language neurons are, and how many parts it shows."""
+    sizes = depth["profile"].query("kind in ['specific', 'related']").groupby("layer")["neurons"].sum()
+    at = f"are most numerous in layer {sizes.idxmax()} of {len(sizes)}" if sizes.max() else "are not found"
+    return (
+        f"**Four parts?** Language neurons {at}. {layers.shown(depth.get('segments'))}. [Chapter 03](03-layers.ipynb) "
+        "(What they write is not known here: [chapter 04](04-neurons.ipynb) has not said so.)"
     )
 
 
 def kinship(kin: pd.DataFrame, found: NeuronTypes) -> str:
-    """Whether languages of one family or script share more related neurons than others.
+    """Whether languages of one family or script share more related neurons than others, in a sentence.
 
     Args:
-        kin: from :func:`neuroglot.neurons.sharing.kinship_and_intervals`.
+        kin: from :func:`neuroglot.neurons.sharing.kinship`.
         found: the types.
     """
-    each = "No neuron is related."
-    if found.sizes()["related"]:
-        each = " ".join(
-            _grouping(str(name), row, len(found.languages)) for name, row in kin.set_index("grouping").iterrows()
-        )
-    return (
-        f"Do families and scripts appear? {each} The intervals cover the text and not the choice of languages; "
-        "languages of one branch mostly share a script, too."
+    known = kin.dropna(subset=["difference"])
+    if not found.sizes()["related"] or known.empty:
+        return "Whether families or scripts share neurons cannot be told from these languages."
+    each = " and ".join(
+        f"those of one {row.grouping} share {row.within:.2f} of their related neurons "
+        f"({counted(int(row.pairs), 'pair')}) and others {row.between:.2f} (p = {row.p:.2f})"
+        for row in known.itertuples()
     )
-
-
-def _grouping(name: str, row: "pd.Series[float]", languages: int) -> str:
-    word = "branch (such as Germanic or Romance)" if name == "family" else name
-    if pd.isna(row["difference"]):
-        return f"No two of these languages are of one {word}, or all are, so nothing can be said of it."
-    ends = f" ({interval(row['low'], row['high'], '{:+.2f}')} over choices of text)" if pd.notna(row["low"]) else ""
-    verdict = "more than chance" if row["p"] < 0.05 else "no more than chance may give"
-    return (
-        f"Languages of one {word} share {row['within']:.2f} of their related neurons, others {row['between']:.2f}: "
-        f"{row['difference']:+.2f}{ends}. With the labels dealt to the languages at random, {row['p']:.0%} of the "
-        f"deals give at least as much, so this is {verdict} among these {languages} languages "
-        f"({counted(int(row['pairs']), 'pair')})."
-    )
-
-
-def summary(claims: pd.DataFrame | None) -> str:
-    """Which of the paper's comparisons hold, and what no type says.
-
-    Args:
-        claims: from :func:`neuroglot.neurons.layers.part_claims`; ``None`` where there are no parts.
-    """
-    return (
-        f"{_compared(claims)} How many neurons are specific or related is decided by the top rate as much as by the "
-        "model, and a type says how often a neuron fires, not what for: the chapters on deactivation and steering test "
-        "that, and each ends with what does not hold."
-    )
-
-
-def _compared(claims: pd.DataFrame | None) -> str:
-    if claims is None or claims.empty:
-        return "The model has fewer than four layers, so there are no four parts to compare."
-    holds, firm = claims["holds"].astype(bool), ""
-    if "replicates" in claims:
-        firm = (
-            f", {(holds & (claims['replicates'] >= 0.95)).sum()} of them in at least 95 % of the bootstrap replicates"
-        )
-    differ = ", ".join(f"“{myst(claim)}”" for claim in claims["claim"][~holds])
-    return (
-        f"Of the {len(claims)} comparisons that this book draws from the paper's figures, "
-        f"{holding(int(holds.sum()))} for this model and text{firm}"
-        f"{f'; these do **not**: {differ}' if differ else ''}."
-    )
+    return f"Of these languages {each}: from so few pairs, absence of evidence is no evidence of absence."

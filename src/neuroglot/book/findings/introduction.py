@@ -25,21 +25,19 @@ def opening(found: NeuronTypes, halves: pd.DataFrame) -> str:
         found: the types.
         halves: from :func:`neuroglot.neurons.thresholds.halves`.
     """
-    share, sure = (
-        _shares(found),
-        "how many of the specific ones are found again in another half of the text cannot be told",
-    )
+    share = _shares(found)
+    sure = "How many of the specific ones are found again in another half of the text cannot be told"
     for row in halves[(halves["kind"] == "specific") & halves["jaccard"].notna()].itertuples():
         sure = (
-            f"of the specific ones, two halves of the text have {row.jaccard:.0%} in common (random sets of that size "
+            f"Of the specific ones, two halves of the text have {row.jaccard:.0%} in common (random sets of that size "
             f"would have {row.chance:.1%})"
         )
     if not share["specific"]:
-        sure = "there is no specific one whose activity could be shown"
+        sure = "There is no specific one whose activity could be shown"
     return (
-        f"**Of this model's {found.score.size:,} neurons, {share['specific']:.2%} are language-specific, "
-        f"{share['related']:.2%} language-related and {share['general']:.2%} general at a top rate of "
-        f"{found.top_rate:.1%}; {sure}.**"
+        f"**Of this model's {found.score.size:,} neurons {share['specific']:.2%} are language-specific, "
+        f"{share['related']:.2%} language-related and {share['general']:.2%} general, at a top rate of "
+        f"{found.top_rate:.1%}.**\n\n**{sure}.**"
     )
 
 

@@ -2,12 +2,16 @@
 
 import pandas as pd
 
-from ...neurons.layers import Depth
+from ...base.uncertainty import LESS, MORE, SAME
+from ...neurons.layers import PARTS, Depth
 from ..markup import myst
-from .words import holding
+from .words import counted, holding
 
 #: Said in the place of the four parts.
 TOO_FEW = "with fewer than four layers there are no four parts, so none of the paper's comparisons is drawn"
+
+
+_AS_WELL = {LESS: "better than", MORE: "worse than", SAME: "not told apart from"}
 
 
 def no_intervals(reason: str) -> str:
@@ -21,24 +25,66 @@ def no_parts() -> str:
 
 
 def opening(depth: Depth) -> str:
-    """In which layers neurons are most numerous, and how many of the paper's comparisons hold."""
-    compared = (
-        f"of the {len(depth.claims)} comparisons drawn from the paper {holding(len(_held(depth)))} here{_firm(depth)}"
+    """Where language neurons are most numerous, and how many parts held-out text shows."""
+    return f"**{_where(depth)}.**\n\n**{shown(depth.segments)}.**"
+
+
+def shown(segments: pd.DataFrame | None) -> str:
+    """In a clause: how many segments the model shows, whether a smooth curve does as well, and whether that is four.
+
+    Args:
+        segments: from :func:`neuroglot.neurons.layers.segments`; ``None`` where the text cannot be halved.
+    """
+    if segments is None:
+        return "How many parts the layers show cannot be told from text that cannot be halved"
+    row = segments[segments["chosen"].astype(bool)].iloc[0]
+    n = int(row["segments"])
+    as_well = _AS_WELL.get(row["verdict"], "not known to be better or worse than")
+    four = "as many as the paper's parts" if n == len(PARTS) else "not the paper's four"
+    most = ", the most that were tried" if n == len(segments) else ""
+    return (
+        f"Text that was not used to cut is described by {counted(n, 'segment')} ({four}{most}), {as_well} a smooth "
+        f"curve of as many numbers"
     )
-    return f"**{_where(depth)}; {TOO_FEW if depth.parts.empty else compared}.**"
+
+
+def criterion(depth: Depth) -> str:
+    """By which rule so many segments are chosen, and what follows where that are the most that were tried."""
+    if depth.segments is None:
+        return ""
+    held_out = depth.segments["error"]
+    falling = bool((held_out.diff().dropna() < 0).all())
+    more = " It falls with each further cut: no number of segments stands out, and so four does not." if falling else ""
+    return f"The error on held-out text is lowest with {counted(int(held_out.argmin()) + 1, 'segment')}.{more}"
 
 
 def summary(depth: Depth) -> str:
-    """What was found, and which comparisons do not hold."""
-    differ = depth.claims["claim"][~depth.claims["holds"]].tolist()
-    not_so = f"; {'this does' if len(differ) == 1 else 'these do'} **not**: " if differ else ""
-    compared = f"Of the {len(depth.claims)} comparisons {holding(len(_held(depth)))} here"
+    """What was found, and which comparisons hold on text that was not used to cut, and which do not."""
+    compared = TOO_FEW.capitalize() if depth.parts.empty else _compared(depth.claims)
     return (
-        f"{_where(depth)}. {TOO_FEW.capitalize() if depth.parts.empty else compared}{not_so}"
-        f"{', '.join(f'“{claim}”' for claim in differ)}. "
-        "The parts are a description: the cut finds three segments in any profile, whether or not the model works in "
-        "stages, and a layer's count says nothing of what its neurons do."
+        f"{_where(depth)}. {shown(depth.segments)}. {compared}. A cut finds three segments in any profile, whether or "
+        "not the model works in stages, and a layer's count says nothing of what its neurons do."
     )
+
+
+def _compared(claims: pd.DataFrame) -> str:
+    if "verdict" not in claims:
+        differ = _quoted(claims["claim"][~claims["holds"]])
+        held = f"Of the {len(claims)} comparisons {holding(int(claims['holds'].sum()))} in this text"
+        return f"{held}{f', and these do **not**: {differ}' if differ else ''}; how sure that is cannot be told"
+    held = int((claims["verdict"] == MORE).sum())
+    said = f"On text that was not used to cut, of the paper's {len(claims)} comparisons {holding(held)}"
+    for verdict, words in (
+        (LESS, "the contrary of these does"),
+        (SAME, "these are not told apart from their contrary"),
+    ):
+        if names := _quoted(claims["claim"][claims["verdict"] == verdict]):
+            said += f"; {words}: {names}"
+    return said
+
+
+def _quoted(claims: "pd.Series[str]") -> str:
+    return ", ".join(f"“{claim}”" for claim in claims)
 
 
 def _where(depth: Depth) -> str:
@@ -46,26 +92,14 @@ def _where(depth: Depth) -> str:
 
 
 def _peak(depth: Depth, *kinds: str) -> str:
-    """Where neurons of these types are most numerous, how many there are, and how often replicates agree."""
+    """Where neurons of these types are most numerous, how many there are, and how many halves of the text agree."""
     of_kinds = depth.profile[depth.profile["kind"].isin(kinds)]
     sizes = of_kinds.groupby("layer")["neurons"].sum()
     if not sizes.max():
         return "are not found at all"
     where, again = f"are most numerous in layer {sizes.idxmax()} ({sizes.max():,}", ""
-    if depth.replicates is not None:
-        others = depth.replicates[depth.replicates["kind"].isin(kinds)]
-        peaks = others.groupby(["draw", "layer"])["neurons"].sum().unstack().idxmax(axis=1)
-        again = f"; {(peaks == sizes.idxmax()).mean():.0%} of the bootstrap replicates agree"
+    if depth.profiles is not None:
+        others = depth.profiles[depth.profiles["kind"].isin(kinds)]
+        peaks = others.groupby(["split", "half", "layer"])["neurons"].sum().unstack().idxmax(axis=1)
+        again = f"; {(peaks == sizes.idxmax()).mean():.0%} of halves of the text agree"
     return f"{where}{again})"
-
-
-def _held(depth: Depth) -> pd.DataFrame:
-    return depth.claims[depth.claims["holds"]]
-
-
-def _firm(depth: Depth) -> str:
-    """How many of those that hold do so in nearly all replicates; nothing without replicates."""
-    agree = _held(depth)
-    if "replicates" not in agree or agree.empty:
-        return ""
-    return f" ({(agree['replicates'] >= 0.95).sum()} of {len(agree)} in at least 95 % of the replicates)"

@@ -5,55 +5,68 @@ from typing import Any
 
 import pandas as pd
 
+from ...base.uncertainty import LESS, MORE, SAME
 from ..markup import language, myst
-from .words import interval, rows_by
+from .words import interval, number, rows_by
 
 Rows = Mapping[tuple[Any, ...], Mapping[str, Any]]
 
+# The kinds of neurons that a language has of its own.
+_OWN = ("specific", "related")
+
+_THAN = {LESS: "fewer than", MORE: "more than", SAME: "not told apart from"}
+
 
 def opening(sizes: pd.DataFrame, overlaps: pd.DataFrame, pivot: str) -> str:
-    """How many neurons the pivot has beside the others, and how far the specific ones are found again.
+    """Whether the pivot has fewer neurons than the others, and how far the specific ones are found in other text.
 
     Args:
-        sizes: from :func:`neuroglot.alignment.overview.sizes`.
-        overlaps: from :func:`neuroglot.alignment.overview.found_again`.
+        sizes: from :func:`neuroglot.alignment.stability.sizes`.
+        overlaps: from :func:`neuroglot.alignment.stability.found_again`.
         pivot: the language looked at apart.
     """
-    return f"**{_pivot(sizes, pivot)}; {_again(overlaps)}.**"
+    return f"**{_pivot(sizes, pivot)}.**\n\n**{text_to_text(overlaps)}.**"
 
 
 def _pivot(sizes: pd.DataFrame, pivot: str) -> str:
-    if pivot not in set(sizes["place"]):
-        return f"{language(pivot)} is not among the languages"
+    """In a clause: how many more or fewer of each kind than the others have."""
     rows = rows_by(sizes[sizes["when"] == "before"], "place", "kind")
-    its, others = (
-        [
-            f"{row['neurons']:,.0f} ({interval(row['low'], row['high'], '{:,.0f}')})"
-            for row in (rows[place, kind] for kind in ("specific", "related"))
-        ]
-        for place in (pivot, "mean of others")
-    )
+    if ("difference", "specific") not in rows:
+        return f"{language(pivot)} is not among the languages"
+    each = [
+        f"{rows[pivot, kind]['neurons']:,.0f} {kind} {'neurons' if kind == _OWN[0] else 'ones'} "
+        f"({_THAN.get(rows['difference', kind]['verdict'], 'unknown how sure, beside')} the others' "
+        f"{rows['mean of others', kind]['neurons']:,.0f} on average)"
+        for kind in _OWN
+    ]
+    return f"{language(pivot)} has {' and '.join(each)}"
+
+
+def text_to_text(overlaps: pd.DataFrame) -> str:
+    """In a clause: the overlap of specific neurons with those of other text, beside that of as much of the same text.
+
+    Args:
+        overlaps: from :func:`neuroglot.alignment.stability.found_again`.
+    """
+    rows = overlaps[(overlaps["kind"] == "specific") & _of_other_text(overlaps)]
+    if rows.empty or pd.isna(rows["jaccard"].iloc[0]):
+        return "How far specific neurons are found again in other text is not known"
+    row = rows.iloc[0]
     return (
-        f"{language(pivot)} has {its[0]} specific and {its[1]} related neurons, the other languages on average "
-        f"{others[0]} and {others[1]}"
+        f"Specific neurons found on other text ({myst(row['comparison'].removesuffix(', before'))}) overlap by "
+        f"{row['jaccard']:.0%} with this text's, those found on as much of this text by {row['halves']:.0%} "
+        f"({_verdict(row['verdict'])})"
     )
 
 
-def _again(overlaps: pd.DataFrame) -> str:
-    table = rows_by(overlaps, "comparison", "kind")
-    halves, apart = (table[name, "specific"] for name in ("two halves, before", "before and after, two halves"))
-    if pd.isna(halves["jaccard"]) or pd.isna(apart["jaccard"]):
-        return "how far the specific neurons found on two halves of the text overlap cannot be told"
-    noise = ", less than noise gives" if apart["below_low"] > 0 else ", which noise alone could give"
-    return (
-        f"the specific neurons found on two halves of the text overlap by {_share(halves['jaccard'])} in the model as "
-        f"it is, and by {_share(apart['jaccard'])} if one half is taken from before alignment and one from after"
-        f"{noise if pd.notna(apart['below_low']) else ''}"
-    )
+def _of_other_text(overlaps: pd.DataFrame) -> "pd.Series[bool]":
+    """Rows of the model before, on other text."""
+    own = ("two halves", "before and ")
+    return overlaps["comparison"].str.endswith(", before") & ~overlaps["comparison"].str.startswith(own)
 
 
-def _share(value: float) -> str:
-    return "unknown" if pd.isna(value) else f"{value:.0%}"
+def _verdict(verdict: str | None) -> str:
+    return "not known" if pd.isna(verdict) else str(verdict)
 
 
 def left_out(reasons: Mapping[str, str]) -> str:
@@ -67,7 +80,7 @@ def summary(sizes: pd.DataFrame, overlaps: pd.DataFrame, pivot: str, texts: Coll
     return "\n".join(
         [
             *(_sizes(rows, pivot) for _, rows in sizes.groupby("when", sort=False) if pivot in set(rows["place"])),
-            *(_alignment(table, kind) for kind in ("specific", "related")),
+            *(_alignment(table, kind) for kind in _OWN),
             *(_elsewhere(table, name) for name in texts),
         ]
     )
@@ -76,58 +89,72 @@ def summary(sizes: pd.DataFrame, overlaps: pd.DataFrame, pivot: str, texts: Coll
 def _sizes(rows: pd.DataFrame, pivot: str) -> str:
     """The pivot beside the mean of the others, of one model."""
     table, each = rows_by(rows, "place", "kind"), []
-    for kind in ("specific", "related"):
-        one, many = table[pivot, kind], table["mean of others", kind]
-        apart = one["high"] < many["low"] or one["low"] > many["high"]
-        said = "the intervals are apart" if apart else "not beyond noise"
-        said = said if pd.notna(one["low"]) and pd.notna(many["low"]) else "noise unknown"
+    for kind in _OWN:
+        apart = table["difference", kind]
         each.append(
-            f"{one['neurons']:.0f} {kind} ({interval(one['low'], one['high'], '{:.0f}')}) against "
-            f"{many['neurons']:.0f} on average ({interval(many['low'], many['high'], '{:.0f}')}; {said})"
+            f"{table[pivot, kind]['neurons']:,.0f} {kind} against {table['mean of others', kind]['neurons']:,.0f} on "
+            f"average (difference {interval(apart['low'], apart['high'], '{:+,.0f}')}: {_verdict(apart['verdict'])}"
+            f"{_found(apart, '{:,.0f}')})"
         )
     return f"- {language(pivot)}, {rows['when'].iloc[0]} alignment: {'; '.join(each)}."
 
 
+def _found(row: Mapping[str, Any], form: str) -> str:
+    """Beside a difference that is not told apart, the one that would have been found."""
+    if row["verdict"] != SAME:
+        return ""
+    return f"; {number(row['detectable'], form)} would have been found with 80 % power"
+
+
 def _alignment(table: Rows, kind: str) -> str:
     """The overlap before and after alignment, beside that of two halves."""
-    names = "two halves, before", "before and after, same half", "before and after, two halves"
-    halves, same, apart = (table[name, kind] for name in names)
-    verdict = "beyond the noise of the text" if apart["below_low"] > 0 else "not beyond noise"
+    same, apart = table["before and after, same half", kind], table["before and after, two halves", kind]
     return (
         f"- {kind.capitalize()} neurons: overlap {_share(same['jaccard'])} before and after alignment on the same "
         f"half of the text (random sets {_share(same['chance'])}); on different halves {_share(apart['jaccard'])}, "
-        f"where the unchanged model's overlap is {_share(halves['jaccard'])} ({_share(halves['low'])} to "
-        f"{_share(halves['high'])}): {verdict if pd.notna(apart['below_low']) else 'noise unknown'}."
+        f"where the unchanged model's overlap is {_share(apart['halves'])}: {_apart(apart)}."
     )
 
 
+def _apart(row: Mapping[str, Any]) -> str:
+    """How far an overlap is from that of two halves, in points of percentage."""
+    ends = [100 * row[f"difference_{end}"] for end in ("low", "high")]
+    found = _found(row | {"detectable": 100 * row["detectable"]}, "{:.0f} points")
+    return f"{_verdict(row['verdict'])} ({interval(*ends, '{:+.0f}')} points{found})"
+
+
+def _share(value: float) -> str:
+    return "unknown" if pd.isna(value) else f"{value:.0%}"
+
+
 def _elsewhere(table: Rows, name: str) -> str:
-    """The overlap with what is found in other text, beside that of two halves and of random sets."""
+    """The overlap with what is found in other text, beside that of as much of the same text and of random sets."""
     each = []
-    for kind in ("specific", "related", "general"):
-        there, halves = (table[which, kind] for which in (f"{name}, before", "two halves, before"))
+    for kind in (*_OWN, "general"):
+        row = table[f"{name}, before", kind]
         each.append(
-            f"{kind} {_share(there['jaccard'])} (halves of one text {_share(halves['jaccard'])}, random sets "
-            f"{_share(there['chance'])})"
+            f"{kind} {_share(row['jaccard'])} (as much of the same text {_share(row['halves'])}: {_apart(row)}; random "
+            f"sets {_share(row['chance'])})"
         )
     return f"- Overlap with what is found in other text ({myst(name)}), before alignment: {', '.join(each)}."
 
 
-def caveats(top_rate: float, text: str, tokens: int, others: Mapping[tuple[str, str], int]) -> str:
+def caveats(top_rate: float, overlaps: pd.DataFrame) -> str:
     """How much text the overlaps rest on.
 
     Args:
         top_rate: share of the scores selected.
-        text: the name of the text that was counted.
-        tokens: in it.
-        others: in other text, by its name and when it was counted.
+        overlaps: as of :func:`opening`.
     """
-    sums = [f"{n // 2:,} ({myst(name)}, {when})" for (name, when), n in others.items()]
+    rows = overlaps[overlaps["kind"] == "specific"].set_index("comparison")
+    sums = [
+        f"{myst(name)} {row['tokens']:,.0f} (of the same text {row['halves_tokens']:,.0f})"
+        for name, row in rows[~rows.index.str.startswith(("two halves", "before and "))].iterrows()
+        if pd.notna(row["tokens"])
+    ]
     return (
-        f"All sets are of the lowest {top_rate:.1%} of the scores, each with thresholds of its own. Halves of "
-        f"{myst(text)} have about {tokens // 2:,} tokens"
-        + (f", of other text {', '.join(sums)}" if sums else "")
-        + ": an overlap of small sets on little text is low whatever the model does, so the paper's percentages, from "
-        "other amounts of text, are not to be compared with these one by one. Splits share their text, so their spread "
-        "is no interval in the strict sense."
+        f"All sets are of the lowest {top_rate:.1%} of the scores, each with thresholds of its own. The first set of "
+        f"each pair rests on half of the text{'; the second one on tokens: ' + ', '.join(sums) if sums else ''}. An "
+        "overlap of small sets on little text is low whatever the model does, so the paper's percentages, from other "
+        "amounts of text, are not to be compared with these one by one."
     )

@@ -92,7 +92,8 @@
   async function explorer(place, given) {
     const all = given.head.languages;
     const identifier = new Identifier(given.head, given.values, given.scaled);
-    const settings = { languages: all, ...given.settings };
+    const begun = { languages: all, lam: null, ...given.settings };
+    const settings = { ...begun };
     let [result, lam, timer, took] = [null, 0, 0, 0]; // lam: the one last shown
 
     const moved = (name) => (value) => later({ [name]: value });
@@ -119,6 +120,7 @@
       element("button", { type: "button", onclick: () => table("counts", countRows) }, "Counts (CSV)"),
       element("button", { type: "button", onclick: () => table("neurons", neuronRows) }, "Neurons (CSV)"),
     ];
+    const back = (text, to) => element("button", { type: "button", onclick: () => later(to) }, text);
     place.classList.add("neuroglot-explorer");
     place.setAttribute("role", "region");
     place.setAttribute("aria-label", "Threshold explorer");
@@ -131,6 +133,12 @@
         labelled("solve lambda", solve),
         sliders.quantile.place,
         element("fieldset", {}, element("legend", {}, "languages that take part"), ...boxes.map(([, label]) => label)),
+      ),
+      element(
+        "div",
+        { class: "neuroglot-buttons" },
+        back("The paper's settings", { topRate: 0.01, lam: null, quantile: 0.95, languages: all }),
+        back("Reset", begun),
       ),
       status,
       ...Object.values(pictures),
@@ -317,7 +325,7 @@
     }
 
     const asked = () => (given.addressed ? fromAddress(address.read(), all) : {});
-    await follow(place, status, { languages: all, lam: null, ...given.settings }, asked, set);
+    await follow(place, status, begun, asked, set);
     return Object.assign(place, { explorer: { identifier, set, result: () => result, took: () => took } });
   }
 
