@@ -34,11 +34,13 @@ def plan_of(
     choices: Sequence[str] = (),
     seeds: Sequence[int] = (0,),
     control: bool = True,
+    chosen_only: bool = False,
     steps: Sequence[int] = (),
 ) -> list[Variant]:
     """The models given, or else those to train by a recipe: see :func:`variants.given` and :func:`variants.trained`."""
     if after is None and adapter is None:
-        return variants.trained(model, choices, seeds, folder, control=control, steps=recipe.kept(steps))
+        kinds = {"control": control, "chosen_only": chosen_only}
+        return variants.trained(model, choices, seeds, folder, **kinds, steps=recipe.kept(steps))
     return variants.given(model, folder, after=after, adapter=adapter, checkpoints=checkpoints)
 
 
@@ -114,7 +116,7 @@ def train(
     seed: int = 0,
     overwrite: bool = False,
 ) -> "dict[str, Alignment]":
-    """Train each model, a control on shuffled preferences.
+    """Train each model: a control on preferences shuffled with a seed of its own, others on the chosen answers alone.
 
     Args:
         trainings: the models, each with the folder of its adapter and its seed.
@@ -132,8 +134,9 @@ def train(
     done = {}
     for one in trainings:
         wanted = preferences[one.aligned_on]
-        wanted = wanted.shuffled(seed) if one.control else wanted
-        done[one.name] = align(lm, tokenizer, wanted, str(one.adapter), recipe, seed=one.seed, overwrite=overwrite)
+        wanted = wanted.shuffled(seed + one.seed) if one.kind == "shuffled" else wanted
+        own = replace(recipe, learns="chosen") if one.kind == "chosen" else recipe
+        done[one.name] = align(lm, tokenizer, wanted, str(one.adapter), own, seed=one.seed, overwrite=overwrite)
     return done
 
 
@@ -300,8 +303,8 @@ def score_answers(
         model_options: of :func:`neuroglot.load_model`.
 
     Returns:
-        By name of the model, one row per answer that is not empty: ``language``, ``document``, ``score``; and the
-        questions.
+        By name of the model, one row per answer that is not empty: ``language``, ``document``, ``unit``, ``score``; and
+        the questions.
     """
     from ..model.loading import load_model
     from .scorers import named
@@ -324,7 +327,7 @@ def score_answers(
         some = [e for e in examples if e.document in scored and e.language != pivot and e.response.strip()]
         some = [replace(e, prompt=bare[e.language, e.document]) for e in some]
         scorer = named(judge, lm, tokenizer, Path(folders.get(name, folder)) / "scores.safetensors")
-        rows = {"language": [e.language for e in some], "document": [e.document for e in some]}
+        rows = {name: [getattr(e, name) for e in some] for name in ("language", "document", "unit")}
         score = list(scorer(some, [references[e.document] for e in some])) if some else []
         scores[name] = pd.DataFrame(rows | {"score": score})
     return scores, scored
