@@ -32,10 +32,16 @@ def test_tokens_of_each_chapter():
     assert TOKENS["05-deactivation"](of) == (losses + 40 * 10 * 300, 40 * 10 * 60)
     assert TOKENS["06-steering"](of) == (3 * 1000 + 2 * (1 + 9 * 4 * 2) * 200, 2 * (1 + 9 * 4 * 2) * 32)
     training = 2 * 16 * 4 * 2 * 4 * 100
-    assert TOKENS["07-alignment"](of) == (training + 3 * 6000 + 3 * 54_000 + 2 * 4 * 10 * 500, 2 * 4 * 1000)
+    assert TOKENS["07-alignment"](of) == (training + 3 * 6000 + 2 * 54_000 + 2 * 4 * 10 * 500, 2 * 4 * 1000)
     assert TOKENS["08-spontaneous"](of) == (3 * 2 * 3 * 1000, 0)
     assert TOKENS["09-stability"](of) == (2 * 8 * 1000, 0)
     assert set(TOKENS) <= {chapter.name for chapter in chapters.CHAPTERS}
+
+
+def test_trainings_of_all_kinds_have_controls_at_every_checkpoint():
+    assert amounts().models == (2, 2, 2)
+    full = amounts(seeds=[0, 1, 2], chosen_only=True, steps=[8])
+    assert full.models == (9, 9, 9 + 6) and amounts(control=False, steps=[4, 8]).models == (1, 1, 3)
 
 
 def test_less_is_asked_for():

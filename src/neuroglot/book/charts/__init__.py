@@ -3,6 +3,7 @@
 from .activity import active_share, fertility, neuron, solved, tokens
 from .by_layer import depth, layers
 from .changes import (
+    alignment_at_a_glance,
     language_changes,
     language_sizes,
     layer_changes,
@@ -23,6 +24,7 @@ __all__ = [
     "KIND_COLORS",
     "LANGUAGE_COLORS",
     "active_share",
+    "alignment_at_a_glance",
     "counts_per_language",
     "counts_per_n",
     "depth",
