@@ -133,9 +133,11 @@ def answer_changes(
     for name, one, beside in comparisons(models.plan):
         for measure, found in measured.items() if one.step is None else ():
             groups = _groups(models, one, pivot)
-            mine, null = ([found[v.name] for v in alike(models.plan, one, kind)] for kind in (one.kind, beside))
-            change = answers.measure_changes(found["before"], mine, null, groups=groups)
-            tables.append(change.assign(measure=measure, model=name))
+            some = [[v.name for v in alike(models.plan, one, kind)] for kind in (one.kind, beside)]
+            mine, null = ([found[each] for each in names if each in found] for names in some)
+            if mine:
+                change = answers.measure_changes(found["before"], mine, null, groups=groups)
+                tables.append(change.assign(measure=measure, model=name))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -126,7 +126,7 @@ def beside_paper(shared: pd.DataFrame) -> str:
     Args:
         shared: from :func:`neuroglot.alignment.overview.shared_beside_paper`.
     """
-    row = shared.loc[1]
+    row = shared.loc[[1]].to_dict("records")[0]
     here = f"{number(row['change'], '{:+.1%}')} ({interval(row['low'], row['high'], '{:+.1%}')})"
     control = "" if pd.isna(row["control"]) else f", by {row['control']:+.1%} after the control's training"
     paper = f"; in the paper by {row['paper']:+.1%}" if "paper" in shared else ""
