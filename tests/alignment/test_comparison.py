@@ -62,9 +62,16 @@ def test_a_model_beside_itself_changes_nothing_and_nothing_is_said_of_it(before,
         assert table["verdict"].isna().all()
 
 
-def test_a_change_is_told_from_its_controls_on_the_same_shards(before, types, changed):
+@pytest.fixture(scope="module")
+def of_many(before, changed):
+    """The model before, one in which neurons are silent, and one that only draws anew, in 20 shards."""
+    chances = (before.probabilities(), changed.probabilities(), before.probabilities())
+    return [counts(p, shards=20, seed=seed) for seed, p in enumerate(chances)]
+
+
+def test_a_change_is_told_from_its_controls_on_the_same_shards(types, of_many):
     """Neurons that are silent in layer 0, against other draws of the same probabilities."""
-    redrawn = counts(before.probabilities(), seed=2)
+    before, changed, redrawn = of_many
     place = cmp.compare(types, before, changed, redrawn, splits=20).table().set_index(["what", "place", "kind"])
     row = place.loc[("shared by", 1, "all")]
     assert row["verdict"] == "less" and row["change"] <= -8 and row["contrast"] == row["change"] - row["null"]
@@ -76,8 +83,8 @@ def test_a_change_is_told_from_its_controls_on_the_same_shards(before, types, ch
     assert (same["contrast"] == 0).all() and same["verdict"].isna().all(), "a change that the control makes as well"
 
 
-def test_without_a_control_the_change_itself_is_judged(before, types, changed):
-    table = cmp.compare(types, before, changed, splits=20).table()
+def test_without_a_control_the_change_itself_is_judged(types, of_many):
+    table = cmp.compare(types, *of_many[:2], splits=20).table()
     assert table[["null", "null_low", "contrast", "contrast_low"]].isna().all().all()
     row = table.set_index(["what", "place", "kind"]).loc[("shared by", 1, "all")]
     assert row["verdict"] == "less" and row["high"] < 0 and (table["trainings"] == 1).all()
@@ -94,9 +101,9 @@ def test_intervals_are_from_halves_of_the_shards(before, types, changed):
     table = found.table()
     row = table.set_index(["what", "place", "kind"]).loc[("all", "", "specific")]
     at = table.index[(table["what"] == "all") & (table["kind"] == "specific")][0]
-    error = (by_hand[:, 1, at] - by_hand[:, 2, at]).std()  # halves of ten are five: n - d over d is 1
-    assert row["contrast_high"] - row["contrast"] == pytest.approx(2.306004 * error)  # t of eight degrees of freedom
-    assert row["detectable"] == pytest.approx((2.306004 + 0.888890) * error)
+    error = (by_hand[:, 1, at] - by_hand[:, 2, at]).std() * np.sqrt(10 / 9)
+    assert row["contrast_high"] - row["contrast"] == pytest.approx(2.776445 * error)  # t of four degrees of freedom
+    assert row["detectable"] == pytest.approx((2.776445 + 0.940965) * error)
 
 
 def test_the_same_seed_gives_the_same_halves(before, types, changed):
@@ -136,7 +143,7 @@ def test_means_over_languages(before, types, changed):
         for c in ("de", "zh")
     ]
     of_mean = found.replicates[..., rows].mean(axis=-1)
-    half = 2.306004 * (of_mean[:, 1] - of_mean[:, 0]).std()
+    half = 2.776445 * (of_mean[:, 1] - of_mean[:, 0]).std() * np.sqrt(10 / 9)
     assert means.loc[("two", "specific"), "high"] == pytest.approx(means.loc[("two", "specific"), "change"] + half)
 
 
@@ -168,7 +175,7 @@ def test_one_shard_has_changes_and_no_intervals(before, types, changed):
 
 
 def test_shards_that_are_too_few_have_no_intervals(before, types, changed):
-    few = [stats.take([0, 1, 2]) for stats in (before, changed)]
+    few = [stats.take(range(7)) for stats in (before, changed)]
     assert cmp.compare(types, *few, splits=4).table()["low"].isna().all()
 
 

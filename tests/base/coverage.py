@@ -131,7 +131,7 @@ KINDS: dict[str, tuple[Callable[[int, np.random.Generator], float], int]] = {
     "change in accuracy of -0.3 (Agresti-Min)": (change_in_accuracy, 4),
     "no change in accuracy (Agresti-Min)": (no_change_in_accuracy, 4),
     "probability of a neuron (Korn-Graubard)": (firing, 8),
-    "change in a number of neurons (halves)": (neurons_changed, 4),
+    "change in a number of neurons (halves)": (neurons_changed, 8),
 }
 
 
