@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from neuroglot import ActivationStats, Losses, NeuroglotError, collect, load_corpus, load_model
-from neuroglot.alignment import measuring
+from neuroglot.alignment import measuring, variants
 from neuroglot.alignment.preferences import Preferences
 from neuroglot.alignment.scorers import GivenReference
 from neuroglot.alignment.training import recipe_of
@@ -151,13 +151,21 @@ def test_models_are_trained_and_measured(base, tmp_path):
     before = collect(lm, tokenizer, text, shards=2)
     asked = replace(text, examples=tuple(replace(e, response="") for e in text.examples))
     how = {"model_options": {}, "asked": asked, "answering": {"shots": 0, "max_new_tokens": 2}}
-    assert measuring.measure(plan, text, text, before, **how) == ("stats", "losses", "solved")
+    own = variants.before(plan)
+    found = measuring.likelihoods(own, lm, tokenizer, text, "en")
+    assert found == ("losses", "choices", "translated") and own.folder == str(tmp_path / "before")
+    assert all(Path(own.file(name)).exists() for name in found)
+    assert measuring.measure(plan, text, text, before, pivot="en", **how) == ("stats", *found, "solved")
     for one in plan:
         assert ActivationStats.load(one.file("stats")).counts.shape == before.counts.shape
     assert [Losses.load(one.file("losses")).languages for one in trainings] == [("en", "de")] * 3
     has = [[Path(one.file(name)).exists() for name in ("losses", "solved")] for one in plan]
     assert has == [[one.step is None] * 2 for one in plan], "of checkpoints neurons only"
-    assert measuring.measure(plan[:1], text, text, before, model_options={}) == ("stats", "losses")
+    assert measuring.measure(plan[:1], text, text, before, pivot="en", model_options={}) == ("stats", *found)
+    no_pivot, no_answers = (tmp_path / name for name in ("a", "b"))
+    assert measuring.likelihoods(replace(own, folder=str(no_pivot)), lm, tokenizer, text, "fr") == ("losses", "choices")
+    plain = replace(text, examples=tuple(replace(e, answer="") for e in text.examples))
+    assert measuring.likelihoods(replace(own, folder=str(no_answers)), lm, tokenizer, plain, "en") == ("losses",)
 
 
 def test_models_counted_otherwise_are_not_compared(base, tmp_path):
@@ -167,4 +175,4 @@ def test_models_counted_otherwise_are_not_compared(base, tmp_path):
     before = replace(before, provenance=before.provenance | {"input_sha256": "other"})
     plan = measuring.plan_of(base, str(tmp_path), SHORT, after=base)
     with pytest.raises(NeuroglotError, match="not counted on the same text"):
-        measuring.measure(plan, text, text, before, model_options={})
+        measuring.measure(plan, text, text, before, pivot="en", model_options={})

@@ -1,6 +1,7 @@
 """Which models, halves and languages the chapters compare."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 from neuroglot import Example, NeuroglotError
 from neuroglot.alignment import comparison, overview, variants
+from neuroglot.effects.choices import RESULT, Choices
 from neuroglot.model.likelihood import Losses
 
 from .conftest import counts
@@ -76,52 +78,6 @@ def test_of_a_model_aligned_elsewhere_all_languages_are_looked_at(types, before,
     table = overview.language_changes(models, "en", splits=2)
     means = table[table["what"] == "mean"]
     assert set(means["place"]) == {"mean of all"} and set(table["model"]) == {"a"}
-
-
-def scored(values, codes=("de", "zh", "sw")):
-    rows = [(code, str(i), str(i), value) for code in codes for i, value in enumerate(values)]
-    return pd.DataFrame(rows, columns=["language", "document", "unit", "score"])
-
-
-TEXTS = {
-    "en": "The answer is surely {}.",
-    "de": "Die Antwort ist sicher {}.",
-    "zh": "答案一定是{}。",
-    "sw": "Jibu ni {}.",
-}
-
-
-def answered(right):
-    """An answer in each of four languages to each of two questions of two wordings, right or not."""
-    texts = [(code, str(i), TEXTS[code].format(7 if ok else 8)) for code in TEXTS for i, ok in enumerate(right)]
-    return [Example(i, code, "?", text, "7", cluster=f"w{i}") for code, i, text in texts]
-
-
-@pytest.mark.model  # of languages
-def test_answers_change(models):
-    said = {one.name: answered([1, 1]) for one in models.plan if one.step is None}
-    said = {"before": answered([1, 0])} | said
-    scores = {name: scored([-1.0, -2.0]) for name in said}
-    table = overview.answer_changes(models, said, scores, "en")
-    assert set(table["measure"]) == {"change in accuracy", "change in alignment score"}
-    rows = table.set_index(["model", "measure", "language"])
-    of = "aligned on sw de", "change in accuracy"
-    assert rows.loc[(*of, "zh"), "change"] == 0.5 and rows.loc[(*of, "zh"), "null"] == 0.5
-    assert rows.loc[(*of, "en"), "before"] == 0.5 and rows.loc[(*of, "mean of others"), "change"] == 0.5
-    told = table[table["measure"] == "change in alignment score"]
-    assert "en" not in set(told["language"]) and (told["change"] == 0).all()
-    assert set(table["model"]) == set(overview.language_changes(models, "en", splits=1)["model"])
-    assert set(overview.answer_changes(models, said, {}, "en")["measure"]) == {"change in accuracy"}
-    silent = scores | {"before": scores["before"][:0]}
-    assert set(overview.answer_changes(models, said, silent, "en")["measure"]) == {"change in accuracy"}
-    some = {name: said[name] for name in ("before", "aligned on zh, seed 1")}
-    table = overview.answer_changes(models, some, {}, "en")
-    assert set(table["model"]) == {"aligned on zh", "aligned on zh, less chosen only"} and table["null"].isna().all()
-
-
-def test_without_other_answers_nothing_changes(models):
-    assert overview.answer_changes(models, {"before": answered([1])}, {}, "en") is None
-    assert overview.answer_changes(models, {}, {}, "en") is None
 
 
 def test_sizes_before_and_after(before, types, changed):
@@ -213,62 +169,101 @@ def test_types_move_in_every_model_but_checkpoints(models, types, before, change
     assert "unchanged, other half" not in set(overview.moves(alone)["model"])
 
 
-def losses(path, nll, text="x"):
-    """Of two languages and four wordings of ten tokens each."""
-    path.parent.mkdir(exist_ok=True)
-    tokens = np.full((2, 4), 10)
-    nll = np.broadcast_to(np.array(nll, dtype=float), (1, 2, 4)).copy()
-    Losses(("as it is",), ("en", "zh"), ("a", "b", "c", "d"), nll, tokens, {"input_sha256": text}).save(path)
-    return str(path)
+TEXTS = {"en": "The answer is surely {}.", "de": "Die Antwort ist sicher {}.", "zh": "答案一定是{}。"}
 
 
 def said(right):
-    """An answer in English to each of four questions, right or not."""
-    return [
-        Example(i, "en", "?", f"The answer is surely {7 if ok else 8}.", "7")
-        for i, ok in zip("abcd", right, strict=True)
-    ]
+    """An answer in each of three languages to each of four questions of as many wordings, right or not."""
+    texts = [(code, str(i), TEXTS[code].format(7 if ok else 8)) for code in TEXTS for i, ok in enumerate(right)]
+    return [Example(i, code, "?", text, "7", cluster=f"w{i}") for code, i, text in texts]
+
+
+def losses(one, nll, artifact="losses", text="x"):
+    """Of three languages and four wordings of ten tokens each."""
+    Path(one.folder).mkdir(exist_ok=True)
+    shape = (1, 3, 4)
+    nll = np.broadcast_to(np.array(nll, dtype=float), shape).copy()
+    units, tokens = ("a", "b", "c", "d"), np.full(shape[1:], 10)
+    Losses(("as it is",), tuple(TEXTS), units, nll, tokens, {"input_sha256": text}).save(one.file(artifact))
+
+
+def choices(one, margin):
+    """Two questions of each wording."""
+    shape = (1, 1, 3, 4)
+    margin = np.broadcast_to(np.array(margin, dtype=float), shape).copy()
+    questions = np.full((1, 3, 4), 2)
+    Choices((RESULT,), ("as it is",), tuple(TEXTS), ("a", "b", "c", "d"), margin, margin * 0, questions).save(
+        one.file("choices")
+    )
 
 
 @pytest.fixture
 def measured(tmp_path):
     """Ten nats less for a document after training, five in the control."""
     plan = variants.trained("m", ["zh"], [0], str(tmp_path), steps=[8])
-    for one in plan:
+    own = variants.before(plan)
+    assert own.folder == str(tmp_path / "before")
+    for one in (own, *plan):
         if one.step is None:
-            losses(tmp_path / one.file("losses"), [[25, 26, 24, 25]] if one.kind == "shuffled" else [[20, 19, 21, 20]])
-    return plan, losses(tmp_path / "before.safetensors", 30)
+            nll = {"before": 30, "zh, shuffled": [[25, 26, 24, 25]]}.get(one.name, [[20, 19, 21, 20]])
+            losses(one, nll)
+            losses(one, 40, "translated", "translated")
+            choices(one, {"before": 4, "zh, shuffled": [5, 4, 4, 4.5]}.get(one.name, [9, 8, 8, 8.5]))
+    return plan
 
 
 def test_what_models_do_changes(measured):
-    plan, before = measured
-    table, left_out = overview.model_changes(plan, before, {})
-    assert left_out == [] and set(table["measure"]) == {"change in log-perplexity"}
+    table, left_out = overview.model_changes(measured, {}, "en")
+    assert left_out == [] and list(dict.fromkeys(table["measure"])) == [
+        "change in log-perplexity",
+        "change in margin of the right result",
+        "change in margin of the right language",
+    ]
     assert set(table["model"]) == {"aligned on zh"}
-    row = table.set_index("language").loc["mean of trained"]
+    rows = table.set_index(["measure", "language"])
+    row = rows.loc[("change in log-perplexity", "mean of trained")]
     assert row["change"] == pytest.approx(-1) and row["null"] == pytest.approx(-0.5)
     assert row["verdict"] == "less" and row["contrast"] == pytest.approx(-0.5) and row["units"] == 4
-    shown = overview.readable_measures(table)
-    assert list(shown)[:3] == ["model", "measure", "languages"] and set(shown["measure"]) == {"log-perplexity"}
-    assert list(shown["languages"]) == ["mean of all", "mean of trained"]
+    row = rows.loc[("change in margin of the right result", "de")]
+    assert (row["before"], row["change"], row["null"]) == pytest.approx((2, 33.5 / 8 - 2, 17.5 / 8 - 2))
+    assert row["verdict"] is None, "all wordings agree on what is less than the control's"
+    row = rows.loc[("change in margin of the right language", "mean of others")]
+    assert (row["before"], row["after"], row["null"]) == pytest.approx((10, 20, 5))
+    means = ["mean of all", "mean of trained"]
+    shown = overview.readable_measures(table, means)
+    assert list(shown)[:3] == ["model", "measure", "languages"] and len(shown) == 6
+    assert set(shown["languages"]) == {"all", "trained"} and "log-perplexity" in set(shown["measure"])
 
 
+@pytest.mark.model  # of languages
 def test_answers_are_compared_where_there_are_any(measured):
-    plan, before = measured
     answered = {"before": said([0, 0, 1, 1]), "aligned on zh": said([1, 0, 1, 1]), "zh, shuffled": said([0, 0, 1, 1])}
-    table, _ = overview.model_changes(plan, before, answered)
+    rows = [(code, str(i), f"w{i}", -1.0 - i) for code in ("de", "zh") for i in range(4)]
+    score = pd.DataFrame(rows, columns=["language", "document", "unit", "score"])
+    scores = dict.fromkeys(answered, score) | {"aligned on zh": score.assign(score=score["score"] + 0.5)}
+    table, left_out = overview.model_changes(measured, answered, "en", scores)
     rows = table.set_index(["measure", "language"])
-    assert rows.loc[("change in accuracy", "mean of all"), "change"] == pytest.approx(1 / 4)
-    assert rows.loc[("change in accuracy", "mean of all"), "null"] == 0
-    assert ("change in accuracy", "mean of trained") not in rows.index, "no language trained on was asked"
+    assert left_out == [] and rows.loc[("change in accuracy", "mean of all"), "change"] == pytest.approx(1 / 4)
+    assert rows.loc[("change in accuracy", "mean of others"), "null"] == 0
+    told = table[table["measure"] == "change in alignment score"]
+    assert list(told["language"]) == ["de", "zh", "mean of all", "mean of trained", "mean of others"]
+    assert told["change"].tolist() == pytest.approx([0.5] * 5)
+    silent = scores | {"before": score[:0]}
+    assert "change in alignment score" not in set(
+        overview.model_changes(measured, answered, "en", silent)[0]["measure"]
+    )
+    some = {name: answered[name] for name in ("before", "zh, shuffled")}
+    table, left_out = overview.model_changes(measured, some, "en")
+    assert left_out == [("aligned on zh", f"change in {what}") for what in ("accuracy", "language fidelity")]
 
 
-def test_losses_of_other_tokens_are_left_out(measured, tmp_path):
-    plan, _ = measured
-    before = losses(tmp_path / "other.safetensors", 30, text="y")
-    answered = {one.name: said([0, 0, 1, 1]) for one in plan} | {"before": said([0, 0, 1, 1])}
-    table, left_out = overview.model_changes(plan, before, answered)
-    assert left_out == [("aligned on zh", "change in log-perplexity")]
+@pytest.mark.model  # of languages
+def test_losses_of_other_tokens_are_left_out(measured):
+    losses(variants.before(measured), 30, text="y")
+    answered = {one.name: said([0, 0, 1, 1]) for one in measured} | {"before": said([0, 0, 1, 1])}
+    table, left_out = overview.model_changes(measured, answered, "en")
     assert set(table["measure"]) == {"change in accuracy", "change in language fidelity"}
+    of_losses = ("log-perplexity", "margin of the right result", "margin of the right language")
+    assert left_out == [("aligned on zh", f"change in {what}") for what in of_losses]
     with pytest.raises(NeuroglotError, match="their tokenizers differ"):
-        overview.model_changes(plan, before, {})
+        overview.model_changes(measured[:2], {}, "en")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..base.errors import NeuroglotError
 from ..base.uncertainty import Estimate, change_of_shares, jackknife, leave_one_out, ratios
+from ..effects.choices import Choices
 from ..effects.grading import grade, own_shares
 from ..model.likelihood import Losses
 from ..text.corpora import Example
@@ -90,6 +91,15 @@ def of_answers(answers: Sequence[Example], languages: Sequence[str] | None = Non
 def of_losses(losses: Losses) -> Measured:
     """Nats over tokens of the model as it is, by wording."""
     return Measured(losses.languages, losses.nll[0], losses.tokens.astype(float), losses.units)
+
+
+def of_choices(choices: Choices) -> dict[str, Measured]:
+    """By how many nats a question's right number or language is likelier than the wrong one, by name and wording."""
+    parts = zip(choices.kinds, choices.margin[:, 0], choices.questions.astype(float), strict=True)
+    return {
+        f"change in margin of the {kind}": Measured(choices.languages, margin, questions, choices.units)
+        for kind, margin, questions in parts
+    }
 
 
 def same_tokens(one: Losses, other: Losses) -> bool:

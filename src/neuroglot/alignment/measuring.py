@@ -146,18 +146,20 @@ def measure(
     held: Corpus,
     before: ActivationStats,
     *,
+    pivot: str,
     model_options: Mapping[str, Any],
     asked: Corpus | None = None,
     answering: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> tuple[str, ...]:
-    """Count each model's neurons and, of all but checkpoints, measure its losses and ask it the questions.
+    """Count each model's neurons and, of all but checkpoints, measure what it finds likely and ask it the questions.
 
     Args:
         plan: the models; each is loaded, and let go before the next.
         text: what is counted, in the way of ``before``.
-        held: what losses are measured on.
+        held: what likelihoods are measured on.
         before: counts of the model under study.
+        pivot: the language that others were aligned to.
         model_options: of :func:`neuroglot.load_model`.
         asked: questions, if any.
         answering: how they are answered, for :func:`neuroglot.model.sampling.sample_rows`.
@@ -170,9 +172,9 @@ def measure(
         NeuroglotError: a model whose tokenizer is another, so that its neurons are not to be compared.
     """
     from ..counts.collecting import collect
-    from ..model.likelihood import losses
     from ..model.sampling import sample_rows
 
+    measured: tuple[str, ...] = ()
     for one in plan:
         lm, tokenizer = one.load(**model_options)
         settings = before.provenance["settings"]
@@ -180,11 +182,47 @@ def measure(
         if same is not None:  # only the first of several processes has them
             require_same_text(before, same)
         if one.step is None:
-            losses(lm, tokenizer, held, path=one.file("losses"), overwrite=overwrite)
+            measured = likelihoods(one, lm, tokenizer, held, pivot, overwrite=overwrite)
             if asked is not None:
                 sample_rows(lm, tokenizer, asked, one.file("solved"), overwrite=overwrite, **(answering or {}))
         del lm  # before the next one is loaded
-    return ("stats", "losses") if asked is None else ("stats", "losses", "solved")
+    return ("stats", *measured) if asked is None else ("stats", *measured, "solved")
+
+
+def likelihoods(
+    one: Variant,
+    lm: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    held: Corpus,
+    pivot: str,
+    *,
+    overwrite: bool = False,
+) -> tuple[str, ...]:
+    """Measure the losses of a model and, where the text has solutions with an answer, its forced choices.
+
+    Args:
+        one: which model it is; says where all is kept.
+        lm, tokenizer: that model.
+        held: the text.
+        pivot: the language whose solutions are the wrong ones for questions in others.
+        overwrite: whether to replace files there that hold something else.
+
+    Returns:
+        Which of :data:`neuroglot.base.tables.ARTIFACTS` there are now.
+    """
+    from ..effects.choices import number_choices, translated
+    from ..model.likelihood import losses
+
+    losses(lm, tokenizer, held, path=one.file("losses"), overwrite=overwrite)
+    if held.questions_only or not all(example.answer for example in held.examples):
+        return ("losses",)
+    number_choices(lm, tokenizer, held, path=one.file("choices"), overwrite=overwrite)
+    try:
+        others = translated(held, pivot)
+    except NeuroglotError:  # the text is not parallel, or lacks the pivot
+        return "losses", "choices"
+    losses(lm, tokenizer, others, path=one.file("translated"), overwrite=overwrite)
+    return "losses", "choices", "translated"
 
 
 def other_texts(

@@ -3,18 +3,20 @@
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from ..base.errors import NeuroglotError
 from ..counts.activations import ActivationStats
+from ..effects.choices import Choices, language_choices
 from ..model.likelihood import Losses
 from ..neurons.identification import NeuronTypes
 from ..neurons.thresholds import PUBLISHED_BY_N
 from ..text.corpora import Example
 from . import answers, comparison
 from .reading import readable
-from .variants import Variant, alike, comparisons
+from .variants import Variant, alike, before, comparisons
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,7 @@ def language_changes(models: Models, pivot: str, *, splits: int = 50, seed: int 
     for name, one, beside in comparisons(models.plan):
         if one.step is not None:
             continue
-        groups = _groups(models, one, pivot)
+        groups = _groups(one, models.types.languages, pivot)
         places = {place: [("language", code) for code in codes] for place, codes in groups.items()}
         group_of = {"mean of trained": "trained on", pivot: "pivot"} | dict.fromkeys(one.aligned_on, "trained on")
         for thresholds in models.modes:
@@ -91,11 +93,11 @@ def language_changes(models: Models, pivot: str, *, splits: int = 50, seed: int 
     return pd.concat(tables, ignore_index=True)
 
 
-def _groups(models: Models, one: Variant, pivot: str) -> dict[str, list[str]]:
-    """The languages that a model was trained on, and the others but the pivot."""
-    codes = [code for code in models.types.languages if code != pivot]
-    rest = "mean of others" if any(models.leads) else "mean of all"
+def _groups(one: Variant, languages: Sequence[str], pivot: str) -> dict[str, list[str]]:
+    """The languages that a model was trained on, and the others but the pivot; of an unknown training, all but it."""
+    codes = [code for code in languages if code != pivot]
     trained = [code for code in codes if code in one.aligned_on]
+    rest = "mean of others" if one.aligned_on else "mean of all"
     return {"mean of trained": trained, rest: [code for code in codes if code not in trained]}
 
 
@@ -104,41 +106,6 @@ def readable_means(neurons: pd.DataFrame) -> pd.DataFrame:
     means = neurons[neurons["what"] == "mean"].drop(columns=["what", "group"])
     shown = readable(means, "{:,.1f}", ["model", "thresholds"]).rename(columns={"place": "languages"})
     return shown.assign(languages=shown["languages"].str.removeprefix("mean of "))
-
-
-def answer_changes(
-    models: Models, answered: Mapping[str, Sequence[Example]], scores: Mapping[str, pd.DataFrame], pivot: str
-) -> pd.DataFrame | None:
-    """Changes in accuracy and in the alignment score, for each choice of languages.
-
-    Args:
-        models: those.
-        answered: answers by name of the model, and ``"before"``.
-        scores: from :func:`neuroglot.alignment.measuring.score_answers`.
-        pivot: the language that others were aligned to, in no mean.
-
-    Returns:
-        As of :func:`answers.measure_changes`, with ``measure`` and ``model``; nothing where no other model answered.
-    """
-    if len(answered) < 2:
-        return None
-    codes = list(models.types.languages)
-    right = {name: answers.of_answers(said, codes)["change in accuracy"] for name, said in answered.items()}
-    measured = {"change in accuracy": right}
-    if scores and not any(table.empty for table in scores.values()):
-        codes = [code for code in codes if code != pivot]
-        own = {name: answers.by_text(table, "score", languages=codes) for name, table in scores.items()}
-        measured["change in alignment score"] = own
-    tables = []
-    for name, one, beside in comparisons(models.plan):
-        for measure, found in measured.items() if one.step is None else ():
-            groups = _groups(models, one, pivot)
-            some = [[v.name for v in alike(models.plan, one, kind)] for kind in (one.kind, beside)]
-            mine, null = ([found[each] for each in names if each in found] for names in some)
-            if mine:
-                change = answers.measure_changes(found["before"], mine, null, groups=groups)
-                tables.append(change.assign(measure=measure, model=name))
-    return pd.concat(tables, ignore_index=True)
 
 
 def sizes(
@@ -240,48 +207,58 @@ def moves(models: Models, seed: int = 0) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def measures(losses: str, said: Sequence[Example], beside: Losses) -> dict[str, answers.Measured]:
+def measures(one: Variant, said: Sequence[Example], beside: Losses) -> dict[str, answers.Measured]:
     """What is measured of one model, by name.
 
     Args:
-        losses: the file with its losses.
+        one: the model; its losses and, where there are any, its forced choices are read.
         said: its answers, if it was asked.
         beside: losses that it is compared with; those of other tokens are nats of another kind, and left out.
     """
-    found = Losses.load(losses)
-    measured = {}
+    found, measured = Losses.load(one.file("losses")), {}
     if answers.same_tokens(found, beside):
         measured["change in log-perplexity"] = answers.of_losses(found)
+        if Path(one.file("choices")).is_file():
+            measured |= answers.of_choices(Choices.load(one.file("choices")))
+        if Path(one.file("translated")).is_file():
+            measured |= answers.of_choices(language_choices(found, Losses.load(one.file("translated"))))
     return measured | (answers.of_answers(said) if said else {})
 
 
 def model_changes(
-    plan: Sequence[Variant], before: str, answered: Mapping[str, Sequence[Example]]
+    plan: Sequence[Variant],
+    answered: Mapping[str, Sequence[Example]],
+    pivot: str,
+    scores: Mapping[str, pd.DataFrame] | None = None,
 ) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
     """Changes in what models do, beside their controls.
 
     Args:
-        plan: the models.
-        before: the file with the losses of the model under study.
+        plan: the models; the one under study is :func:`variants.before`.
         answered: answers by name of the model, and ``"before"``; empty where none were asked.
+        pivot: the language that others were aligned to, in no mean but that of all.
+        scores: from :func:`neuroglot.alignment.measuring.score_answers`.
 
     Returns:
-        As of :func:`answers.measure_changes`, with ``measure`` and ``model``; and what is left out, by model and
-        measure, since its tokenizer is another.
+        As of :func:`answers.measure_changes`, with ``measure`` and ``model``, and means ``"mean of all"``, ``"mean of
+        trained"`` and ``"mean of others"``; and what is left out, by model and measure, since its tokenizer is another.
     """
-    beside_losses = Losses.load(before)
-    own = measures(before, answered.get("before", ()), beside_losses)
-    of = {v.name: measures(v.file("losses"), answered.get(v.name, ()), beside_losses) for v in plan if v.step is None}
+    own = before(plan)
+    beside_losses = Losses.load(own.file("losses"))
+    of = {one.name: measures(one, answered.get(one.name, ()), beside_losses) for one in (own, *_finished(plan))}
+    if scores and not any(table.empty for table in scores.values()):
+        codes = [code for code in beside_losses.languages if code != pivot]
+        for name, table in scores.items():
+            of[name]["change in alignment score"] = answers.by_text(table, "score", languages=codes)
     tables, left_out = [], []
-    for name, one, beside in comparisons(plan):
-        for measure, value in own.items() if one.step is None else ():
+    for name, one, beside in comparisons(_finished(plan)):
+        for measure, value in of["before"].items():
             mine, null = ([of[v.name].get(measure) for v in alike(plan, one, kind)] for kind in (one.kind, beside))
             known = [[each for each in some if each is not None] for some in (mine, null)]
             if len(known[0]) < len(mine):
                 left_out.append((name, measure))
                 continue
-            groups = {"mean of all": value.languages}
-            groups["mean of trained"] = tuple(code for code in one.aligned_on if code in value.languages)
+            groups = {"mean of all": list(value.languages)} | _groups(one, value.languages, pivot)
             table = answers.measure_changes(value, *known, groups=groups)
             tables.append(table.assign(measure=measure, model=name))
     if not tables:
@@ -289,10 +266,16 @@ def model_changes(
     return pd.concat(tables, ignore_index=True), left_out
 
 
-def readable_measures(done: pd.DataFrame) -> pd.DataFrame:
-    """The means of :func:`model_changes` for reading."""
-    means = done[done["language"].str.startswith("mean")].dropna(subset="change").drop(columns=["size", "left_out"])
-    shown = readable(means, "{:.3f}", ["model", "measure"]).rename(columns={"language": "languages"})
+def _finished(plan: Sequence[Variant]) -> list[Variant]:
+    """All but checkpoints."""
+    return [one for one in plan if one.step is None]
+
+
+def readable_measures(done: pd.DataFrame, means: Sequence[str]) -> pd.DataFrame:
+    """Some means of :func:`model_changes` for reading, as ``"mean of all"``."""
+    rows = done[done["language"].isin(means)].dropna(subset="change").drop(columns=["size", "left_out"])
+    shown = readable(rows, "{:.3f}", ["model", "measure"]).rename(columns={"language": "languages"})
+    shown["languages"] = shown["languages"].str.removeprefix("mean of ")
     return shown.assign(measure=shown["measure"].str.removeprefix("change in "))
 
 

@@ -193,6 +193,11 @@ def comparisons(variants: Sequence[Variant]) -> list[tuple[str, Variant, str]]:
     return found
 
 
+def before(plan: Sequence[Variant]) -> Variant:
+    """The model under study, as one that is measured like the models of a plan and kept beside them."""
+    return Variant("before", plan[0].model, str(Path(plan[0].folder).parent / "before"))
+
+
 def first(variants: Sequence[Variant]) -> tuple[Variant, Variant | None]:
     """The first finished model, and the control of the same languages where there is one.
 

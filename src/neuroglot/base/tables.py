@@ -21,6 +21,8 @@ ARTIFACTS = {
     "counted": "counted.jsonl",
     "held_out": "held-out.jsonl",
     "losses": "losses.safetensors",
+    "choices": "choices.safetensors",
+    "translated": "translated-losses.safetensors",
     "random_losses": "random-losses.safetensors",
     "dose_losses": "dose-losses.safetensors",
     "deactivated": "deactivated.jsonl",

@@ -81,13 +81,11 @@ def _said(rows: pd.DataFrame) -> list[str]:
     return rows["verdict"].fillna(NOT_KNOWN).tolist()
 
 
-def summary(changed: pd.DataFrame, done: pd.DataFrame, lead: str) -> str:
-    """What was found: the types of the first model of the table, how many languages share them, and what it does.
+def summary(changed: pd.DataFrame) -> str:
+    """What was found of the types, in the first model of the table with the first thresholds.
 
     Args:
         changed: from :func:`neuroglot.alignment.overview.neuron_changes`.
-        done: from :func:`neuroglot.alignment.overview.model_changes`.
-        lead: the name of the first model there.
     """
     totals, layers = _totals(changed), _first(changed, "layer")
     each = zip(totals["kind"], in_words(totals), strict=True)
@@ -95,11 +93,7 @@ def summary(changed: pd.DataFrame, done: pd.DataFrame, lead: str) -> str:
     told = int(layers["verdict"].isin([MORE, LESS]).sum())
     known = int(layers["verdict"].notna().sum())
     said.append(f"- Types in layers: of {counted(known, 'change')} that can be judged, {told} are told apart.")
-    said.append(_style(changed))
-    means = done[(done["model"] == lead) & (done["language"] == "mean of all")].dropna(subset="change")
-    for measure, words in zip(means["measure"], in_words(means, "{:.3f}"), strict=True):
-        said.append(f"- {measure.capitalize()}, on average over languages: {words}.")
-    return "\n".join(said)
+    return "\n".join([*said, _style(changed)])
 
 
 def _style(changed: pd.DataFrame) -> str:

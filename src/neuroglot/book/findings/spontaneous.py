@@ -39,12 +39,11 @@ def _means(neurons: pd.DataFrame) -> pd.DataFrame:
     return means[first]
 
 
-def summary(neurons: pd.DataFrame, answers: pd.DataFrame | None, pivot: str) -> str:
-    """What was found in the first model: means of neurons, of accuracy and of the alignment score, with verdicts.
+def summary(neurons: pd.DataFrame, pivot: str) -> str:
+    """What was found in the first model: means of neurons, with verdicts.
 
     Args:
         neurons: from :func:`neuroglot.alignment.overview.language_changes`.
-        answers: from :func:`neuroglot.alignment.overview.answer_changes`.
         pivot: the language that others were aligned to.
     """
     but = f" but {language(pivot)}" if pivot in set(neurons["place"]) else ""
@@ -55,11 +54,6 @@ def summary(neurons: pd.DataFrame, answers: pd.DataFrame | None, pivot: str) -> 
     for place, part in means.groupby("place", sort=False):
         each = zip(part["kind"], in_words(part, "{:,.1f}"), strict=True)
         notes.append(f"- Neurons in {whose[str(place)]}: {'; '.join(f'{kind} {words}' for kind, words in each)}.")
-    if answers is not None:
-        mine = answers[answers["language"].str.startswith("mean") & (answers["model"] == answers["model"].iloc[0])]
-        told = mine.dropna(subset="change")
-        for row, words in zip(told.to_dict("records"), in_words(told, "{:.2f}"), strict=True):
-            notes.append(f"- {row['measure'].capitalize()} in {whose[row['language']]}: {words}.")
     return "\n".join([*notes, *_spread(means)])
 
 
@@ -76,7 +70,7 @@ def _spread(means: pd.DataFrame) -> list[str]:
 def caveats(
     choices: Sequence[Sequence[str]],
     trainings: int,
-    questions: int | None,
+    questions: int,
     scored: int,
     answers: Mapping[str, str],
 ) -> str:
@@ -85,7 +79,7 @@ def caveats(
     Args:
         choices: of languages trained on; an only one of no language where that is not known.
         trainings: of each kind and choice.
-        questions: of each language that accuracy rests on; ``None`` where none were answered.
+        questions: of each language that accuracy rests on; 0 where none were answered.
         scored: questions that the alignment score rests on.
         answers: what to know of each model's, from :func:`neuroglot.effects.grading.caveats`.
     """
@@ -97,7 +91,7 @@ def caveats(
             f"{'s' * (trainings > 1)} and as many controls: "
             + ("verdicts are of the text, not of trainings. " if few else "verdicts are of text and trainings. ")
         ]
-    if questions is not None:
+    if questions:
         said.append(f"Accuracy rests on {questions} question{'s' * (questions != 1)} of each language")
         said.append(f", the alignment score on {scored}. " if scored else ". ")
         said += [myst(f"{name}: {words} ") for name, words in answers.items()]
