@@ -153,7 +153,7 @@ def test_models_are_trained_and_measured(base, tmp_path):
     how = {"model_options": {}, "asked": asked, "answering": {"shots": 0, "max_new_tokens": 2}}
     own = variants.before(plan)
     found = measuring.likelihoods(own, lm, tokenizer, text, "en")
-    assert found == ("losses", "choices", "translated") and own.folder == str(tmp_path / "before")
+    assert found == ("losses", "number_choices", "translation_losses") and own.folder == str(tmp_path / "before")
     assert all(Path(own.file(name)).exists() for name in found)
     assert measuring.measure(plan, text, text, before, pivot="en", **how) == ("stats", *found, "solved")
     for one in plan:
@@ -163,7 +163,10 @@ def test_models_are_trained_and_measured(base, tmp_path):
     assert has == [[one.step is None] * 2 for one in plan], "of checkpoints neurons only"
     assert measuring.measure(plan[:1], text, text, before, pivot="en", model_options={}) == ("stats", *found)
     no_pivot, no_answers = (tmp_path / name for name in ("a", "b"))
-    assert measuring.likelihoods(replace(own, folder=str(no_pivot)), lm, tokenizer, text, "fr") == ("losses", "choices")
+    assert measuring.likelihoods(replace(own, folder=str(no_pivot)), lm, tokenizer, text, "fr") == (
+        "losses",
+        "number_choices",
+    )
     plain = replace(text, examples=tuple(replace(e, answer="") for e in text.examples))
     assert measuring.likelihoods(replace(own, folder=str(no_answers)), lm, tokenizer, plain, "en") == ("losses",)
 

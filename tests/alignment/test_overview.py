@@ -193,7 +193,7 @@ def choices(one, margin):
     margin = np.broadcast_to(np.array(margin, dtype=float), shape).copy()
     questions = np.full((1, 3, 4), 2)
     Choices((RESULT,), ("as it is",), tuple(TEXTS), ("a", "b", "c", "d"), margin, margin * 0, questions).save(
-        one.file("choices")
+        one.file("number_choices")
     )
 
 
@@ -207,7 +207,7 @@ def measured(tmp_path):
         if one.step is None:
             nll = {"before": 30, "zh, shuffled": [[25, 26, 24, 25]]}.get(one.name, [[20, 19, 21, 20]])
             losses(one, nll)
-            losses(one, 40, "translated", "translated")
+            losses(one, 40, "translation_losses", "translated")
             choices(one, {"before": 4, "zh, shuffled": [5, 4, 4, 4.5]}.get(one.name, [9, 8, 8, 8.5]))
     return plan
 

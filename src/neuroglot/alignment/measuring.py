@@ -216,13 +216,13 @@ def likelihoods(
     losses(lm, tokenizer, held, path=one.file("losses"), overwrite=overwrite)
     if held.questions_only or not all(example.answer for example in held.examples):
         return ("losses",)
-    number_choices(lm, tokenizer, held, path=one.file("choices"), overwrite=overwrite)
+    number_choices(lm, tokenizer, held, path=one.file("number_choices"), overwrite=overwrite)
     try:
         others = translated(held, pivot)
     except NeuroglotError:  # the text is not parallel, or lacks the pivot
-        return "losses", "choices"
-    losses(lm, tokenizer, others, path=one.file("translated"), overwrite=overwrite)
-    return "losses", "choices", "translated"
+        return "losses", "number_choices"
+    losses(lm, tokenizer, others, path=one.file("translation_losses"), overwrite=overwrite)
+    return "losses", "number_choices", "translation_losses"
 
 
 def other_texts(

@@ -218,10 +218,10 @@ def measures(one: Variant, said: Sequence[Example], beside: Losses) -> dict[str,
     found, measured = Losses.load(one.file("losses")), {}
     if answers.same_tokens(found, beside):
         measured["change in log-perplexity"] = answers.of_losses(found)
-        if Path(one.file("choices")).is_file():
-            measured |= answers.of_choices(Choices.load(one.file("choices")))
-        if Path(one.file("translated")).is_file():
-            measured |= answers.of_choices(language_choices(found, Losses.load(one.file("translated"))))
+        if Path(one.file("number_choices")).is_file():
+            measured |= answers.of_choices(Choices.load(one.file("number_choices")))
+        if Path(one.file("translation_losses")).is_file():
+            measured |= answers.of_choices(language_choices(found, Losses.load(one.file("translation_losses"))))
     return measured | (answers.of_answers(said) if said else {})
 
 

@@ -105,8 +105,8 @@ def alignment_at_a_glance(table: pd.DataFrame) -> alt.LayerChart:
     scale = alt.Scale(domain=list(_WHO), range=[color for color, _ in _WHO.values()])
     shapes = alt.Scale(domain=list(_WHO), range=[shape for _, shape in _WHO.values()])
     x = alt.X("change:Q", title="change in neurons, per cent of the number before")
-    tips = ["of", "who", *(alt.Tooltip(f"{n}:Q", format="+.1f") for n in ("change", "low", "high"))]
-    tips += [alt.Tooltip("neurons:Q", format="+,.1~f"), "verdict"]
+    tips = ["of:N", "who:N", *(alt.Tooltip(f"{n}:Q", format="+.1f") for n in ("change", "low", "high"))]
+    tips += [alt.Tooltip("neurons:Q", format="+,.1~f"), "verdict:N"]
     band = alt.Chart(pd.DataFrame([{"low": -edge, "high": edge}])).mark_rect(color="#0072b2", opacity=0.08)
     zero = base.mark_rule(strokeDash=[2, 2]).encode(x=alt.datum(0))
     color, shape = alt.Color("who:N", scale=scale), alt.Shape("who:N", scale=shapes)
