@@ -1,6 +1,4 @@
-"""Changes against plain counting, and noise that is called noise."""
-
-from dataclasses import replace
+"""Changes against plain counting, and what is told apart from a control."""
 
 import numpy as np
 import pandas as pd
@@ -8,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuroglot import Example, NeuroglotError, classify
+from neuroglot import NeuroglotError, classify
 from neuroglot.alignment import comparison as cmp
-from neuroglot.model.likelihood import Losses
 
 from .conftest import SETTINGS, counts
 
@@ -34,7 +31,7 @@ def test_statistics_are_counts(types):
 
 @pytest.mark.parametrize("thresholds", cmp.THRESHOLDS)
 def test_changes_are_differences_of_counts(before, types, changed, thresholds):
-    table = cmp.compare(types, before, changed, thresholds=thresholds, draws=5, splits=5).table()
+    table = cmp.compare(types, before, changed, thresholds=thresholds, splits=5).table()
     one = cmp.statistics(types)
     if thresholds == "kept":
         p = changed.probabilities()
@@ -55,47 +52,81 @@ def test_changes_are_differences_of_counts(before, types, changed, thresholds):
     assert list(zip(table["what"], table["place"], table["kind"], strict=True)) == list(one.index)
 
 
-def test_a_model_beside_itself_changes_nothing(before, types):
+def test_a_model_beside_itself_changes_nothing_and_nothing_is_said_of_it(before, types):
     for thresholds in cmp.THRESHOLDS:
-        table = cmp.compare(types, before, before, before, thresholds=thresholds, draws=8, splits=8).table()
-        for column in ("change", "low", "high", "null"):
-            assert (table[column] == 0).all(), column
-        assert set(table["verdict"]) == {"not beyond noise"}
-        assert (table["again_low"] < table["again_high"]).any(), "other text is not the same text"
+        table = cmp.compare(types, before, before, before, thresholds=thresholds, splits=4).table()
+        assert (table[["change", "null", "contrast"]] == 0).all().all()
+        assert table[["low", "null_low", "contrast_low", "detectable"]].isna().all().all(), "halves that all agree"
+        assert table["verdict"].isna().all()
 
 
-def test_what_is_beyond_noise(before, types, changed):
+@pytest.fixture(scope="module")
+def of_many(before, changed):
+    """The model before, one in which neurons are silent, and one that only draws anew, in 20 shards."""
+    chances = (before.probabilities(), changed.probabilities(), before.probabilities())
+    return [counts(p, shards=20, seed=seed) for seed, p in enumerate(chances)]
+
+
+def test_a_change_is_told_from_its_controls_on_the_same_shards(types, of_many):
     """Neurons that are silent in layer 0, against other draws of the same probabilities."""
+    before, changed, redrawn = of_many
+    place = cmp.compare(types, before, changed, redrawn, splits=20).table().set_index(["what", "place", "kind"])
+    row = place.loc[("shared by", 1, "all")]
+    assert row["verdict"] == "less" and row["change"] <= -8 and row["contrast"] == row["change"] - row["null"]
+    assert row["contrast_low"] < row["contrast"] < row["contrast_high"] < 0
+    assert place.loc[("layer", 0, "specific"), "verdict"] == "less"
+    assert place.loc[("layer", 0, "related"), "change"] <= -3
+    assert not set(place["verdict"]) & {"more"} or place.loc[place["verdict"] == "more", "contrast"].min() > 0
+    same = cmp.compare(types, before, changed, changed, splits=20).table()
+    assert (same["contrast"] == 0).all() and same["verdict"].isna().all(), "a change that the control makes as well"
+
+
+def test_without_a_control_the_change_itself_is_judged(types, of_many):
+    table = cmp.compare(types, *of_many[:2], splits=20).table()
+    assert table[["null", "null_low", "contrast", "contrast_low"]].isna().all().all()
+    row = table.set_index(["what", "place", "kind"]).loc[("shared by", 1, "all")]
+    assert row["verdict"] == "less" and row["high"] < 0 and (table["trainings"] == 1).all()
+
+
+def test_intervals_are_from_halves_of_the_shards(before, types, changed):
     redrawn = counts(before.probabilities(), seed=2)
-    with_null = cmp.compare(types, before, changed, redrawn, draws=40, splits=40).table()
-    place = with_null.set_index(["what", "place", "kind"])
-    assert place.loc[("shared by", 1, "all"), "verdict"] == "beyond noise"
-    assert place.loc[("shared by", 1, "all"), "change"] <= -8 and place.loc[("layer", 0, "related"), "change"] <= -3
-    assert place.loc[("layer", 0, "specific"), "verdict"] == "beyond noise"
-    noise = cmp.compare(types, before, redrawn, redrawn, draws=40, splits=40).table()
-    assert set(noise["verdict"]) == {"not beyond noise"}, "a control beside itself"
-    same = cmp.compare(types, before, changed, changed, draws=40, splits=40).table()
-    assert set(same["verdict"]) == {"not beyond noise"}, "a change that the control makes as well"
+    found = cmp.compare(types, before, changed, redrawn, splits=3, seed=4)
+    halves = [half for pair in cmp.halves(10, 3, 4) for half in pair]
+    models = (before, changed, redrawn)
+    by_hand = np.array([[cmp.statistics(cmp.classified(types, m.merged(h), "kept")) for m in models] for h in halves])
+    assert (found.replicates == by_hand).all() and found.shards == 10 and found.trainings == 1
+    assert (found.values == [cmp.statistics(cmp.classified(types, m, "kept")) for m in models]).all()
+    table = found.table()
+    row = table.set_index(["what", "place", "kind"]).loc[("all", "", "specific")]
+    at = table.index[(table["what"] == "all") & (table["kind"] == "specific")][0]
+    error = (by_hand[:, 1, at] - by_hand[:, 2, at]).std() * np.sqrt(10 / 9)
+    assert row["contrast_high"] - row["contrast"] == pytest.approx(2.776445 * error)  # t of four degrees of freedom
+    assert row["detectable"] == pytest.approx((2.776445 + 0.940965) * error)
 
 
-def test_the_same_seed_gives_the_same_noise(before, types, changed):
-    one, other, third = (cmp.compare(types, before, changed, draws=6, splits=6, seed=s).table() for s in (1, 1, 2))
+def test_the_same_seed_gives_the_same_halves(before, types, changed):
+    one, other, third = (cmp.compare(types, before, changed, splits=6, seed=s).table() for s in (1, 1, 2))
     pd.testing.assert_frame_equal(one, other)
     assert not one["low"].equals(third["low"])
 
 
 def test_several_seeds_are_averaged(before, types, changed):
-    redrawn = counts(before.probabilities(), seed=2)
-    each = [cmp.compare(types, before, model, draws=4, splits=4).table()["change"] for model in (changed, redrawn)]
-    table = cmp.compare(types, before, [changed, redrawn], draws=4, splits=4).table()
-    assert np.allclose(table["change"], sum(each) / 2)
-    half = 12.706204736 * abs(each[0] - each[1]) / np.sqrt(2) / np.sqrt(2)  # t of one degree of freedom
-    assert np.allclose(table["seeds_high"] - table["change"], half)
-    assert cmp.compare(types, before, changed, draws=4, splits=4).table()["seeds_low"].isna().all()
+    others = [counts(changed.probabilities(), seed=s) for s in (1, 2, 3)]
+    controls = [counts(before.probabilities(), seed=s) for s in (4, 5, 6)]
+    found = cmp.compare(types, before, others, controls, splits=6)
+    each = np.array([cmp.statistics(cmp.classified(types, m, "kept")) for m in (before, *others, *controls)])
+    table = found.table()
+    assert np.allclose(table["change"], each[1:4].mean(0) - each[0])
+    assert np.allclose(table["contrast"], each[1:4].mean(0) - each[4:].mean(0))
+    assert (table["trainings"] == 3).all()
+    two = cmp.compare(types, before, others[:2], controls[:2], splits=6).table()
+    assert (two["trainings"] == 1).all(), "two trainings say nothing of trainings"
+    assert (cmp.compare(types, before, others, controls[:1], splits=2).table()["trainings"] == 1).all()
 
 
 def test_means_over_languages(before, types, changed):
-    found = cmp.compare(types, before, changed, before, draws=6, splits=6)
+    redrawn = counts(before.probabilities(), seed=2)
+    found = cmp.compare(types, before, changed, redrawn, splits=6)
     table = found.table().set_index(["what", "place", "kind"])
     groups = {"two": [("language", "de"), ("language", "zh")], "none": []}
     means = found.means(groups, ["specific", "related"]).table().set_index(["place", "kind"])
@@ -103,14 +134,15 @@ def test_means_over_languages(before, types, changed):
     for kind in ("specific", "related"):
         each = table.loc[[("language", code, kind) for code in ("de", "zh")]]
         assert means.loc[("two", kind), "change"] == each["change"].mean()
-        assert means.loc[("two", kind), "null"] == 0
+        assert means.loc[("two", kind), "null"] == each["null"].mean()
     # The interval is of the mean, not the mean of intervals.
     rows = [
         found.names.query(f"what == 'language' and kind == 'specific' and place == '{c}'").index[0]
         for c in ("de", "zh")
     ]
-    low, high = np.quantile(found.replicates[:, rows].mean(axis=1), [0.025, 0.975])
-    assert means.loc[("two", "specific"), ["low", "high"]].tolist() == pytest.approx([low, high])
+    of_mean = found.replicates[..., rows].mean(axis=-1)
+    half = 2.776445 * (of_mean[:, 1] - of_mean[:, 0]).std() * np.sqrt(10 / 9)
+    assert means.loc[("two", "specific"), "high"] == pytest.approx(means.loc[("two", "specific"), "change"] + half)
 
 
 def test_what_cannot_be_compared(before, types, changed):
@@ -132,11 +164,17 @@ def test_what_cannot_be_compared(before, types, changed):
 
 def test_one_shard_has_changes_and_no_intervals(before, types, changed):
     whole = [stats.merged(range(10)) for stats in (before, changed)]
-    table = cmp.compare(types, *whole, whole[0], draws=4, splits=4).table()
-    assert table["change"].tolist() == cmp.compare(types, before, changed, draws=1, splits=1).table()["change"].tolist()
-    assert table[["low", "high", "again_low", "null_low"]].isna().all().all() and set(table["verdict"]) == {
-        "cannot be told"
-    }
+    table = cmp.compare(types, *whole, whole[0], splits=4).table()
+    assert table["change"].tolist() == cmp.compare(types, before, changed, splits=1).table()["change"].tolist()
+    assert table[["low", "high", "null_low", "contrast_low"]].isna().all().all() and table["verdict"].isna().all()
+    overlaps = cmp.stability({"halves": (whole[0], whole[0], False)}, types, splits=3)
+    assert overlaps[["jaccard", "low", "below_low"]].isna().all().all()
+    assert cmp.language_sizes(types, whole[0], {}, draws=3)["low"].isna().all()
+
+
+def test_shards_that_are_too_few_have_no_intervals(before, types, changed):
+    few = [stats.take(range(7)) for stats in (before, changed)]
+    assert cmp.compare(types, *few, splits=4).table()["low"].isna().all()
 
 
 def test_transitions_count_every_neuron_once(types, changed):
@@ -156,54 +194,6 @@ def test_halves_share_no_shard(shards, seed):
         assert len(one) == len(other) == shards // 2 and not set(one) & set(other)
 
 
-# --- what the models do ------------------------------------------------------------------------
-
-
-def measured(sums, sizes=None, languages=("en", "de")):
-    sums = np.array(sums, dtype=float)
-    return cmp.Measured(languages, sums, np.ones_like(sums) if sizes is None else np.array(sizes, dtype=float))
-
-
-def test_measures_change_by_language_and_on_average():
-    before = measured([[1, 0, 0, 1, 0], [0, 0, 0, 0, 0]])
-    after = measured([[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]])
-    table = cmp.measure_changes(before, after).set_index("language")
-    assert table["before"].tolist() == [0.4, 0, 0.2] and table["change"].tolist() == pytest.approx([0.4, 1, 0.7])
-    assert table["size"].tolist() == [5, 5, 10] and table["units"].tolist() == [5, 5, 5] and table["null"].isna().all()
-    # A mean rests on the languages that have a value, and so does its size.
-    unknown = [replace(one, sums=np.where([[False], [True]], np.nan, one.sums)) for one in (before, after)]
-    part = cmp.measure_changes(*unknown).set_index("language").loc["mean of all"]
-    assert (part["change"], part["size"]) == (pytest.approx(0.4), 5)
-    # The classical paired t interval, since every unit has one response.
-    differences = np.array([0, 1, 1, 0, 0])
-    half = 2.7764451052 * differences.std(ddof=1) / np.sqrt(5)
-    assert table.loc["en", ["low", "high"]].tolist() == pytest.approx([0.4 - half, 0.4 + half])
-    both = (differences + 1) / 2
-    half = 2.7764451052 * both.std(ddof=1) / np.sqrt(5)
-    assert table.loc["mean of all", "low"] == pytest.approx(0.7 - half)
-    assert table.loc["de", "verdict"] == "cannot be told", "five units that agree say nothing of others"
-    assert table["verdict"].tolist() == ["not beyond noise", "cannot be told", "beyond noise"]
-    null = cmp.measure_changes(before, after, after)
-    assert set(null["verdict"]) <= {"not beyond noise", "cannot be told"} and null["null"].tolist() == pytest.approx(
-        [0.4, 1, 0.7]
-    )
-    same = cmp.measure_changes(before, before)
-    assert (same[["change", "low", "high"]] == 0).all().all() and set(same["verdict"]) == {"not beyond noise"}
-
-
-def test_measures_are_ratios_of_sums():
-    before, after = measured([[10, 1]], [[10, 1]], ("en",)), measured([[30, 2]], [[10, 1]], ("en",))
-    table = cmp.measure_changes(before, after, groups={})
-    assert table["before"].tolist() == [1] and table["after"].tolist() == [32 / 11]
-    single = cmp.measure_changes(measured([[1]], languages=("en",)), measured([[0]], languages=("en",)), groups={})
-    assert single["low"].isna().all() and single["verdict"].tolist() == ["cannot be told"]
-    with pytest.raises(NeuroglotError, match="same languages on the same text"):
-        cmp.measure_changes(before, measured([[1, 1], [1, 1]]))
-    nothing = measured([[np.nan, np.nan], [1, 0]])
-    table = cmp.measure_changes(nothing, nothing).set_index("language")
-    assert np.isnan(table.loc["en", "change"]) and table.loc["mean of all", "before"] == 0.5
-
-
 def test_counts_of_other_tokens_are_of_other_text(before, types):
     """One text under two tokenizers, or parts of it that differ."""
     tokens = counts(before.probabilities(), input_sha256="a"), counts(before.probabilities(), input_sha256="b")
@@ -212,7 +202,9 @@ def test_counts_of_other_tokens_are_of_other_text(before, types):
         with pytest.raises(NeuroglotError, match="tokens, by their input_sha256 differ"):
             cmp.require_same_text(one, other)
     with pytest.raises(NeuroglotError, match="input_sha256"):
-        cmp.compare(types, *tokens, draws=2, splits=2)
+        cmp.compare(types, *tokens, splits=2)
+    with pytest.raises(NeuroglotError, match="input_sha256"):
+        cmp.stability({"same half": (*tokens, True)}, types, splits=1)
     for part in (before.take([0, 1]), before.merged([0, 1]).take([0])):
         cmp.require_same_text(part, part)
         with pytest.raises(NeuroglotError, match="shards"):
@@ -223,127 +215,35 @@ def test_counts_of_other_tokens_are_of_other_text(before, types):
         cmp.require_same_text(before.merged([0, 1]), before.merged([0, 2]))
 
 
-def test_a_unit_that_one_model_lacks_is_left_out_of_all():
-    """Models that score alike: one leaves the hardest text unanswered, which is no gain."""
-    scores = pd.DataFrame({"language": "de", "document": list("abcd"), "score": [-1.0, -2.0, -3.0, -10.0]})
-    models = [scores, scores[scores["document"] != "d"], scores[scores["document"] != "a"]]
-    before, after, null = (cmp.by_question(table, "score", languages=["de", "zh"]) for table in models)
-    assert before.units == tuple("abcd") and after.units == tuple("abc")
-    row = cmp.measure_changes(before, after, groups={}).set_index("language").loc["de"]
-    assert (row["before"], row["after"], row["change"]) == (-2, -2, 0)
-    assert (row["units"], row["left_out"], row["size"]) == (3, 1, 3)
-    row = cmp.measure_changes(before, after, null, groups={}).set_index("language").loc["de"]
-    assert (row["before"], row["after"], row["null"], row["units"], row["left_out"]) == (-2.5, -2.5, 0, 2, 2)
-    assert (row["null_low"], row["null_high"]) == (0, 0)
-    # Units are paired by their names, in whatever order and number the models have them.
-    moved = replace(after, sums=after.sums[:, ::-1], sizes=after.sizes[:, ::-1], units=after.units[::-1])
-    assert cmp.measure_changes(before, moved, groups={}).equals(cmp.measure_changes(before, after, groups={}))
-    apart = cmp.measure_changes(
-        before, cmp.by_question(scores.assign(document=list("efgh")), "score", languages=["de", "zh"])
-    )
-    assert np.isnan(apart["change"]).all() and apart["left_out"].tolist() == [8, 0, 8]
-
-
-def test_losses_are_of_the_same_tokens():
-    tokens = np.array([[3, 4]])
-    one = Losses(("as it is",), ("en",), ("a", "b"), tokens[None] * 1.0, tokens, {"input_sha256": "x"})
-    assert cmp.same_tokens(one, replace(one, nll=one.nll * 2))
-    for other in (
-        replace(one, provenance={"input_sha256": "y"}),
-        replace(one, tokens=tokens + 1),
-        replace(one, units=("a", "c")),
-        Losses(("as it is",), ("en",), ("a",), np.ones((1, 1, 1)), np.array([[3]]), {"input_sha256": "x"}),
-    ):
-        assert not cmp.same_tokens(one, other)
-
-
 def test_a_given_lambda_is_not_solved_anew(before, changed):
     types = classify(before, **(SETTINGS | {"lam": 0.05}))
     for stats in (before, changed):
         anew = cmp.classified(types, stats, "solved")
         assert anew.lam == 0.05 and not anew.solved and (anew.codes == classify(stats, **types.arguments()).codes).all()
     assert (cmp.classified(types, before, "solved").codes == types.codes).all()
+    overlaps = cmp.stability({"same": (before, before, True)}, types, splits=2)
+    assert (overlaps["whole"] == 1).all()
     half = next(cmp.halves(len(before.shard_tokens), 1, 0))
     one, other = cmp.other_half(types, before, "solved")
     assert [each.lam for each in (one, other)] == [0.05, 0.05]
     assert (one.codes == classify(before.merged(half[0]), **types.arguments()).codes).all()
-
-
-def test_intervals_of_few_units_cover_as_often_as_they_say():
-    rng = np.random.default_rng(0)
-    hits = []
-    for _ in range(400):
-        sizes = rng.integers(20, 60, size=(1, 6)).astype(float)
-        base, noise = rng.normal(2, 0.5, size=(1, 6)), rng.normal(0, 0.2, size=(1, 6))
-        models = [cmp.Measured(("en",), values * sizes, sizes) for values in (base, base + noise)]
-        row = cmp.measure_changes(*models, groups={}).iloc[0]
-        hits.append(row["low"] <= 0 <= row["high"])
-    assert 0.92 <= np.mean(hits) <= 0.98
-
-
-@pytest.mark.model  # of languages
-def test_responses_become_measures():
-    rows = pd.DataFrame(
-        [("de", "b", True, 4), ("de", "a", False, 2), ("en", "a", True, 1), ("de", "a", True, 2)],
-        columns=["language", "document", "right", "letters"],
-    )
-    found = cmp.by_question(rows, "right")
-    assert found.languages == ("de", "en")
-    assert found.sums.tolist() == [[1, 1], [1, 0]] and found.sizes.tolist() == [[2, 1], [1, 0]]
-    unknown = rows.assign(right=[np.nan, np.nan, 1.0, np.nan])
-    assert (
-        np.isnan(cmp.by_question(unknown, "right").sums[0]).all() and cmp.by_question(unknown, "right").sums[1, 0] == 1
-    )
-    sized = cmp.by_question(rows, "right", "letters", languages=["en", "de", "zh"], documents=["b", "a"])
-    assert sized.sizes.tolist() == [[0, 1], [4, 4], [0, 0]] and sized.languages == ("en", "de", "zh")
-    answers = [Example(i, "de", "?", text, "7") for i, text in (("a", "Sie hat 7 Birnen im Korb."), ("b", "7"))]
-    right, own = cmp.of_answers(answers).values()
-    assert right.units == own.units == ("a", "b") and right.sizes.tolist() == [[1, 1]]
-    assert own.sizes.tolist() == own.sums.tolist() == [[1, 0]]
-    silent = cmp.by_question(rows[:0], "right", languages=["en", "de"], documents=["a", "b"])
-    assert silent.sizes.tolist() == silent.sums.tolist() == [[0, 0], [0, 0]] and silent.units == ("a", "b")
-
-
-@pytest.mark.parametrize(
-    ("change", "interval", "again", "apart", "said"),
-    [
-        (5, (1, 9), (-2, 2), (1, 8), "beyond noise"),
-        (-5, (-9, -1), (-2, 2), (-8, -1), "beyond noise"),
-        (5, (-1, 9), (-2, 2), (1, 8), "not beyond noise"),
-        (5, (1, 9), (-6, 6), (1, 8), "not beyond noise"),
-        (5, (1, 9), (-2, 2), (-1, 8), "not beyond noise"),
-        (5, (1, 9), None, None, "beyond noise"),
-        (5, (np.nan, np.nan), (-2, 2), (1, 8), "cannot be told"),
-        (5, (1, 9), (np.nan, np.nan), (1, 8), "cannot be told"),
-        (np.nan, (1, 9), None, None, "cannot be told"),
-    ],
-)
-def test_verdicts(change, interval, again, apart, said):
-    arrays = [
-        None if each is None else tuple(np.array([end], float) for end in each) for each in (interval, again, apart)
-    ]
-    assert cmp.verdicts(np.array([change], float), *arrays).tolist() == [said]
-    if said == "beyond noise":
-        spread = tuple(np.array([end], float) for end in (-1, 9))
-        assert cmp.verdicts(np.array([change], float), *arrays, seeds=spread).tolist() == ["not beyond noise"]
+    solved, kept = (cmp.compare(types, before, changed, thresholds=mode, splits=3) for mode in ("solved", "kept"))
+    assert (solved.values[0] == cmp.statistics(types)).all(), "the model before has the types that it was given"
+    anew = [classify(stats, **types.arguments()) for stats in (before, changed)]
+    assert {each.lam for each in anew} == {0.05} and (solved.values[1] == cmp.statistics(anew[1])).all()
+    for half, found in zip((h for pair in cmp.halves(10, 3, 0) for h in pair), solved.replicates, strict=True):
+        assert (found[0] == cmp.statistics(classify(before.merged(half), **types.arguments()))).all()
+    own = cmp.statistics(types)
+    names = solved.names.assign(number=solved.values[0]).set_index(["what", "place", "kind"])["number"]
+    low, high = (solved.table().set_index(["what", "place", "kind"])[end] for end in ("low", "high"))
+    known = low.notna()
+    assert (names == own).all() and ((low <= high)[known]).all() and kept.values[0].tolist() == own.tolist()
+    sizes = cmp.language_sizes(types, before, {}, draws=20)
+    kept = cmp.language_sizes(types, before, {}, draws=20, thresholds="kept")
+    assert sizes["neurons"].tolist() == kept["neurons"].tolist() and not sizes.equals(kept)
 
 
 def test_only_thresholds_that_fit_are_offered(before, types, changed, monkeypatch):
     assert cmp.fitting(types, before, changed) == ["kept", "solved"]
     monkeypatch.setattr(cmp, "classify", lambda *_, **__: (_ for _ in ()).throw(NeuroglotError("no lambda")))
     assert cmp.fitting(types, before) == ["kept"]
-
-
-def test_readable_tables():
-    row = {"what": "all", "before": 10.0, "after": 12.0, "change": 2.0, "low": 1.0, "high": 3.0, "null": np.nan}
-    table = pd.DataFrame([row | {"again_low": -1.0, "again_high": 1.0, "verdict": "cannot be told"}])
-    shown = cmp.readable(table)
-    assert shown.to_dict("records") == [
-        {"what": "all", "before, after": "10, 12", "change": "+2 (+1 to +3)"}
-        | {"other text": "-1 to +1", "verdict": "cannot be told"}
-    ]
-    assert cmp.in_words(table) == ["+2 (+1 to +3): cannot be told"]
-    assert cmp.in_words(table.assign(change=np.nan, low=np.nan)) == ["no number: cannot be told"]
-    assert list(cmp.readable(table, first=["verdict", "change"]))[:3] == ["verdict", "change", "what"]
-    with_control = table.assign(null=0.4, low=np.nan)
-    assert cmp.in_words(with_control, "{:.1f}") == ["+2.0, control +0.4: cannot be told"]

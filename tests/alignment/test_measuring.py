@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from neuroglot import ActivationStats, Losses, NeuroglotError, collect, load_corpus, load_model
-from neuroglot.alignment import measuring
+from neuroglot.alignment import measuring, variants
 from neuroglot.alignment.preferences import Preferences
 from neuroglot.alignment.scorers import GivenReference
 from neuroglot.alignment.training import recipe_of
@@ -81,6 +81,8 @@ def test_answers_are_scored_beside_the_pivots_response(base, tmp_path):
     scores, scored = measuring.score_answers(given, *args, questions=2, **how)
     assert scored == list(dict.fromkeys(e.document for e in longer))[:2]
     assert set(scores["before"]["language"]) == {"de", "zh"} and set(scores["before"]["document"]) == set(scored)
+    assert list(scores["before"]) == ["language", "document", "unit", "score"]
+    assert set(scores["before"]["unit"]) == {e.unit for e in longer if e.document in scored}
     assert set(scores["other"]["language"]) == {"zh"}, "an empty answer has no score"
     own = {(e.language, e.document): e for e in held.examples}
     some = [own[row.language, row.document] for row in scores["before"].itertuples()]
@@ -98,10 +100,9 @@ SHORT = recipe_of(
 
 
 def test_models_are_given_or_trained():
-    assert [one.name for one in measuring.plan_of("m", "x", SHORT, choices=["zh"], steps=[1])] == [
-        "aligned on zh",
-        "zh, step 1",
-        "zh, shuffled",
+    made = measuring.plan_of("m", "x", SHORT, choices=["zh"], chosen_only=True, steps=[1])
+    assert [one.name for one in made] == [
+        *("aligned on zh", "zh, step 1", "zh, shuffled", "zh, step 1, shuffled", "zh, chosen only")
     ]
     given = measuring.plan_of("m", "x", SHORT, after="a", checkpoints=["b"], choices=["zh"], steps=[99])
     assert [one.name for one in given] == ["a", "b"], "steps of a training that is not made"
@@ -132,26 +133,42 @@ def test_each_choice_has_its_preferences(base, tmp_path):
 
 
 def test_models_are_trained_and_measured(base, tmp_path):
-    plan = measuring.plan_of(base, str(tmp_path), SHORT, choices=["de"], steps=[1])
+    plan = measuring.plan_of(base, str(tmp_path), SHORT, choices=["de"], chosen_only=True, steps=[1])
     trainings = [one for one in plan if one.step is None]
     lm, tokenizer = load_model(base)
     text = load_corpus("problems", "en de", n=2, levels="1")
     made = measuring.preferences_for(trainings, lm, tokenizer, text, tmp_path, **ASKED)
     done = measuring.train(trainings, made, lm, tokenizer, SHORT, seed=3)
-    assert list(done) == ["aligned on de", "de, shuffled"]
-    assert done["de, shuffled"].provenance != done["aligned on de"].provenance
+    assert list(done) == ["aligned on de", "de, shuffled", "de, chosen only"]
+    hashes = [one.provenance["preferences_sha256"] for one in done.values()]
+    assert hashes[0] == hashes[2] == made["de",].hash and hashes[1] == made["de",].shuffled(3).hash
+    assert [one.provenance["recipe"]["learns"] for one in done.values()] == ["preferences", "preferences", "chosen"]
+    second = [replace(one, seed=4, adapter=f"{one.adapter}-4") for one in trainings[1:2]]
+    (other,) = measuring.train(second, made, lm, tokenizer, SHORT, seed=3).values()
+    assert other.provenance["preferences_sha256"] == made["de",].shuffled(7).hash, "each control is shuffled anew"
     assert len(done["aligned on de"].log) == 2
 
     before = collect(lm, tokenizer, text, shards=2)
     asked = replace(text, examples=tuple(replace(e, response="") for e in text.examples))
     how = {"model_options": {}, "asked": asked, "answering": {"shots": 0, "max_new_tokens": 2}}
-    assert measuring.measure(plan, text, text, before, **how) == ("stats", "losses", "solved")
+    own = variants.before(plan)
+    found = measuring.likelihoods(own, lm, tokenizer, text, "en")
+    assert found == ("losses", "number_choices", "translation_losses") and own.folder == str(tmp_path / "before")
+    assert all(Path(own.file(name)).exists() for name in found)
+    assert measuring.measure(plan, text, text, before, pivot="en", **how) == ("stats", *found, "solved")
     for one in plan:
         assert ActivationStats.load(one.file("stats")).counts.shape == before.counts.shape
-    assert [Losses.load(one.file("losses")).languages for one in trainings] == [("en", "de")] * 2
+    assert [Losses.load(one.file("losses")).languages for one in trainings] == [("en", "de")] * 3
     has = [[Path(one.file(name)).exists() for name in ("losses", "solved")] for one in plan]
     assert has == [[one.step is None] * 2 for one in plan], "of checkpoints neurons only"
-    assert measuring.measure(plan[:1], text, text, before, model_options={}) == ("stats", "losses")
+    assert measuring.measure(plan[:1], text, text, before, pivot="en", model_options={}) == ("stats", *found)
+    no_pivot, no_answers = (tmp_path / name for name in ("a", "b"))
+    assert measuring.likelihoods(replace(own, folder=str(no_pivot)), lm, tokenizer, text, "fr") == (
+        "losses",
+        "number_choices",
+    )
+    plain = replace(text, examples=tuple(replace(e, answer="") for e in text.examples))
+    assert measuring.likelihoods(replace(own, folder=str(no_answers)), lm, tokenizer, plain, "en") == ("losses",)
 
 
 def test_models_counted_otherwise_are_not_compared(base, tmp_path):
@@ -161,4 +178,4 @@ def test_models_counted_otherwise_are_not_compared(base, tmp_path):
     before = replace(before, provenance=before.provenance | {"input_sha256": "other"})
     plan = measuring.plan_of(base, str(tmp_path), SHORT, after=base)
     with pytest.raises(NeuroglotError, match="not counted on the same text"):
-        measuring.measure(plan, text, text, before, model_options={})
+        measuring.measure(plan, text, text, before, pivot="en", model_options={})

@@ -100,6 +100,21 @@ def test_what_is_written(trained, preferences, base):
     assert not list(trained.folder.parent.glob("*.parts")) and not list(trained.folder.rglob("*.pt*"))
 
 
+def test_the_chosen_answers_alone_are_made_likelier(trained, base, preferences, tmp_path):
+    """The loss is the mean over the chosen answers' tokens, and what the rejected ones are plays no part."""
+    lm, tokenizer = load_model(str(base))
+    how = replace(SHORT, learns="chosen")
+    found = align(lm, tokenizer, preferences, tmp_path / "a", how, progress=False)
+    turned = replace(preferences, pairs=tuple(replace(pair, rejected="no.") for pair in preferences.pairs))
+    other = align(lm, tokenizer, turned, tmp_path / "b", how, progress=False)
+    assert found.log["loss"].tolist() == pytest.approx(other.log["loss"].tolist(), rel=1e-4)
+    assert found.log["loss"].iloc[-1] < found.log["loss"][0] and found.log["loss"][0] > math.log(2)
+    assert found.log["margin"].tolist() != pytest.approx(other.log["margin"].tolist())
+    assert found.provenance["recipe"]["learns"] == "chosen" and trained.provenance["recipe"]["learns"] == "preferences"
+    with pytest.raises(NeuroglotError, match="learns='style': give preferences or chosen"):
+        recipe_of("small", {"learns": "style"})
+
+
 def test_the_adapter_is_merged_as_lora_says(trained, base):
     lm, _ = load_model(str(base))
     merged, tokenizer = load_model(str(trained.folder))

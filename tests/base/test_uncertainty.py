@@ -18,6 +18,8 @@ from neuroglot.base.uncertainty import (
     dealt_anew,
     dealt_to_languages,
     effective_number,
+    half_sampled,
+    halves,
     jackknife,
     leave_one_out,
     mean_of,
@@ -235,3 +237,20 @@ def test_sets_are_dealt_to_the_languages():
 def test_every_kind_of_interval_holds_as_often_as_it_says(kind):
     found = {n: coverage.of(kind, n) for n in coverage.SIZES if n >= coverage.KINDS[kind][1]}
     assert min(found.values()) > 0.93, found
+
+
+def test_halves_are_surer_of_what_moves_in_steps_than_leaving_one_out():
+    """Of 40 neurons, those that fire at more than half of a language's tokens: the errors beside the scatter."""
+    rng = np.random.default_rng(0)
+    counts = rng.normal(rng.normal(0, 1, size=(40, 1, 1)), 3, size=(40, 500, 20))
+    above = lambda shards: (counts[..., shards].mean(axis=-1) > 0).sum(axis=0).astype(float)  # noqa: E731
+    value = above(np.arange(20))
+    split = np.array([above(half) for pair in halves(20, 25) for half in pair])
+    found, scatter = half_sampled(value, split, 20), value.std()
+    assert found.error.mean() == pytest.approx(scatter, rel=0.15) and found.df[0] == 9
+    assert found.error[0] == pytest.approx(split[:, 0].std() * np.sqrt(20 / 19)) and found.value[0] == value[0]
+    without = np.array([above(np.delete(np.arange(20), i)) for i in range(20)])
+    assert jackknife(value, without).error.mean() > 2 * scatter
+    few = half_sampled(np.array([1.0, 2]), np.array([[1.0, 2], [3, 2]]), 9)
+    assert few.error[0] == pytest.approx(np.sqrt(9 / 8)) and np.isnan(few.error[1]), "all agree on the second"
+    assert np.isnan(half_sampled(np.ones(2), np.array([[1.0, 2], [3, 4]]), 7).error).all(), "of seven units"

@@ -11,7 +11,7 @@ import pytest
 import vl_convert
 
 from neuroglot import ActivationStats, classify, layer_profile
-from neuroglot.alignment import comparison, stability
+from neuroglot.alignment import answers, comparison, stability
 from neuroglot.book import charts
 from neuroglot.neurons import layers
 from neuroglot.neurons.specificity import how_sure, probability_intervals, specificity
@@ -69,6 +69,7 @@ def figures(stats, types):
         "writing": charts.writing(numbers_table()),
         "writing_by_layer": charts.writing_by_layer(written_layers()),
         "training": charts.training({"one": training_log(), "shuffled": training_log()}),
+        "at a glance": charts.alignment_at_a_glance(changes_of(stats, types).query("what == 'all'")),
         "layer_changes": charts.layer_changes(changes_of(stats, types).query("what == 'layer'")),
         "shared_changes": charts.shared_changes(changes_of(stats, types).query("what == 'shared by'")),
         "language_changes": charts.language_changes(changes_of(stats, types).query("what == 'language'")),
@@ -181,7 +182,7 @@ def changes_of(stats, types):
     counts = np.minimum(stats.shard_counts + rng.integers(0, 4, stats.shard_counts.shape), 30)
     after = ActivationStats(counts, stats.shard_tokens, stats.languages)
     tables = [
-        comparison.compare(types, stats, after, null, draws=4, splits=4).table().assign(thresholds=name)
+        comparison.compare(types, stats, after, null, splits=4).table().assign(thresholds=name)
         for name, null in (("kept", after), ("solved", ()))
     ]
     return pd.concat(tables, ignore_index=True).assign(model="aligned", group="others")
@@ -194,8 +195,10 @@ def moves(types):
 
 def measures_table():
     rng = np.random.default_rng(7)
-    before, after = (comparison.Measured(("en", "de"), rng.random((2, 5)), np.ones((2, 5))) for _ in range(2))
-    found = [comparison.measure_changes(before, after, null) for null in (None, before)]
+    before, after, other = (
+        answers.Measured(("en", "de"), rng.random((2, 5)), np.ones((2, 5)), tuple("abcde")) for _ in range(3)
+    )
+    found = [answers.measure_changes(before, after, null) for null in ((), other)]
     return pd.concat(
         [t.assign(measure=name, model="m") for t, name in zip(found, "ab", strict=True)], ignore_index=True
     )
@@ -221,16 +224,34 @@ def leaves(chart):
     return [leaf for layer in chart["layer"] for leaf in leaves(layer)]
 
 
-def test_changes_are_filled_only_where_they_are_beyond_noise(stats, types):
+def test_changes_are_filled_only_where_they_are_told_apart(stats, types):
     table = changes_of(stats, types).query("what == 'layer'")
     chart = charts.layer_changes(table).to_dict()
     shown = values(charts.layer_changes(table))
     assert len(shown) == len(table) and shown["change"].tolist() == table["change"].tolist()
-    assert set(shown["verdict"]) == set(table["verdict"])
+    assert set(shown["verdict"]) == set(table["verdict"].fillna("not known"))
     points = next(layer for layer in leaves(chart["spec"]) if layer["mark"]["type"] == "point")
     condition = points["encoding"]["fillOpacity"]["condition"]
-    assert condition["test"] == "datum.verdict == 'beyond noise'" and condition["value"] == 1
+    assert condition["test"] == "datum.verdict == 'more' || datum.verdict == 'less'" and condition["value"] == 1
     assert points["encoding"]["fillOpacity"]["value"] == 0
+
+
+def test_trainings_stand_beside_each_other_at_a_glance():
+    row = {"what": "all", "place": "", "before": 200.0, "change": -4.0, "low": -6.0, "high": -2.0}
+    row |= {"null": 2.0, "null_low": 0.0, "null_high": 4.0, "verdict": "less", "thresholds": "kept", "kind": "specific"}
+    names = ("aligned on zh", "zh, step 8", "aligned on zh, less chosen only", "zh, chosen only")
+    rows = [row | {"model": name, "change": -4.0 - place} for place, name in enumerate(names)]
+    rows += [rows[0] | {"thresholds": "solved"}, rows[0] | {"kind": "related", "before": 0.0}]
+    shown = values(charts.alignment_at_a_glance(pd.DataFrame(rows))).dropna(subset="who").set_index("who")
+    assert shown["change"].to_dict() == {
+        "preferences": -2,
+        "chosen answers only": -3.5,
+        "shuffled (control)": 1,
+    }
+    assert shown.loc["shuffled (control)", ["low", "high"]].tolist() == [0, 2] and set(shown["of"]) == {"specific"}
+    means = [rows[0] | {"what": "mean", "place": "mean of others", "null": float("nan")}]
+    shown = values(charts.alignment_at_a_glance(pd.DataFrame(means))).dropna(subset="who")
+    assert shown["of"].tolist() == ["specific, others"] and shown["who"].tolist() == ["preferences"]
 
 
 def test_the_flow_moves_every_neuron_that_has_a_type(types):
@@ -316,14 +337,14 @@ def test_equal_draws_are_seen_and_missing_ones_are_not():
     none = drawn(charts.effects(table.assign(random_low=np.nan, random_high=np.nan)).to_dict())
     assert set(grey_bars(none)) <= {0.0}
     changed = measures_table()
-    twice = drawn(charts.measure_changes(changed.assign(again_low=0.1, again_high=0.1)).to_dict())
+    twice = drawn(charts.measure_changes(changed.assign(null_low=0.1, null_high=0.1)).to_dict())
     assert grey_bars(twice) == [0.3] * 3
     assert set(grey_bars(drawn(charts.measure_changes(changed).to_dict()))) <= {0.0}
 
 
 def test_no_scale_rests_on_numbers_that_are_all_missing(stats, types):
     """Such a scale has no end, and the browser says so."""
-    missing = {"random_low", "random_high", "again_low", "again_high", "null", "low", "high", "effect", "change"}
+    missing = {"random_low", "random_high", "null_low", "null_high", "null", "low", "high", "effect", "change"}
     shown = figures(stats, types)
     for name in ("effects", "layer_changes", "shared_changes", "language_changes", "measure_changes"):
         spec = shown[name].to_dict()

@@ -40,16 +40,25 @@ def test_tokens_of_each_chapter():
     assert TOKENS["06-steering"](of) == (3 * 1000 + 2 * responses * 200 + responses * 24, responses * 24)
     assert TOKENS["06-steering"](amounts(targets="de zh", prompts=1))[1] == (1 + 2 * 2 * (6 + 2)) * 24
     training = 2 * 16 * 4 * 2 * 4 * 100
-    assert TOKENS["07-alignment"](of) == (training + 3 * 6000 + 3 * 54_000 + 2 * 4 * 10 * 500, 2 * 4 * 1000)
-    assert TOKENS["08-spontaneous"](of) == (3 * 2 * 3 * 1000, 0)
+    measured = training + 3 * 3 * 6000 + 2 * 54_000
+    assert TOKENS["07-alignment"](of) == (measured, 0) and TOKENS["08-spontaneous"](of) == (0, 0)
+    asked = amounts(answers=True)
+    assert TOKENS["07-alignment"](asked) == (measured + 2 * 4 * 10 * 500, 2 * 4 * 1000)
+    assert TOKENS["08-spontaneous"](asked) == (3 * 2 * 3 * 1000, 0)
     assert TOKENS["09-stability"](of) == (2 * 8 * 1000, 0)
     assert set(TOKENS) <= {chapter.name for chapter in chapters.CHAPTERS}
+
+
+def test_trainings_of_all_kinds_have_controls_at_every_checkpoint():
+    assert amounts().models == (2, 2, 2)
+    full = amounts(seeds=[0, 1, 2], chosen_only=True, steps=[8])
+    assert full.models == (9, 9, 9 + 6) and amounts(control=False, steps=[4, 8]).models == (1, 1, 3)
 
 
 def test_less_is_asked_for():
     assert TOKENS["01-activations"](amounts(accuracy_questions=0)) == TOKENS["04-neurons"](amounts())
     assert TOKENS["05-deactivation"](amounts(answer_questions=0))[1] == 0
-    assert TOKENS["07-alignment"](amounts(after="other", answers=False)) == (2 * 6000 + 54_000, 0)
+    assert TOKENS["07-alignment"](amounts(after="other")) == (2 * 3 * 6000 + 54_000, 0)
     assert TOKENS["09-stability"](amounts(domains={}))[0] == 0
     half = amounts(documents=30)
     assert TOKENS["04-neurons"](half)[0] == TOKENS["04-neurons"](amounts())[0] / 2

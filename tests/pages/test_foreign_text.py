@@ -78,6 +78,8 @@ def built(tmp_path_factory):
     parameters |= {"held_out_share": 0.3, "sampling": {"max_new_tokens": 4, "shots": 0}, "accuracy_questions": 1}
     parameters |= {
         "draws": 2,
+        "splits": 2,
+        "answers": True,
         "resamples": 5,
         "top_rate": 0.2,
         "general": 2,

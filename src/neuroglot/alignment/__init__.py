@@ -7,5 +7,17 @@ and answers before and after.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, ["comparison", "measuring", "overview", "preferences", "scorers", "training", "variants"]
+    __name__,
+    [
+        "answers",
+        "comparison",
+        "contrasts",
+        "measuring",
+        "overview",
+        "preferences",
+        "reading",
+        "scorers",
+        "training",
+        "variants",
+    ],
 )

@@ -1,21 +1,19 @@
-"""The same neurons before and after: what changed, and whether that is more than noise."""
+"""The same neurons before and after, classified on the same shards: how many of each type, and how sure a change is."""
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from ..base.errors import NeuroglotError, quoted
-from ..base.uncertainty import bootstrap_draws, halves, mean_interval, percentiles, ratios, sum_interval
+from ..base.uncertainty import Estimate, half_sampled, halves
 from ..counts.activations import ActivationStats
-from ..effects.grading import grade, own_shares
-from ..model.likelihood import Losses
 from ..neurons.identification import KINDS, NeuronTypes, classify, keep_thresholds, replicated
-from ..text.corpora import Example
+from .contrasts import MARGIN, contrasts
 
 #: How the second model's neurons are classified: with tau and lambda of the first, or with its own.
 THRESHOLDS = ("kept", "solved")
@@ -47,28 +45,21 @@ def statistics(types: NeuronTypes) -> pd.Series:
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """Changes in some statistics, with their noise.
+    """Numbers of neurons in several models, on all of the text and on halves of it.
 
     Attributes:
         names: one row per statistic: ``what``, ``place``, ``kind``.
-        before, after: float64 ``[statistics]``; after: the mean of the models trained with several seeds.
-        seeds: the change of each of these, ``[seeds, statistics]``.
-        replicates: changes with the shards of the text drawn anew, the same for both, ``[draws, statistics]``.
-        null: the change that a control makes (the same training on shuffled preferences), if there is one.
-        null_replicates: as ``replicates``, of the control.
-        again: changes of the unchanged model from one half of the text to the other, ``[splits, statistics]``.
-        level: coverage of all intervals.
+        values: float64 ``[models, statistics]``: the model before, then its trainings, then controls.
+        replicates: the same on random halves of the shards, ``[halves, models, statistics]``.
+        trainings: how many of the models these are.
+        shards: of the text.
     """
 
     names: pd.DataFrame
-    before: np.ndarray
-    after: np.ndarray
-    seeds: np.ndarray
+    values: np.ndarray
     replicates: np.ndarray
-    null: np.ndarray | None
-    null_replicates: np.ndarray | None
-    again: np.ndarray
-    level: float
+    trainings: int
+    shards: int
 
     def means(self, groups: Mapping[str, Sequence[tuple[str, object]]], kinds: Sequence[str]) -> "Changes":
         """Means over several places, for instance over the languages trained on.
@@ -86,120 +77,24 @@ class Changes:
                     rows.append({"what": "mean", "place": group, "kind": kind})
                     weights.append(mine / mine.sum())
         matrix = np.array(weights).T.reshape(len(self.names), -1)
-        fields = ("before", "after", "seeds", "replicates", "null", "null_replicates", "again")
-        arrays: dict[str, Any] = {name: None if (a := getattr(self, name)) is None else a @ matrix for name in fields}
-        return replace(self, names=pd.DataFrame(rows, columns=_KEYS), **arrays)
+        names = pd.DataFrame(rows, columns=_KEYS)
+        return replace(self, names=names, values=self.values @ matrix, replicates=self.replicates @ matrix)
 
     def table(self) -> pd.DataFrame:
         """One row per statistic.
 
+        Each change is one between models on the same shards, and so is its interval, from halves of the shards
+        (:func:`neuroglot.base.uncertainty.half_sampled`). Statistics of one ``what`` are judged together.
+
         Returns:
-            ``what``, ``place``, ``kind``, ``before``, ``after``, ``change`` with its interval ``low`` to ``high``
-            (shards drawn anew), of several seeds ``seeds_low`` to ``seeds_high`` (t interval of their mean),
-            ``null`` (change of the control) with ``null_low`` to ``null_high``, ``again_low`` to ``again_high``
-            (the same model on other text) and ``verdict``, from :func:`verdicts`.
+            ``what``, ``place``, ``kind``, and the columns of :func:`neuroglot.alignment.contrasts.contrasts`.
         """
-        change = self.after - self.before
-        low, high = percentiles(self.replicates, self.level)
-        again_low, again_high = percentiles(self.again, self.level)
-        seeds_low, seeds_high = mean_interval(self.seeds, self.level)
-        missing = np.full(len(change), np.nan)
-        null_low = null_high = apart_low = apart_high = missing
-        if self.null is not None and self.null_replicates is not None:
-            null_low, null_high = percentiles(self.null_replicates, self.level)
-            apart_low, apart_high = percentiles(self.replicates - self.null_replicates, self.level)
-        columns = {
-            **{"before": self.before, "after": self.after, "change": change, "low": low, "high": high},
-            **{"seeds_low": seeds_low, "seeds_high": seeds_high},
-            **{"null": missing if self.null is None else self.null, "null_low": null_low, "null_high": null_high},
-            **{"again_low": again_low, "again_high": again_high},
-            "verdict": verdicts(
-                change,
-                (low, high),
-                (again_low, again_high),
-                None if self.null is None else (apart_low, apart_high),
-                None if len(self.seeds) < 2 else (seeds_low, seeds_high),
-            ),
-        }
-        return self.names.reset_index(drop=True).assign(**columns)
 
+        def sure(weights: np.ndarray) -> Estimate:
+            return half_sampled(weights @ self.values, np.einsum("m,hms->hs", weights, self.replicates), self.shards)
 
-def readable(table: pd.DataFrame, number: str = "{:,.0f}", first: Sequence[str] = ()) -> pd.DataFrame:
-    """A table of changes in few columns of text, for reading.
-
-    Args:
-        table: from :meth:`Changes.table` or :func:`measure_changes`, with any columns beside.
-        number: how one is written; changes get a sign.
-        first: columns that come first.
-
-    Returns:
-        The columns beside, ``before, after``, ``change`` with its interval, where there are any ``over seeds``, ``other
-        text`` and ``control``, and ``verdict``.
-    """
-    signed = number.replace("{:", "{:+")
-    names = ("before", "after", "change", "low", "high", "seeds_low", "seeds_high", "null", "null_low", "null_high")
-    shown = table.drop(columns=[name for name in (*names, "again_low", "again_high", "verdict") if name in table])
-    shown["before, after"] = [
-        ", ".join(each) for each in zip(*(_text(table[n], number) for n in names[:2]), strict=True)
-    ]
-    spans = _spans(table, "low", "high", signed)
-    shown["change"] = [
-        f"{one} ({ends})" if ends else one for one, ends in zip(_text(table["change"], signed), spans, strict=True)
-    ]
-    for title, ends in {"over seeds": ("seeds_low", "seeds_high"), "other text": ("again_low", "again_high")}.items():
-        if ends[0] in table and table[ends[0]].notna().any():
-            shown[title] = _spans(table, *ends, signed)
-    if table["null"].notna().any():
-        shown["control"] = _text(table["null"], signed)
-    shown = shown.assign(verdict=table["verdict"])
-    return shown[[*first, *shown.columns.difference(list(first), sort=False)]]
-
-
-def _text(values: pd.Series, form: str) -> list[str]:
-    return ["" if pd.isna(value) else form.format(value) for value in values]
-
-
-def _spans(table: pd.DataFrame, low: str, high: str, form: str) -> list[str]:
-    ends = zip(_text(table[low], form), _text(table[high], form), strict=True)
-    return [f"{one} to {other}" if one and other else "" for one, other in ends]
-
-
-def in_words(table: pd.DataFrame, number: str = "{:,.0f}") -> list[str]:
-    """Each row of :func:`readable` as a phrase: the change with its interval, the control's change, the verdict."""
-    shown = readable(table, number)
-    shown["change"] = shown["change"].replace("", "no number")
-    controls = shown["control"] if "control" in shown else [""] * len(shown)
-    return [
-        f"{change}, control {control}: {verdict}" if control else f"{change}: {verdict}"
-        for change, control, verdict in zip(shown["change"], controls, shown["verdict"], strict=True)
-    ]
-
-
-def verdicts(
-    change: np.ndarray,
-    interval: tuple[np.ndarray, np.ndarray],
-    again: tuple[np.ndarray, np.ndarray] | None,
-    apart: tuple[np.ndarray, np.ndarray] | None,
-    seeds: tuple[np.ndarray, np.ndarray] | None = None,
-) -> np.ndarray:
-    """``"beyond noise"`` or ``"not beyond noise"``; ``"cannot be told"`` where a number is missing.
-
-    A change is beyond noise if its interval leaves out zero, if it is outside ``again`` (what another
-    text of the kind changes) and if two more intervals leave out zero: ``apart``, of its difference from the control's
-    change, and ``seeds``, of its mean over trainings. A test that is not given is not made.
-    """
-    beyond, known = _nonzero(*interval), ~np.isnan(change + interval[0])
-    if again is not None:
-        beyond, known = beyond & ~((again[0] <= change) & (change <= again[1])), known & ~np.isnan(again[0])
-    if apart is not None:
-        beyond, known = beyond & _nonzero(*apart), known & ~np.isnan(apart[0])
-    if seeds is not None:
-        beyond, known = beyond & _nonzero(*seeds), known & ~np.isnan(seeds[0])
-    return np.where(known, np.where(beyond, "beyond noise", "not beyond noise"), "cannot be told")
-
-
-def _nonzero(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    return (low > 0) | (high < 0)
+        found = contrasts(self.values, self.trainings, sure, list(self.names["what"]), margin=MARGIN)
+        return self.names.reset_index(drop=True).assign(**found)
 
 
 def compare(
@@ -209,25 +104,21 @@ def compare(
     null: ActivationStats | Sequence[ActivationStats] = (),
     *,
     thresholds: str = "kept",
-    draws: int = 50,
     splits: int = 50,
     seed: int = 0,
-    level: float = 0.95,
 ) -> Changes:
     """Changes from one model's neurons to another's.
 
     Args:
         types: of ``before``, whose thresholds are kept or whose settings are used to solve anew.
-        before, after: counts of the same text in the same shards (of one shard there are no intervals); several
-            ``after``: the same training with other seeds, whose mean is looked at.
-        null: of a control trained the same way, or of several; none for no control.
-        thresholds: ``"kept"``: lambda and tau of ``types`` throughout; ``"solved"``: those of every model, replicate
-            and half anew, as :func:`classified` has it. Which replicates are left out is
+        before, after: counts of the same text in the same shards; several ``after``: the same training with other
+            seeds, whose mean is looked at.
+        null: of a control trained the same way, or of one for each seed in the same order; none for no control.
+        thresholds: ``"kept"``: lambda and tau of ``types`` throughout; ``"solved"``: those of every model and half
+            anew, as :func:`classified` has it. Which splits are left out is
             :func:`neuroglot.neurons.identification.replicated`'s rule; too few give no intervals.
-        draws: bootstrap replicates: the shards drawn with replacement, the same for all models.
-        splits: into two random halves of the shards, between which the unchanged model is compared.
-        seed: of both.
-        level: coverage of all intervals.
+        splits: of the shards into two random halves, on which all models are classified again.
+        seed: of the splits.
 
     Raises:
         NeuroglotError: counts of other neurons, languages or text.
@@ -236,44 +127,21 @@ def compare(
         raise NeuroglotError(f"thresholds={quoted(thresholds)}: give {' or '.join(THRESHOLDS)}.")
     afters = [after] if isinstance(after, ActivationStats) else list(after)
     nulls = [null] if isinstance(null, ActivationStats) else list(null)
-    before, *others = (stats.select(types.languages) for stats in (before, *afters, *nulls))
-    for other in others:
-        require_same_text(before, other)
+    models = [stats.select(types.languages) for stats in (before, *afters, *nulls)]
+    for other in models[1:]:
+        require_same_text(models[0], other)
 
-    def of(stats: ActivationStats) -> pd.Series:
-        return statistics(classified(types, stats, thresholds))
+    def of(stats: ActivationStats) -> np.ndarray:
+        return statistics(classified(types, stats, thresholds)).to_numpy()
 
-    def on(shards: Iterable[int], stats: Sequence[ActivationStats]) -> np.ndarray:
-        """``[models, statistics]`` on some shards (drawn with replacement, or a half)."""
-        return np.array([of(each.merged(shards)).to_numpy() for each in stats])
+    def on(split: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        return np.array([[of(stats.merged(half)) for stats in models] for half in split])
 
-    def again(half: tuple[Iterable[int], Iterable[int]]) -> np.ndarray:
-        one, other = (on(shards, [before])[0] for shards in half)
-        difference: np.ndarray = other - one
-        return difference
-
-    def change(shards: Iterable[int]) -> np.ndarray:
-        found = on(shards, [before, *others])
-        differences: np.ndarray = found[1:] - found[:1]
-        return differences
-
-    first = of(before)
-    every = np.array([of(each).to_numpy() for each in others]).reshape(len(others), -1) - first.to_numpy()
-    count = len(before.shard_tokens)
-    drawn = bootstrap_draws(count, draws, seed)
-    n = len(afters)
-    changes = _sample(drawn, change, (len(others), len(first)))
-    return Changes(
-        names=first.index.to_frame(index=False),
-        before=first.to_numpy(),
-        after=first.to_numpy() + every[:n].mean(axis=0),
-        seeds=every[:n],
-        replicates=changes[:, :n].mean(axis=1),
-        null=every[n:].mean(axis=0) if nulls else None,
-        null_replicates=changes[:, n:].mean(axis=1) if nulls else None,
-        again=_sample(list(halves(count, splits, seed)), again, (len(first),)),
-        level=level,
-    )
+    names = statistics(types).index.to_frame(index=False)
+    count = len(models[0].shard_tokens)
+    found = _sample(list(halves(count, splits, seed)), on, (2, len(models), len(names)))
+    values = np.array([of(stats) for stats in models])
+    return Changes(names, values, found.reshape(-1, *values.shape), len(afters), count)
 
 
 def _sample(draws: Sequence[D], of: Callable[[D], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
@@ -377,142 +245,3 @@ def transitions(before: NeuronTypes, after: NeuronTypes) -> pd.DataFrame:
         for j, other in enumerate(KINDS)
     ]
     return pd.DataFrame(rows)
-
-
-# --- what the models do ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """A measure that is a sum over a size, by language and unit.
-
-    Attributes:
-        languages: in order.
-        sums, sizes: float64 ``[languages, units]``; a unit of size 0 was not measured.
-        units: their names; where there are none, units at the same place are the same.
-    """
-
-    languages: tuple[str, ...]
-    sums: np.ndarray
-    sizes: np.ndarray
-    units: tuple[str, ...] = ()
-
-    def of(self, units: Sequence[str]) -> "Measured":
-        """On these units, in this order; one that it lacks has the size 0."""
-        if self.units == tuple(units):
-            return self
-        at = {unit: i for i, unit in enumerate(self.units)}
-        sums, sizes = np.zeros((2, len(self.languages), len(units)))
-        for i, unit in enumerate(units):
-            if unit in at:
-                sums[:, i], sizes[:, i] = self.sums[:, at[unit]], self.sizes[:, at[unit]]
-        return replace(self, sums=sums, sizes=sizes, units=tuple(units))
-
-
-def by_question(
-    table: pd.DataFrame,
-    value: str,
-    size: str | None = None,
-    *,
-    languages: Sequence[str] | None = None,
-    documents: Sequence[str] | None = None,
-) -> Measured:
-    """A column of one row per response as :class:`Measured`; questions are the units.
-
-    Args:
-        table: has ``language``, ``document`` and the columns named.
-        value: summed.
-        size: summed below it; default: the number of responses.
-        languages, documents: those there should be, where some may have no row; default: those of the table.
-    """
-    table = table.assign(_value=table[value].astype(float), _size=1.0 if size is None else table[size].astype(float))
-    # What has no value (a language that cannot be detected) stays without one; what has no row counts nothing.
-    sums = table.groupby(["language", "document"])[["_value", "_size"]].sum(min_count=1)
-    order = list(languages or dict.fromkeys(table["language"]))
-    units = list(documents or sorted(set(table["document"])))
-    cells = pd.MultiIndex.from_product([order, units])
-    values, sizes = sums.reindex(cells).to_numpy(float).T.reshape(2, len(order), len(units))
-    missing = np.isnan(sizes)
-    return Measured(tuple(order), np.where(missing, 0, values), np.where(missing, 0, sizes), tuple(units))
-
-
-def of_answers(answers: Sequence[Example]) -> dict[str, Measured]:
-    """What answers tell of a model, by name: accuracy, and language fidelity on those that have a letter."""
-    right = by_question(grade(answers), "correct")
-    own = by_question(own_shares(answers), "share", languages=right.languages, documents=right.units)
-    return {"change in accuracy": right, "change in language fidelity": own}
-
-
-def measure_changes(
-    before: Measured,
-    after: Measured,
-    null: Measured | None = None,
-    *,
-    groups: Mapping[str, Sequence[str]] | None = None,
-    level: float = 0.95,
-) -> pd.DataFrame:
-    """Change of a measure in every language, and in means over groups of them, with paired intervals.
-
-    Intervals are t intervals over units of the linearized change of the ratio, since units are few: with ``n`` of them
-    the bootstrap would leave out zero far too often. Units in which all changes are equal tell nothing of others,
-    so a change that they agree on has no interval. A unit that was not measured in one of the models (an answer it
-    did not give) is left out of all.
-
-    Args:
-        before, after, null: of the two models and of the control, on units of the same text.
-        groups: languages averaged, by name; default: all.
-        level: coverage.
-
-    Returns:
-        ``language`` (or the group's name), ``before``, ``after``, ``change``, ``low``, ``high``, ``null``,
-        ``null_low``, ``null_high``, ``size`` (of ``after``, in languages that have a value), ``units``,
-        ``left_out`` (measured in some of the models only; a unit of several languages counts for each), ``verdict``
-        from :func:`verdicts`; a language with one unit has no interval.
-
-    Raises:
-        NeuroglotError: measures of different languages or units.
-    """
-    models = [before, after] + ([] if null is None else [null])
-    if all(m.units for m in models):
-        units = tuple(dict.fromkeys(unit for m in models for unit in m.units))
-        models = [m.of(units) for m in models]
-    if any(m.languages != before.languages or m.sums.shape != models[0].sums.shape for m in models):
-        raise NeuroglotError("before, after and null were not measured in the same languages on the same text.")
-    there = np.array([m.sizes > 0 for m in models])
-    everywhere, left_out = np.all(there, axis=0), np.any(there, axis=0) & ~np.all(there, axis=0)
-    models = [replace(m, sums=np.where(everywhere, m.sums, 0), sizes=np.where(everywhere, m.sizes, 0)) for m in models]
-    groups = {"mean of all": before.languages} if groups is None else groups
-    rows = {code: [k] for k, code in enumerate(before.languages)}
-    rows |= {name: [before.languages.index(c) for c in codes] for name, codes in groups.items() if codes}
-    point = np.array([ratios(m.sums[None], m.sizes)[0] for m in models])  # [models, languages]
-    with np.errstate(invalid="ignore", divide="ignore"):  # what each unit adds to its language's ratio
-        parts = np.array(
-            [(m.sums - r[:, None] * m.sizes) / m.sizes.sum(axis=1)[:, None] for m, r in zip(models, point, strict=True)]
-        )
-    found = []
-    for name, members in rows.items():
-        known = [k for k in members if not np.isnan(point[:, k]).any()]
-        seen = np.flatnonzero(everywhere[known].any(axis=0))
-        mean = point[:, known].mean(axis=1) if known else np.full(len(models), np.nan)
-        own = parts[:, known][:, :, seen].mean(axis=1) if known else np.zeros((len(models), 0))
-        row = {"language": name, "before": mean[0], "after": mean[1], "change": mean[1] - mean[0]}
-        row["low"], row["high"] = sum_interval(row["change"], own[1] - own[0], level)
-        row |= {"null": np.nan, "null_low": np.nan, "null_high": np.nan, "apart_low": np.nan, "apart_high": np.nan}
-        if null is not None:
-            row["null"] = mean[2] - mean[0]
-            row["null_low"], row["null_high"] = sum_interval(row["null"], own[2] - own[0], level)
-            row["apart_low"], row["apart_high"] = sum_interval(mean[1] - mean[2], own[1] - own[2], level)
-        size = float(np.nansum(models[1].sizes[known or members]))
-        found.append(row | {"size": int(size), "units": len(seen), "left_out": int(left_out[members].sum())})
-    table = pd.DataFrame(found)
-    ends = {name: table[name].to_numpy(float) for name in ("change", "low", "high", "apart_low", "apart_high")}
-    apart = None if null is None else (ends["apart_low"], ends["apart_high"])
-    said = verdicts(ends["change"], (ends["low"], ends["high"]), None, apart)
-    return table.drop(columns=["apart_low", "apart_high"]).assign(verdict=said)
-
-
-def same_tokens(one: Losses, other: Losses) -> bool:
-    """Whether two losses are of the same tokens: of one text, tokenized alike."""
-    said = [each.provenance.get("input_sha256") for each in (one, other)]
-    same = one.units == other.units and np.array_equal(one.tokens, other.tokens)
-    return same and said[0] == said[1]

@@ -34,11 +34,13 @@ def plan_of(
     choices: Sequence[str] = (),
     seeds: Sequence[int] = (0,),
     control: bool = True,
+    chosen_only: bool = False,
     steps: Sequence[int] = (),
 ) -> list[Variant]:
     """The models given, or else those to train by a recipe: see :func:`variants.given` and :func:`variants.trained`."""
     if after is None and adapter is None:
-        return variants.trained(model, choices, seeds, folder, control=control, steps=recipe.kept(steps))
+        kinds = {"control": control, "chosen_only": chosen_only}
+        return variants.trained(model, choices, seeds, folder, **kinds, steps=recipe.kept(steps))
     return variants.given(model, folder, after=after, adapter=adapter, checkpoints=checkpoints)
 
 
@@ -114,7 +116,7 @@ def train(
     seed: int = 0,
     overwrite: bool = False,
 ) -> "dict[str, Alignment]":
-    """Train each model, a control on shuffled preferences.
+    """Train each model: a control on preferences shuffled with a seed of its own, others on the chosen answers alone.
 
     Args:
         trainings: the models, each with the folder of its adapter and its seed.
@@ -132,8 +134,9 @@ def train(
     done = {}
     for one in trainings:
         wanted = preferences[one.aligned_on]
-        wanted = wanted.shuffled(seed) if one.control else wanted
-        done[one.name] = align(lm, tokenizer, wanted, str(one.adapter), recipe, seed=one.seed, overwrite=overwrite)
+        wanted = wanted.shuffled(seed + one.seed) if one.kind == "shuffled" else wanted
+        own = replace(recipe, learns="chosen") if one.kind == "chosen" else recipe
+        done[one.name] = align(lm, tokenizer, wanted, str(one.adapter), own, seed=one.seed, overwrite=overwrite)
     return done
 
 
@@ -143,18 +146,20 @@ def measure(
     held: Corpus,
     before: ActivationStats,
     *,
+    pivot: str,
     model_options: Mapping[str, Any],
     asked: Corpus | None = None,
     answering: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> tuple[str, ...]:
-    """Count each model's neurons and, of all but checkpoints, measure its losses and ask it the questions.
+    """Count each model's neurons and, of all but checkpoints, measure what it finds likely and ask it the questions.
 
     Args:
         plan: the models; each is loaded, and let go before the next.
         text: what is counted, in the way of ``before``.
-        held: what losses are measured on.
+        held: what likelihoods are measured on.
         before: counts of the model under study.
+        pivot: the language that others were aligned to.
         model_options: of :func:`neuroglot.load_model`.
         asked: questions, if any.
         answering: how they are answered, for :func:`neuroglot.model.sampling.sample_rows`.
@@ -167,9 +172,9 @@ def measure(
         NeuroglotError: a model whose tokenizer is another, so that its neurons are not to be compared.
     """
     from ..counts.collecting import collect
-    from ..model.likelihood import losses
     from ..model.sampling import sample_rows
 
+    measured: tuple[str, ...] = ()
     for one in plan:
         lm, tokenizer = one.load(**model_options)
         settings = before.provenance["settings"]
@@ -177,11 +182,47 @@ def measure(
         if same is not None:  # only the first of several processes has them
             require_same_text(before, same)
         if one.step is None:
-            losses(lm, tokenizer, held, path=one.file("losses"), overwrite=overwrite)
+            measured = likelihoods(one, lm, tokenizer, held, pivot, overwrite=overwrite)
             if asked is not None:
                 sample_rows(lm, tokenizer, asked, one.file("solved"), overwrite=overwrite, **(answering or {}))
         del lm  # before the next one is loaded
-    return ("stats", "losses") if asked is None else ("stats", "losses", "solved")
+    return ("stats", *measured) if asked is None else ("stats", *measured, "solved")
+
+
+def likelihoods(
+    one: Variant,
+    lm: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    held: Corpus,
+    pivot: str,
+    *,
+    overwrite: bool = False,
+) -> tuple[str, ...]:
+    """Measure the losses of a model and, where the text has solutions with an answer, its forced choices.
+
+    Args:
+        one: which model it is; says where all is kept.
+        lm, tokenizer: that model.
+        held: the text.
+        pivot: the language whose solutions are the wrong ones for questions in others.
+        overwrite: whether to replace files there that hold something else.
+
+    Returns:
+        Which of :data:`neuroglot.base.tables.ARTIFACTS` there are now.
+    """
+    from ..effects.choices import number_choices, translated
+    from ..model.likelihood import losses
+
+    losses(lm, tokenizer, held, path=one.file("losses"), overwrite=overwrite)
+    if held.questions_only or not all(example.answer for example in held.examples):
+        return ("losses",)
+    number_choices(lm, tokenizer, held, path=one.file("number_choices"), overwrite=overwrite)
+    try:
+        others = translated(held, pivot)
+    except NeuroglotError:  # the text is not parallel, or lacks the pivot
+        return "losses", "number_choices"
+    losses(lm, tokenizer, others, path=one.file("translation_losses"), overwrite=overwrite)
+    return "losses", "number_choices", "translation_losses"
 
 
 def other_texts(
@@ -300,8 +341,8 @@ def score_answers(
         model_options: of :func:`neuroglot.load_model`.
 
     Returns:
-        By name of the model, one row per answer that is not empty: ``language``, ``document``, ``score``; and the
-        questions.
+        By name of the model, one row per answer that is not empty: ``language``, ``document``, ``unit``, ``score``; and
+        the questions.
     """
     from ..model.loading import load_model
     from .scorers import named
@@ -324,7 +365,7 @@ def score_answers(
         some = [e for e in examples if e.document in scored and e.language != pivot and e.response.strip()]
         some = [replace(e, prompt=bare[e.language, e.document]) for e in some]
         scorer = named(judge, lm, tokenizer, Path(folders.get(name, folder)) / "scores.safetensors")
-        rows = {"language": [e.language for e in some], "document": [e.document for e in some]}
+        rows = {name: [getattr(e, name) for e in some] for name in ("language", "document", "unit")}
         score = list(scorer(some, [references[e.document] for e in some])) if some else []
         scores[name] = pd.DataFrame(rows | {"score": score})
     return scores, scored

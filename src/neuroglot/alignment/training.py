@@ -1,4 +1,4 @@
-"""Multilingual alignment by preference optimization: trl's DPO on peft's LoRA (as in MAPO, arXiv 2401.06838)."""
+"""Multilingual alignment: trl's DPO on peft's LoRA (as in MAPO, arXiv 2401.06838), or maximum likelihood beside it."""
 
 import contextlib
 import copy
@@ -44,6 +44,10 @@ from ..model.loading import (
 )
 from .preferences import Preferences
 
+#: What a training learns, and the loss of trl's DPO trainer that it is: to prefer the chosen response of each pair, or
+#: only to find the chosen responses likely (mean over their tokens), which teaches their style without a preference.
+LEARNS = {"preferences": "sigmoid", "chosen": "sft"}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -56,6 +60,7 @@ class Recipe:
         steps: optimizer steps.
         save_every: steps between the checkpoints that are kept.
         beta: of DPO: how strongly the model is held to what it was.
+        learns: one of :data:`LEARNS`.
     """
 
     rank: int
@@ -67,6 +72,7 @@ class Recipe:
     steps: int
     save_every: int
     beta: float = 0.1
+    learns: str = "preferences"
 
     @property
     def saved(self) -> list[int]:
@@ -88,6 +94,9 @@ class Recipe:
         for name, value in asdict(self).items():
             if name in whole:
                 require_whole(name, value, 1)
+            elif name == "learns":
+                if value not in LEARNS:
+                    raise NeuroglotError(f"learns={quoted(value)}: give {' or '.join(LEARNS)}.")
             elif not is_number(value) or value < 0:
                 raise NeuroglotError(f"{name}={quoted(value)}: give a number from 0 on.")
         if self.dropout >= 1:
@@ -127,7 +136,7 @@ class Alignment:
             :func:`neuroglot.load_model`.
         provenance: base model, preferences, recipe, seed, versions.
         log: one row per step: ``step``, ``loss``, ``accuracy`` (share of pairs in which the chosen response gained
-            more), ``margin`` (of the rewards), in the batch of that step.
+            more), ``margin`` (by how much, in nats times beta), in the batch of that step.
     """
 
     folder: Path
@@ -200,7 +209,7 @@ def align(
     wait: bool = True,
     progress: bool = True,
 ) -> Alignment:
-    """Train a LoRA adapter to prefer the chosen responses; the model itself is left as it was.
+    """Train a LoRA adapter to prefer the chosen responses, or on these alone; the model itself is left as it was.
 
     Args:
         model, tokenizer: from :func:`neuroglot.load_model` or transformers.
@@ -395,6 +404,7 @@ def _trainer(
         gradient_accumulation_steps=recipe.batch // recipe.micro_batch,
         learning_rate=recipe.learning_rate,
         beta=recipe.beta,
+        loss_type=[LEARNS[recipe.learns]],
         max_length=None,
         save_steps=recipe.save_every,
         save_strategy="steps",

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+#: What a model was trained on: preferences; the same, turned round at random (the control); their chosen answers alone.
+KINDS = ("trained", "shuffled", "chosen")
+
+#: What names of the others end in.
+_CALLED = {"shuffled": "shuffled", "chosen": "chosen only"}
+
+
 @dataclass(frozen=True)
 class Variant:
     """One such model.
@@ -27,7 +34,7 @@ class Variant:
         adapter: a peft adapter of ``model``, if it is one.
         aligned_on: the languages it was trained on, where that is known.
         seed: of the training.
-        control: whether it was trained on shuffled preferences.
+        kind: one of :data:`KINDS`.
         step: of a checkpoint on the way; ``None`` for a finished model.
         measured: which of :data:`neuroglot.base.tables.ARTIFACTS` it has.
     """
@@ -38,14 +45,14 @@ class Variant:
     adapter: str | None = None
     aligned_on: tuple[str, ...] = ()
     seed: int = 0
-    control: bool = False
+    kind: str = "trained"
     step: int | None = None
     measured: tuple[str, ...] = ()
 
     @property
     def finished(self) -> bool:
-        """Whether it is a result and no checkpoint or control."""
-        return self.step is None and not self.control
+        """Whether it is a result of training on preferences: no checkpoint, control, or training on answers alone."""
+        return self.step is None and self.kind == "trained"
 
     @property
     def choice(self) -> str:
@@ -76,17 +83,19 @@ def trained(
     folder: str,
     *,
     control: bool = True,
+    chosen_only: bool = False,
     steps: Sequence[int] = (),
 ) -> list[Variant]:
-    """The models to train: every choice of languages with every seed, and of each choice one control.
+    """The models to train: every choice of languages with every seed, each with its control.
 
     Args:
         model: the one under study, base of all adapters.
         choices: languages to align on, for instance ``["zh,de", "sw,th"]``.
-        seeds: of the trainings; controls and checkpoints are those of the first.
+        seeds: of the trainings, of each kind.
         folder: where all are kept; a training is in ``FOLDER/NAME/adapter``.
-        control: whether to train one on shuffled preferences.
-        steps: checkpoints to look at.
+        control: whether to train on shuffled preferences, too.
+        chosen_only: whether to train on the chosen answers alone, too.
+        steps: checkpoints to look at, of every training and control.
 
     Raises:
         NeuroglotError: no choice or seed, or one named twice.
@@ -100,22 +109,29 @@ def trained(
             raise NeuroglotError(f"{what}: name at least one, and each once.")
     if wrong := [seed for seed in seeds if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0]:
         raise NeuroglotError(f"seeds: {quoted(wrong[0])} is no whole number from 0 on.")
+    kinds = ["trained", *["shuffled"] * bool(control), *["chosen"] * bool(chosen_only)]
     found = []
     for chosen in codes:
-        called = " ".join(chosen)
         for seed in seeds:
-            place = f"{folder}/{plain_name('-'.join(chosen), 'choices')}-seed-{seed}"
-            own: dict[str, Any] = {"aligned_on": chosen, "seed": seed}
             suffix = f", seed {seed}" if len(seeds) > 1 else ""
-            found.append(Variant(f"aligned on {called}{suffix}", model, place, f"{place}/adapter", **own))
-            if seed != seeds[0]:
-                continue
-            for step in steps:
-                at = f"{place}/adapter/checkpoints/{step}"
-                found.append(Variant(f"{called}, step {step}", model, f"{place}/step-{step}", at, **own, step=step))
-            if control:
-                beside = f"{place}-control"
-                found.append(Variant(f"{called}, shuffled", model, beside, f"{beside}/adapter", **own, control=True))
+            for kind in kinds:
+                found += _with_checkpoints(model, chosen, seed, kind, suffix, folder, steps if kind != "chosen" else ())
+    return found
+
+
+def _with_checkpoints(
+    model: str, on: tuple[str, ...], seed: int, kind: str, suffix: str, folder: str, steps: Sequence[int]
+) -> list[Variant]:
+    """One training, and some of the models on the way to it."""
+    called, ending = " ".join(on), {"shuffled": "-control", "chosen": "-chosen"}.get(kind, "")
+    place = f"{folder}/{plain_name('-'.join(on), 'choices')}-seed-{seed}{ending}"
+    name = f"{called}, {_CALLED[kind]}" if kind in _CALLED else f"aligned on {called}"
+    own: dict[str, Any] = {"aligned_on": on, "seed": seed, "kind": kind}
+    found = [Variant(f"{name}{suffix}", model, place, f"{place}/adapter", **own)]
+    for step in steps:
+        on_the_way = f"{called}, step {step}" + (f", {_CALLED[kind]}" if kind in _CALLED else "")
+        at = f"{place}/adapter/checkpoints/{step}"
+        found.append(Variant(f"{on_the_way}{suffix}", model, f"{place}/step-{step}", at, **own, step=step))
     return found
 
 
@@ -152,6 +168,36 @@ def given(
     return found
 
 
+def alike(variants: Sequence[Variant], one: Variant, kind: str) -> list[Variant]:
+    """Those of a kind that were trained as this one was, up to the same step, by seed."""
+    same = (v for v in variants if (v.kind, v.aligned_on, v.step) == (kind, one.aligned_on, one.step))
+    return sorted(same, key=lambda each: each.seed)
+
+
+def comparisons(variants: Sequence[Variant]) -> list[tuple[str, Variant, str]]:
+    """What is compared: a name, the first training of several seeds, and the kind of what stands beside it.
+
+    Every training and checkpoint has its control beside it, one on the chosen answers alone, too; what was trained on
+    preferences is set beside that one once more.
+    """
+    found, seen = [], set()
+    for one in variants:
+        group = one.kind, one.aligned_on, one.step
+        if one.kind == "shuffled" or group in seen:
+            continue
+        seen.add(group)
+        name = re.sub(r", seed \d+$", "", one.name) if one.aligned_on else one.name
+        found.append((name, one, "shuffled"))
+        if one.finished and alike(variants, one, "chosen"):
+            found.append((f"{name}, less chosen only", one, "chosen"))
+    return found
+
+
+def before(plan: Sequence[Variant]) -> Variant:
+    """The model under study, as one that is measured like the models of a plan and kept beside them."""
+    return Variant("before", plan[0].model, str(Path(plan[0].folder).parent / "before"))
+
+
 def first(variants: Sequence[Variant]) -> tuple[Variant, Variant | None]:
     """The first finished model, and the control of the same languages where there is one.
 
@@ -161,7 +207,7 @@ def first(variants: Sequence[Variant]) -> tuple[Variant, Variant | None]:
     lead = next((one for one in variants if one.finished), None)
     if lead is None:
         raise NeuroglotError("no finished model is among the variants; run chapter 07 again (book --force).")
-    return lead, next((one for one in variants if one.control and one.aligned_on == lead.aligned_on), None)
+    return lead, next(iter(alike(variants, lead, "shuffled")), None)
 
 
 def save(path: str | Path, variants: Iterable[Variant], artifacts: Sequence[str]) -> None:
@@ -196,6 +242,8 @@ def load(path: str | Path) -> list[Variant]:
 def _read(row: Mapping[str, Any]) -> Variant:
     own = {field.name: row[field.name] for field in fields(Variant)}
     texts = [own[name] for name in ("name", "model", "folder")] + [own["adapter"] or ""]
+    if own["kind"] not in KINDS:
+        raise ValueError(f"there is no kind {quoted(own['kind'])}")
     if not all(isinstance(each, str) for each in (*texts, *own["aligned_on"], *own["measured"])):
         raise ValueError("a name is no text")
     if unknown := [name for name in (*own["measured"], *row["files"]) if name not in ARTIFACTS]:

@@ -94,9 +94,10 @@ class Amounts:
         """Of chapter 07: how many are trained, are measured in full (controls, too), have their neurons counted."""
         if self.given["after"] is not None or self.given["adapter"] is not None:
             return 0, 1, 1 + len(self.given["checkpoints"])
-        choices, seeds, control = len(self.given["choices"]), len(self.given["seeds"]), bool(self.given["control"])
-        full = choices * (seeds + control)
-        return full, full, full + choices * len(self.given["steps"])
+        trainings = len(self.given["choices"]) * len(self.given["seeds"])
+        beside = 1 + bool(self.given["control"])  # of each checkpoint, too
+        full = trainings * (beside + bool(self.given["chosen_only"]))
+        return full, full, full + trainings * beside * len(self.given["steps"])
 
 
 def _activations(of: Amounts) -> tuple[float, float]:
@@ -147,17 +148,22 @@ def _steering(of: Amounts) -> tuple[float, float]:
 
 
 def _alignment(of: Amounts) -> tuple[float, float]:
-    """Trainings (two responses a pair, each like three passes and one of the reference), and what is measured."""
+    """Trainings (two responses a pair, each like three passes and one of the reference), and what is measured.
+
+    Of what is held out the losses, the numbers, and the translated solutions.
+    """
     trained, full, counted = of.models
     read = trained * of.recipe.steps * of.recipe.batch * 2 * 4 * of.tokens
-    read += (1 + full) * of.held_out + counted * of.counted
+    read += (1 + full) * 3 * of.held_out + counted * of.counted
     asked, written = of.answers if of.given["answers"] else (0.0, 0.0)
     return read + full * asked, full * written
 
 
 def _spontaneous(of: Amounts) -> tuple[float, float]:
-    """Every answer beside the pivot's, scored by the model."""
+    """Every answer beside the pivot's, scored by the model, where chapter 07 asked for any."""
     _, full, _ = of.models
+    if not of.given["answers"]:
+        return 0, 0
     return (1 + full) * 2 * of.read(of.given["score_questions"]), 0
 
 

@@ -24,5 +24,45 @@ def deactivation(tables: Tables) -> pd.DataFrame:
     return _rows(some, some["what"] + ", " + some["language"], "effect")
 
 
+def alignment(tables: Tables) -> pd.DataFrame:
+    """What alignment changes less its control: neurons of each type in per cent of those before, and what it does."""
+    changed = _first(tables["changes"])
+    totals, done = changed[changed["what"] == "all"], tables["measures"]
+    of_all = done[(done["language"] == "mean of all") & (done["model"] == done["model"].iloc[0])]
+    measures = _rows(_judged(of_all), of_all["measure"] + ", all languages", "contrast")
+    return pd.concat([_of_neurons(totals, ""), measures], ignore_index=True)
+
+
+def spontaneous(tables: Tables) -> pd.DataFrame:
+    """The same by group of languages, of specific and related neurons."""
+    neurons = _first(tables["neurons"])
+    means = neurons[neurons["what"] == "mean"]
+    return _of_neurons(means, ", " + means["place"].str.removeprefix("mean of "))
+
+
+def _first(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the first model and thresholds."""
+    keys = ["model", "thresholds"]
+    return table[(table[keys] == table[keys].iloc[0]).all(axis=1)]
+
+
+def _judged(table: pd.DataFrame) -> pd.DataFrame:
+    """With the difference that the verdict is of as ``contrast``, ``low``, ``high``: the change, without a control."""
+    alone = table["contrast"].isna()
+    given = {"contrast": "change", "contrast_low": "low", "contrast_high": "high"}
+    found = {of: table[of].astype(float).where(~alone, table[name]) for of, name in given.items()}
+    return table.assign(contrast=found["contrast"], low=found["contrast_low"], high=found["contrast_high"])
+
+
+def _of_neurons(table: pd.DataFrame, where: "str | pd.Series[str]") -> pd.DataFrame:
+    judged = _judged(table)
+    share = {of: 100 * judged[of] / judged["before"] for of in ("contrast", "low", "high")}
+    return _rows(judged.assign(**share), "change in " + table["kind"] + " neurons, %" + where, "contrast")
+
+
 #: What a chapter writes, and its main numbers: ``what``, ``value``, ``low``, ``high``.
-HEADLINES: dict[str, Callable[[Tables], pd.DataFrame]] = {"effects": deactivation}
+HEADLINES: dict[str, Callable[[Tables], pd.DataFrame]] = {
+    "effects": deactivation,
+    "changes": alignment,
+    "spontaneous": spontaneous,
+}

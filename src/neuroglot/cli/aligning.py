@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..alignment import comparison, training
 from ..alignment.preferences import Preferences, candidates, prefer
+from ..alignment.reading import readable
 from ..alignment.scorers import named
 from ..base.errors import NeuroglotError
 from ..base.files import require_file
@@ -113,7 +114,7 @@ def _preferences(
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """Set a model's neurons after a change beside those before it, with the noise of both."""
+    """Set a model's neurons after a change beside those before it, and the change beside a control's."""
     if twice := [path for path in arguments.after if arguments.after.count(path) > 1]:
         raise NeuroglotError(f"{twice[0]} is named twice; name the counts of different models.")
     types = NeuronTypes.load(require_file(arguments.types))
@@ -132,7 +133,7 @@ def compare(arguments: argparse.Namespace) -> None:
         ]
     )
     totals = changes[changes["what"] == "all"]
-    print(comparison.readable(totals.drop(columns=["what", "place"])).to_string(index=False))
+    print(readable(totals.drop(columns=["what", "place"])).to_string(index=False))
     for model, part in moves.groupby("model", sort=False):
         print(f"neurons of each type before (rows) and after (columns), {model}:")
         print(part.pivot(index="before", columns="after", values="neurons").to_string())

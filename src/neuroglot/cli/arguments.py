@@ -330,7 +330,7 @@ def _compare(commands: "_Commands[_Command]") -> None:
         "compare",
         help="set a changed model's neurons beside those before",
         description="Compare the types of all neurons in two counts of the same text: how many of each type there are, "
-        "whether that is more than noise, and what each neuron became.",
+        "whether that is told apart from what a control changes, and what each neuron became.",
     )
     compare.add_argument("before", type=Path, help="file written by neuroglot collect")
     compare.add_argument(
@@ -339,14 +339,16 @@ def _compare(commands: "_Commands[_Command]") -> None:
     compare.add_argument("--types", required=True, type=Path, help="file written by neuroglot classify from the first")
     compare.writes("file to write, for instance changes.json", "a file that holds something else")
     compare.add_argument(
-        "--control", type=Path, action="append", help="counts of a control, such as a training on shuffled pairs"
+        "--control",
+        type=Path,
+        action="append",
+        help="counts of a control, such as a training on shuffled pairs; several for as many seeds, in their order",
     )
     compare.add_argument(
         "--thresholds", help="kept, or solved for each of the counts (lambda and tau anew); default: kept"
     )
-    compare.add_argument("--draws", type=int, help="bootstrap replicates, over shards; default: 50")
-    compare.add_argument("--splits", type=int, help="of the text into halves; default: 50")
-    compare.seed("of both")
+    compare.add_argument("--splits", type=int, help="of the text into halves, counted again; default: 50")
+    compare.seed("of these")
 
 
 def _check(commands: "_Commands[_Command]") -> None:

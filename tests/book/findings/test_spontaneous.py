@@ -3,107 +3,70 @@ import pandas as pd
 from neuroglot.book.findings.spontaneous import caveats, opening, summary
 
 NAN = float("nan")
-NONE = {"low": NAN, "high": NAN, "null": NAN, "again_low": NAN, "again_high": NAN, "before": 5.0, "after": 3.0}
+NONE = dict.fromkeys(("null", "null_low", "null_high", "contrast", "contrast_low", "contrast_high"), NAN)
+BASIS = (
+    "*That is one training against its control, thresholds kept; it holds for another text, not for another training.*"
+)
 
 
-def means(groups, verdict="beyond noise", model="aligned on zh", places=("en", "zh", "de"), kinds=("specific",)):
+def means(groups, verdict="less", model="aligned on zh", places=("en", "zh", "de"), kinds=("specific",)):
     """A change of each group's neurons by -2, and the languages there are."""
-    row = NONE | {"change": -2.0, "low": -3.0, "high": -1.0, "verdict": verdict, "model": model, "thresholds": "kept"}
+    row = NONE | {"change": -2.0, "low": -3.0, "high": -1.0, "before": 5.0, "after": 3.0, "detectable": 1.5}
+    row |= {"verdict": verdict, "model": model, "thresholds": "kept", "trainings": 1, "null": 0.5}
     rows = [row | {"what": "mean", "place": f"mean of {group}", "kind": kind} for group in groups for kind in kinds]
     return pd.DataFrame(rows + [row | {"what": "language", "place": code, "kind": "specific"} for code in places])
 
 
 def test_whether_other_languages_change():
-    words = "by -2.0 (-3.0 to -1.0), beyond noise"
     assert opening(means(["trained", "others"], kinds=("specific", "related")), ["zh", "sw"], "en") == (
-        "**With the thresholds kept, after training on Chinese and Swahili the other languages change in their "
-        "specific and related neurons beyond noise. The numbers change on average: in another language, specific "
-        f"neurons {words}, and related neurons {words}; in a language trained on, specific neurons {words}, "
-        f"and related neurons {words} (English is left out).**"
+        "**After training on Chinese and Swahili, in another language (English left out): specific neurons less, "
+        f"related neurons less.**\n\n{BASIS}"
     )
-    assert opening(means(["others"], "not beyond noise", places=["zh"]), ["zh"], "en") == (
-        "**With the thresholds kept, after training on Chinese the other languages do not change beyond noise. The "
-        "numbers change on average: in another language, specific neurons by -2.0 (-3.0 to -1.0), not beyond noise.**"
+    assert opening(means(["others"], None, places=["zh"]), ["zh"], "en") == (
+        f"**After training on Chinese, in another language: specific neurons not known.**\n\n{BASIS}"
     )
-
-
-def test_whether_other_languages_change_may_not_be_known():
-    assert " the other languages are not known to change. " in opening(
-        means(["others"], "cannot be told"), ["zh"], "en"
-    )
-    missing = opening(means(["others"], "cannot be told").assign(low=NAN, high=NAN, change=NAN), ["zh"], "en")
-    assert missing.endswith(
-        "in another language, specific neurons by no number, cannot be told (English is left out).**"
-    )
-    assert ", after training on Chinese there is no other language to look at. " in opening(
-        means(["trained"]), ["zh"], "en"
+    assert opening(means(["trained"]), ["zh"], "en") == (
+        f"**After training on Chinese there is no other language to look at.**\n\n{BASIS}"
     )
     assert opening(means(["all"], model="a*b"), [], "en") == (
-        "**With the thresholds kept, which languages the model a&#42;b was trained on is not known here. The numbers "
-        "change on average: in a language, specific neurons by -2.0 (-3.0 to -1.0), beyond noise (English is left "
-        "out).**"
+        f"**In a language on average (English left out): specific neurons less.**\n\n{BASIS}"
     )
 
 
 def test_only_the_first_model_opens():
-    two = pd.concat([means(["others"]), means(["others"], "not beyond noise", "other")])
+    two = pd.concat([means(["others"]), means(["others"], "more", "other")])
     assert opening(two, ["zh"], "en") == opening(means(["others"]), ["zh"], "en")
+    assert summary(two, "en") == summary(means(["others"]), "en")
 
 
-def test_the_summary_has_a_line_for_each_model_and_measure():
-    answers = pd.DataFrame(
-        [
-            NONE | {"language": place, "change": change, "low": NAN, "verdict": "cannot be told"}
-            for place, change in (("mean of trained", 0.25), ("mean of others", NAN), ("de", 0.5))
-        ]
-    ).assign(measure="change in accuracy", model="aligned on zh")
-    line = (
-        "- **aligned on zh**, thresholds kept, means: specific neurons in languages trained on -2.0 (-3.0 to -1.0): "
-        "beyond noise; specific neurons in other languages but English -2.0 (-3.0 to -1.0): beyond noise."
-    )
+def test_the_summary_has_a_line_for_each_group():
+    words = "specific -2.0 (-3.0 to -1.0), the control +0.5: less."
     found = means(["trained", "others"])
-    assert summary(found, None, "en") == line
-    assert summary(found, answers, "en").split("\n") == [
-        line,
-        "- **aligned on zh**, mean change in accuracy in languages trained on: +0.25: cannot be told.",
+    assert summary(found, "en").split("\n") == [
+        f"- Neurons in languages trained on: {words}",
+        f"- Neurons in other languages but English: {words}",
+        "- Changes are told apart in both groups for specific neurons.",
     ]
-    two = summary(pd.concat([found, means(["all"], model="b*")]), answers[:0], "en").split("\n")
-    assert two[0] == line and two[1].startswith(
-        "- **b&#42;**, thresholds kept, means: specific neurons in all languages"
+    assert summary(means(["trained", "others"], "alike"), "en").split("\n")[-1] == (
+        "- Changes are told apart in both groups for no type, so nothing here shows that they spread."
     )
-    assert " in other languages -2.0" in summary(means(["others"], places=["de"]), None, "en")
+    assert summary(means(["all"]), "en") == f"- Neurons in all languages but English: {words}"
+    assert summary(means(["others"], places=["de"]), "en").startswith("- Neurons in other languages: ")
 
 
 SHARED = "Languages share the top rate: a neuron that becomes one language's pushes another out of the selection."
 
 
 def test_what_all_of_it_rests_on():
-    found = means(["trained", "others"])
-    one = caveats(found, [("zh",)], 1, 1, 3, {"before": "No answer was cut off."})
-    assert one == (
-        "Beyond noise in both groups: in aligned on zh (kept), specific neurons of the others change as those of the "
-        "trained. 1 choice of languages and 1 seed were trained; a training differs with its seed, and no interval "
-        "here covers that (the parameters `choices` and `seeds` of chapter 07 give more), nor that the control is one "
-        "training. Accuracy rests on 1 question of each language, the alignment score on 3. before&#58;&#32;No answer "
-        f"was cut off&#46;&#32;{SHARED}"
+    assert caveats([("zh",)], 1, 1, 3, {"before": "No answer was cut off."}) == (
+        "1 choice of languages, each with 1 training and as many controls: verdicts are of the text, not of trainings. "
+        "Accuracy rests on 1 question of each language, the alignment score on 3. before&#58;&#32;No answer was cut "
+        f"off&#46;&#32;{SHARED}"
     )
-    against = found.assign(change=[2.0, *[-2.0] * (len(found) - 1)])
-    assert "specific neurons of the others change against those of the trained. " in caveats(
-        against, [("zh",)], 1, None, 0, {}
+    assert caveats([("zh",), ("sw",)], 3, 5, 0, {}) == (
+        "2 choices of languages, each with 3 trainings and as many controls: verdicts are of text and trainings. "
+        f"Accuracy rests on 5 questions of each language. {SHARED}"
     )
-    many = caveats(means(["trained", "others"], "not beyond noise"), [("zh",), ("sw",)], 2, 5, 0, {})
-    assert many == (
-        "In no case are changes beyond noise in both groups, so nothing here shows that they spread. 2 choices of "
-        f"languages and 2 seeds were trained. Accuracy rests on 5 questions of each language. {SHARED}"
-    )
-
-
-def test_where_nothing_was_trained_or_answered():
-    assert caveats(means(["all"]), [()], 1, None, 0, {}) == (
+    assert caveats([()], 1, 0, 0, {}) == (
         f"The model was aligned elsewhere, so which languages it was trained on is not known here. {SHARED}"
-    )
-    missing = means(["trained", "others"], "cannot be told").assign(change=NAN)
-    assert caveats(missing, [("zh",)], 2, None, 0, {"before": "unused"}) == (
-        "In no case are changes beyond noise in both groups, so nothing here shows that they spread. 1 choice of "
-        f"languages and 2 seeds were trained. {SHARED}"
     )

@@ -3,6 +3,7 @@
 from .activity import active_share, fertility, neuron, solved, tokens
 from .by_layer import depth, layers
 from .changes import (
+    alignment_at_a_glance,
     language_changes,
     language_sizes,
     layer_changes,
@@ -26,6 +27,7 @@ __all__ = [
     "KIND_COLORS",
     "LANGUAGE_COLORS",
     "active_share",
+    "alignment_at_a_glance",
     "choices",
     "contrasts",
     "depth",

@@ -7,6 +7,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from ...alignment.contrasts import MARGIN
+from ...alignment.reading import NOT_KNOWN
+from ...base.uncertainty import LESS, MORE
 from .theme import DONE_COLORS, TYPED, choice, drawn, finish, kind_scale, on, seen, told_apart, unit_legend
 
 _CHANGE_TIPS = [
@@ -16,21 +19,26 @@ _CHANGE_TIPS = [
     alt.Tooltip("low:Q", title="95 % from", format="+,.3~g"),
     alt.Tooltip("high:Q", title="95 % to", format="+,.3~g"),
     alt.Tooltip("null:Q", title="control", format="+,.3~g"),
-    alt.Tooltip("again_low:Q", title="other text, from", format="+,.3~g"),
-    alt.Tooltip("again_high:Q", title="other text, to", format="+,.3~g"),
+    alt.Tooltip("contrast:Q", title="less the control", format="+,.3~g"),
+    alt.Tooltip("contrast_low:Q", title="95 % from", format="+,.3~g"),
+    alt.Tooltip("contrast_high:Q", title="95 % to", format="+,.3~g"),
+    alt.Tooltip("detectable:Q", title="80 % would find", format=",.3~g"),
     alt.Tooltip("verdict:N"),
 ]
+
+#: What is said below charts of changes.
+_MARKS = "Point: change with its 95 % interval, filled if told apart from the control's (grey: tick and interval)"
 
 
 def _change_data(table: pd.DataFrame) -> pd.DataFrame:
     """Numbers as the page shows them, which keeps it small."""
-    return table.assign(**{name: np.nan for name in ("again_low", "again_high") if name not in table}).round(4)
+    return table.assign(verdict=table["verdict"].fillna(NOT_KNOWN)).round(4)
 
 
 def _change_layers(
     base: alt.Chart, along: str, place: dict[str, Any], axis: alt.X | alt.Y, color: Any
 ) -> alt.LayerChart:
-    """Noise behind, the change with its interval before it; filled where it is beyond noise.
+    """The control's change behind, the change before it, both with intervals; filled where they are told apart.
 
     Args:
         base: the data.
@@ -40,11 +48,11 @@ def _change_layers(
         color: of points and intervals.
     """
     size: dict[str, Any] = {"height": 13} if along == "x" else {"width": 13}
-    noise, known = drawn(base, "change", "again_low", "again_high")
+    noise, known = drawn(base, "change", "null_low", "null_high")
     # The stroke shows it where its ends are one.
-    again = noise.mark_bar(color=DONE_COLORS["random"], stroke=DONE_COLORS["random"], strokeWidth=4, **size).encode(
+    spread = noise.mark_bar(color=DONE_COLORS["random"], stroke=DONE_COLORS["random"], strokeWidth=4, **size).encode(
         **place,
-        **{along: on(axis, "again_low_drawn:Q"), f"{along}2": "again_high_drawn:Q"},
+        **{along: on(axis, "null_low_drawn:Q"), f"{along}2": "null_high_drawn:Q"},
         opacity=seen(known, 0.3),
         tooltip=_CHANGE_TIPS,
     )
@@ -65,15 +73,83 @@ def _change_layers(
         **{along: on(axis, "change_drawn:Q")},
         opacity=seen(known),
         color=color,
-        fillOpacity=alt.condition("datum.verdict == 'beyond noise'", alt.value(1), alt.value(0)),
+        fillOpacity=alt.condition(
+            f"datum.verdict == '{MORE}' || datum.verdict == '{LESS}'", alt.value(1), alt.value(0)
+        ),
         fill=color,
         tooltip=_CHANGE_TIPS,
     )
-    return again + null + spans + points
+    return spread + null + spans + points
+
+
+#: What models were trained on, as the chart at a glance names it, with its colour and shape.
+_WHO = {
+    "preferences": (DONE_COLORS["language"], "circle"),
+    "chosen answers only": ("#e69f00", "square"),
+    "shuffled (control)": (DONE_COLORS["random"], "diamond"),
+}
+
+
+def alignment_at_a_glance(table: pd.DataFrame) -> alt.LayerChart:
+    """How many per cent more or fewer neurons there are after each training, of the first thresholds.
+
+    Args:
+        table: rows of totals of :func:`neuroglot.alignment.overview.neuron_changes`, or of means of
+            :func:`neuroglot.alignment.overview.language_changes`.
+    """
+    data = _by_training(table)
+    edge = 100 * MARGIN
+    base = alt.Chart(data)
+    y = alt.Y("of:N", title=None, sort=list(dict.fromkeys(data["of"])), axis=alt.Axis(labelLimit=260))
+    who = alt.YOffset("who:N", sort=list(_WHO))
+    scale = alt.Scale(domain=list(_WHO), range=[color for color, _ in _WHO.values()])
+    shapes = alt.Scale(domain=list(_WHO), range=[shape for _, shape in _WHO.values()])
+    x = alt.X("change:Q", title="change in neurons, per cent of the number before")
+    tips = ["of:N", "who:N", *(alt.Tooltip(f"{n}:Q", format="+.1f") for n in ("change", "low", "high"))]
+    tips += [alt.Tooltip("neurons:Q", format="+,.1~f"), "verdict:N"]
+    band = alt.Chart(pd.DataFrame([{"low": -edge, "high": edge}])).mark_rect(color="#0072b2", opacity=0.08)
+    zero = base.mark_rule(strokeDash=[2, 2]).encode(x=alt.datum(0))
+    color, shape = alt.Color("who:N", scale=scale), alt.Shape("who:N", scale=shapes)
+    ends, _ = drawn(base, "change", "low", "high")
+    spans = ends.mark_rule(strokeWidth=2).encode(
+        y=y, yOffset=who, x=on(x, "low_drawn:Q"), x2="high_drawn:Q", color=color
+    )
+    points = base.mark_point(filled=True, size=80, opacity=1).encode(
+        y=y, yOffset=who, x=x, tooltip=tips, shape=shape, color=color
+    )
+    return finish(
+        band.encode(x=on(x, "low:Q"), x2="high:Q") + zero + spans + points,
+        "Are there more or fewer neurons of a type after alignment?",
+        f"Lines: 95 % intervals. Pale: less than {edge:.1f} %, the paper's change in neurons of one language",
+        "Points: change in the number of neurons of each type, after alignment and after its control.",
+        width="container",
+        height=alt.Step(20),
+    )
+
+
+def _by_training(table: pd.DataFrame) -> pd.DataFrame:
+    """One row for each training and number: changes in per cent of the number before, of the first model's kinds."""
+    first = table[(table["thresholds"] == table["thresholds"].iloc[0]) & (table["before"] > 0)]
+    lead = str(table["model"].iloc[0])
+    chosen = f"{lead.removeprefix('aligned on ')}, chosen only"
+    parts = []
+    for name, model, prefix in (
+        ("preferences", lead, ""),
+        ("chosen answers only", chosen, ""),
+        ("shuffled (control)", lead, "null_"),
+    ):
+        rows = first[first["model"] == model]
+        value = rows["null" if prefix else "change"]
+        whose = rows["place"].astype(str).str.removeprefix("mean of ").map(lambda place: f", {place}" if place else "")
+        said = rows["verdict"].fillna(NOT_KNOWN) if not prefix else ""
+        part = pd.DataFrame({"of": rows["kind"] + whose, "who": name, "neurons": value, "verdict": said})
+        share = {"change": value, "low": rows[f"{prefix}low"], "high": rows[f"{prefix}high"]}
+        parts.append(part.assign(**{column: 100 * part_ / rows["before"] for column, part_ in share.items()}))
+    return pd.concat(parts, ignore_index=True).dropna(subset="change").round(2)
 
 
 def training(logs: dict[str, pd.DataFrame]) -> alt.Chart:
-    """Loss per step of several trainings, from the ``log`` of :class:`neuroglot.Alignment`."""
+    """How far several trainings have come after each step, from the ``log`` of :class:`neuroglot.Alignment`."""
     data = pd.concat([log.assign(training=name) for name, log in logs.items()], ignore_index=True).round(4)
     names = list(logs)
     colors = cycle([DONE_COLORS["language"], DONE_COLORS["random"], "#56b4e9", "#009e73", "#e69f00", "#cc79a7"])
@@ -84,7 +160,7 @@ def training(logs: dict[str, pd.DataFrame]) -> alt.Chart:
         .mark_line(point=True)
         .encode(
             x=alt.X("step:Q", title="step", axis=alt.Axis(tickMinStep=1, format="d")),
-            y=alt.Y("loss:Q", title="DPO loss", scale=alt.Scale(zero=True)),
+            y=alt.Y("margin:Q", title="chosen gains more by, nats x beta"),
             **told,
             tooltip=[
                 "training",
@@ -98,8 +174,8 @@ def training(logs: dict[str, pd.DataFrame]) -> alt.Chart:
     return finish(
         chart,
         "Is there anything to learn in the preferences?",
-        "Loss on each step's pairs; log 2 = 0.69 is where both responses gain alike",
-        "Lines: loss per training step, of the preferences and of shuffled ones.",
+        "By how much the chosen response gains more than the rejected one, on each step's pairs (0: both gain alike)",
+        "Lines: margin of the chosen responses per training step, of preferences and of shuffled ones.",
         width="container",
         height=220,
     )
@@ -128,7 +204,7 @@ def layer_changes(table: pd.DataFrame) -> alt.FacetChart:
     return finish(
         chart.resolve_scale(y="independent").add_params(*picks),
         "Where in the model does the number of each type change?",
-        "Point: change with its interval, filled if beyond noise. Tick: control. Grey: the model itself, other text",
+        _MARKS,
         "Points: change in neurons of each type per layer, from before to after.",
     )
 
@@ -167,7 +243,7 @@ def shared_changes(table: pd.DataFrame) -> alt.VConcatChart:
     return finish(
         alt.vconcat(both, (zero + marks).properties(width=560, height=130)).add_params(*picks),
         "Do more languages share a neuron afterwards?",
-        "Below: the difference, filled if beyond noise. Tick: control. Grey: the model itself, other text",
+        "Below: the difference with its 95 % interval, filled if told apart from the control's (grey)",
         "Bars: neurons by number of languages, before and after; below, differences.",
     )
 
@@ -252,7 +328,7 @@ def measure_changes(table: pd.DataFrame) -> alt.LayerChart:
     """What the models do, before and after, by language.
 
     Args:
-        table: rows of :func:`neuroglot.alignment.comparison.measure_changes`, with ``measure`` and ``model``.
+        table: rows of :func:`neuroglot.alignment.answers.measure_changes`, with ``measure`` and ``model``.
     """
     data = _change_data(table)
     picks = [choice(data, "measure", "measure"), choice(data, "model", "model")]
@@ -263,7 +339,7 @@ def measure_changes(table: pd.DataFrame) -> alt.LayerChart:
     return finish(
         (zero + marks + unit_legend(base, data)).add_params(*picks),
         "Does the model do better afterwards?",
-        "Point: change with its interval over questions or documents, filled if beyond noise. Tick: control",
+        _MARKS,
         "Points: change of a measure in each language.",
         width="container",
         height=alt.Step(22),
@@ -296,7 +372,7 @@ def language_changes(table: pd.DataFrame) -> alt.FacetChart:
     return finish(
         chart.resolve_scale(x="independent").add_params(*picks),
         "Do languages change that were not trained on?",
-        "Point: change with its interval, filled if beyond noise. Tick: control. Grey: the model itself, other text",
+        _MARKS,
         "Points: change in specific and related neurons of each language.",
     )
 

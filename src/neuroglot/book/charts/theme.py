@@ -158,6 +158,10 @@ MEASURED_IN = {
     "change in log-perplexity": "nats per token",
     "change in accuracy": "share of questions",
     "change in language fidelity": "share of a response's letters",
+    "change in margin of the right result": "nats",
+    "change in margin of the right last number": "nats",
+    "change in margin of the right language": "nats a solution",
+    "change in alignment score": "nats per token",
 }
 
 

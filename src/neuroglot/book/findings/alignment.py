@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ...alignment.comparison import in_words
+from ...alignment.contrasts import LEAST_TRAININGS
+from ...alignment.reading import NOT_KNOWN, in_words
+from ...base.uncertainty import LESS, MORE
 from ..markup import language, myst
+from .words import counted, interval, number
 
 if TYPE_CHECKING:
     from ...alignment.training import Recipe
@@ -46,82 +49,103 @@ def opening(changed: pd.DataFrame, on: Sequence[str]) -> str:
         changed: from :func:`neuroglot.alignment.overview.neuron_changes`.
         on: the languages that this model was trained on; none where that is not known.
     """
-    totals = _totals(changed)
-    first = totals[(totals["thresholds"] == totals["thresholds"].iloc[0]) & (totals["kind"] != "general")]
-    each = zip(first["kind"], first["before"], first["after"], in_words(first), strict=True)
-    said = [f"{kind} from {was:,.0f} to {now:,.0f}, by {words.replace(': ', ', ')}" for kind, was, now, words in each]
+    first = _totals(changed)
     how = f"on {' and '.join(map(language, on))}" if on else f"(the model {myst(first['model'].iloc[0])})"
-    return (
-        f"**Alignment {how} {_answer(first)}, with the thresholds {first['thresholds'].iloc[0]}: {'; '.join(said)}.**"
-    )
+    two = first[first["kind"] != "general"]
+    said = ", ".join(f"{kind} neurons {verdict}" for kind, verdict in zip(two["kind"], _said(two), strict=True))
+    return f"**After alignment {how}: {said}.**\n\n{basis(first)}"
+
+
+def basis(rows: pd.DataFrame) -> str:
+    """What verdicts are against and what they hold for, of the rows of one model and thresholds; one clause each."""
+    trainings, control = int(rows["trainings"].iloc[0]), rows["null"].notna().any()
+    against = ("their controls" if trainings > 1 else "its control") if control else "the model before"
+    models = f"{trainings} trainings" if trainings > 1 else "one training"
+    holds = "another text and another training" if trainings > 1 else "another text, not for another training"
+    return f"*That is {models} against {against}, thresholds {rows['thresholds'].iloc[0]}; it holds for {holds}.*"
 
 
 def _totals(changed: pd.DataFrame) -> pd.DataFrame:
-    """Neurons of each type, in the first model of the table."""
-    totals: pd.DataFrame = changed[(changed["what"] == "all") & (changed["model"] == changed["model"].iloc[0])]
-    return totals
+    """Neurons of each type, in the first model of the table with the first thresholds."""
+    return _first(changed, "all")
 
 
-def _answer(first: pd.DataFrame) -> str:
-    beyond = " and ".join(first.loc[first["verdict"] == "beyond noise", "kind"])
-    if beyond:
-        return f"changes the number{'s' * (' and ' in beyond)} of {beyond} neurons beyond noise"
-    if (first["verdict"] != "not beyond noise").any():
-        return "is not known to change the number of specific or of related neurons"
-    return "changes neither the number of specific nor that of related neurons beyond noise"
+def _first(changed: pd.DataFrame, what: str) -> pd.DataFrame:
+    """What is said of one kind of number, in the first model and with the first thresholds."""
+    first = (changed[["model", "thresholds"]] == changed[["model", "thresholds"]].iloc[0]).all(axis=1)
+    rows: pd.DataFrame = changed[first & (changed["what"] == what)]
+    return rows
 
 
-def summary(changed: pd.DataFrame, done: pd.DataFrame, lead: str) -> str:
-    """What was found: the types of the first model of the table, and what it does.
-
-    Args:
-        changed: from :func:`neuroglot.alignment.overview.neuron_changes`.
-        done: from :func:`neuroglot.alignment.overview.model_changes`.
-        lead: the name of the first finished model there.
-    """
-    said = []
-    for thresholds, part in _totals(changed).groupby("thresholds", sort=False):
-        each = zip(part["kind"], part["before"], part["after"], in_words(part), strict=True)
-        types = [f"{kind} {was:,.0f} to {now:,.0f}, {words}" for kind, was, now, words in each]
-        said.append(f"- **{myst(part['model'].iloc[0])}**, thresholds {thresholds}: {'; '.join(types)}.")
-    told = done[(done["model"] == lead) & (done["language"] == "mean of all")].dropna(subset="change")
-    for measure, words in zip(told["measure"], in_words(told, "{:.3f}"), strict=True):
-        said.append(f"- {measure.capitalize()}, on average over languages: {words}.")
-    return "\n".join(said)
+def _said(rows: pd.DataFrame) -> list[str]:
+    return rows["verdict"].fillna(NOT_KNOWN).tolist()
 
 
-def caveats(changed: pd.DataFrame, moves: pd.DataFrame, recipe: "Recipe | None") -> str:
-    """How the signs compare with the paper's, where changes are beyond noise, and what all of it rests on.
+def summary(changed: pd.DataFrame) -> str:
+    """What was found of the types, in the first model of the table with the first thresholds.
 
     Args:
         changed: from :func:`neuroglot.alignment.overview.neuron_changes`.
-        moves: from :func:`neuroglot.alignment.overview.moves`.
-        recipe: how the models were trained; ``None`` where none was trained here.
     """
-    layers = changed[(changed["what"] == "layer") & (changed["model"] == changed["model"].iloc[0])]
+    totals, layers = _totals(changed), _first(changed, "layer")
+    each = zip(totals["kind"], in_words(totals), strict=True)
+    said = [f"- Neurons of each type: {'; '.join(f'{kind} {words}' for kind, words in each)}."]
+    told = int(layers["verdict"].isin([MORE, LESS]).sum())
+    known = int(layers["verdict"].notna().sum())
+    said.append(f"- Types in layers: of {counted(known, 'change')} that can be judged, {told} are told apart.")
+    return "\n".join([*said, _style(changed)])
+
+
+def _style(changed: pd.DataFrame) -> str:
+    """Whether preferring does more than training on the chosen answers alone."""
+    lead, thresholds = changed[["model", "thresholds"]].iloc[0]
+    mine = changed[(changed["model"] == f"{lead}, less chosen only") & (changed["thresholds"] == thresholds)]
+    rows = mine[(mine["what"] == "all") & (mine["kind"] != "general")]
+    if rows.empty:
+        return (
+            "- Style or preference: no model was trained on the chosen answers alone (`chosen_only`), so they are not "
+            "told apart here."
+        )
+    ends = [interval(*pair, "{:+,.0f}") for pair in zip(rows["contrast_low"], rows["contrast_high"], strict=True)]
     each = [
-        f"thresholds {thresholds}: {(part['verdict'] == 'beyond noise').sum()} of {len(part)} changes of a type in a "
-        "layer are beyond noise"
-        for thresholds, part in layers.groupby("thresholds", sort=False)
+        f"{kind} neurons {by:+,.0f} ({span}), {verdict}"
+        for kind, by, span, verdict in zip(rows["kind"], rows["contrast"], ends, _said(rows), strict=True)
     ]
-    mixed = moves[(moves["before"] == "specific") & (moves["after"] == "related") & (moves["thresholds"] == "kept")]
-    turned = "; ".join(f"{myst(name)} {n:,}" for name, n in zip(mixed["model"], mixed["neurons"], strict=True))
+    return f"- Style or preference: less the training on the chosen answers alone, {'; '.join(each)}."
+
+
+def beside_paper(shared: pd.DataFrame) -> str:
+    """The change in neurons of one language beside the paper's.
+
+    Args:
+        shared: from :func:`neuroglot.alignment.overview.shared_beside_paper`.
+    """
+    row = shared.loc[[1]].to_dict("records")[0]
+    here = f"{number(row['change'], '{:+.1%}')} ({interval(row['low'], row['high'], '{:+.1%}')})"
+    control = "" if pd.isna(row["control"]) else f", by {row['control']:+.1%} after the control's training"
+    paper = f"; in the paper by {row['paper']:+.1%}" if "paper" in shared else ""
+    return f"Neurons active in one language change by {here}{control}{paper}."
+
+
+def caveats(recipe: "Recipe | None", trainings: int, control: bool) -> str:
+    """What all of it rests on.
+
+    Args:
+        recipe: how the models were trained; ``None`` where none was trained here.
+        trainings: how many of each kind.
+        control: whether there is one.
+    """
+    return f"{_training(recipe)}{_chance(trainings, control)}"
+
+
+def _chance(trainings: int, control: bool) -> str:
+    if trainings >= LEAST_TRAININGS:
+        return f"Intervals cover the choice of text and, with {trainings} trainings of each kind, that of the training."
+    said = "" if control else "There is no control, so a change may be any training's. "
     return (
-        "The paper finds fewer specific and more related neurons after alignment: the signs here "
-        f"{_signs(_totals(changed))}; the verdicts above say whether that is more than noise. "
-        f"{'; '.join(each).capitalize()} (of so many, a few would be by chance). Specific neurons that became related "
-        f"(thresholds kept): {turned}. {_training(recipe)}Intervals cover the choice of text; only repeated seeds "
-        "cover a training's own chance, and the control is one."
+        f"{said}Intervals cover the choice of text alone: another seed gives another model, and {LEAST_TRAININGS} "
+        "trainings of each kind (`seeds`) say by how much."
     )
-
-
-def _signs(totals: pd.DataFrame) -> str:
-    """With which thresholds specific neurons become fewer and related ones more, as in the paper."""
-    verbs: dict[str, list[str]] = {"agree": [], "do not agree": []}
-    for thresholds, part in totals.groupby("thresholds", sort=False):
-        change = dict(zip(part["kind"], part["change"], strict=True))
-        verbs["agree" if change["specific"] < 0 < change["related"] else "do not agree"].append(str(thresholds))
-    return ", and ".join(f"{verb} with thresholds {' and '.join(some)}" for verb, some in verbs.items() if some)
 
 
 def _training(recipe: "Recipe | None") -> str:
@@ -140,7 +164,7 @@ def _training(recipe: "Recipe | None") -> str:
 
 
 def left_out(table: pd.DataFrame) -> str:
-    """What :func:`neuroglot.alignment.comparison.measure_changes` left out; nothing where it left out nothing.
+    """What :func:`neuroglot.alignment.answers.measure_changes` left out; nothing where it left out nothing.
 
     Args:
         table: its rows, with ``measure`` and ``model``.
@@ -156,4 +180,4 @@ def left_out(table: pd.DataFrame) -> str:
 
 
 def _lost(row: Any) -> str:
-    return f"{row.left_out:,} of {row.left_out + row.units:,} in {myst(row.language)}"
+    return f"{counted(row.left_out, 'text')} in {myst(row.language)}"
