@@ -19,7 +19,7 @@ def amounts(languages=10, documents=60, tokens=100.0, **given):
 
 
 def test_defaults_are_those_of_the_notebooks():
-    assert DEFAULTS["held_out_share"] == 0.1 and DEFAULTS["strengths"] == {"amplify": [0, 4, 8], "set": [0, 1, 2]}
+    assert DEFAULTS["held_out_share"] == 0.2 and DEFAULTS["strengths"] == {"amplify": [0, 4, 8], "set": [0, 1, 2]}
     assert DEFAULTS["corpus"] == "problems" and DEFAULTS["choices"] == ["zh,de"] and DEFAULTS["after"] is None
 
 
