@@ -52,7 +52,7 @@ def test_tokens_of_each_chapter():
 def test_trainings_of_all_kinds_have_controls_at_every_checkpoint():
     assert amounts().models == (2, 2, 2)
     full = amounts(seeds=[0, 1, 2], chosen_only=True, steps=[8])
-    assert full.models == (9, 9, 9 + 6) and amounts(control=False, steps=[4, 8]).models == (1, 1, 3)
+    assert full.models == (9, 9, 9 + 2) and amounts(control=False, steps=[4, 8]).models == (1, 1, 3)
 
 
 def test_less_is_asked_for():
