@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from ..effects.removals import BOTH
+from ..effects.writing import ALL_TEXT
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -24,5 +25,12 @@ def deactivation(tables: Tables) -> pd.DataFrame:
     return _rows(some, some["what"] + ", " + some["language"], "effect")
 
 
+def writing(tables: Tables) -> pd.DataFrame:
+    """Own less others and own less matched, in standard deviations over the vocabulary."""
+    contrasts = tables["contrasts"]
+    some = contrasts[contrasts["text"] == ALL_TEXT]
+    return _rows(some, "own less " + some["against"] + ", " + some["language"], "number")
+
+
 #: What a chapter writes, and its main numbers: ``what``, ``value``, ``low``, ``high``.
-HEADLINES: dict[str, Callable[[Tables], pd.DataFrame]] = {"effects": deactivation}
+HEADLINES: dict[str, Callable[[Tables], pd.DataFrame]] = {"effects": deactivation, "written": writing}
