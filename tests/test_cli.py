@@ -540,7 +540,6 @@ def test_a_book_with_a_preset(books, capsys, preset):
     assert [own["draws"] for own in quick] == [7, 7] and [own["model"] for own in quick] == [w["model"] for w in whole]
 
 
-
 def test_some_chapters(books, capsys):
     for words, names in {
         ("--only", "05"): ["05-deactivation"],

@@ -106,8 +106,8 @@ def _activations(of: Amounts) -> tuple[float, float]:
 
 
 def _neurons(of: Amounts) -> tuple[float, float]:
-    """The text that is not held out, once."""
-    return of.counted, 0
+    """All text once, and some documents with and without each language's neurons."""
+    return of.counted + of.held_out + 2 * of.read(of.given["removal_documents"]), 0
 
 
 def _deactivation(of: Amounts) -> tuple[float, float]:
