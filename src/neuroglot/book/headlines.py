@@ -25,6 +25,13 @@ def deactivation(tables: Tables) -> pd.DataFrame:
     return _rows(some, some["what"] + ", " + some["language"], "effect")
 
 
+def writing(tables: Tables) -> pd.DataFrame:
+    """Own less others and own less matched, in standard deviations over the vocabulary."""
+    contrasts = tables["contrasts"]
+    some = contrasts[contrasts["text"] == ALL_TEXT]
+    return _rows(some, "own less " + some["against"] + ", " + some["language"], "number")
+
+
 def alignment(tables: Tables) -> pd.DataFrame:
     """What alignment changes less its control: neurons of each type in per cent of those before, and what it does."""
     changed = _first(tables["changes"])
