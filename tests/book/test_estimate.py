@@ -26,7 +26,7 @@ def test_defaults_are_those_of_the_notebooks():
 def test_tokens_of_each_chapter():
     """Of ten languages, 60 documents of 100 tokens each; worked out by hand."""
     of = amounts()
-    assert TOKENS["04-neurons"](of) == (54 * 1000, 0)
+    assert TOKENS["04-neurons"](of) == (60 * 1000 + 2 * 6 * 1000, 0)
     assert TOKENS["01-activations"](of) == (54 * 1000 + 4 * 10 * 500, 4 * 1000)
     # One set in ten languages, another in its own; three draws and one of each; a half and a quarter in three orders.
     cells = (1 + 10) * 10 + 10 + 2 * (3 + 1) * 10 + 3 * 2 * 10

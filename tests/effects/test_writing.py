@@ -196,12 +196,12 @@ def test_own_tokens_and_directions():
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "first"),
-    [([SAME, MORE, SAME, MORE, MORE], 3), ([MORE, None, MORE], 0), ([MORE, SAME], None), ([None, None], None),
-     ([LESS, MORE], 1), ([], None)],
+    ("numbers", "first"),
+    [([0.0, 0.04, 0.01, 0.95], 3), ([0.0, 0.04, 0.02, 0.94], 2), ([np.nan, 1.0], 1), ([0.5, 0.5], 0),
+     ([-0.2, 0.1], None), ([0.0, np.nan], None), ([], None)],
 )  # fmt: skip
-def test_where_writing_begins(verdicts, first):
-    assert room.begins(pd.DataFrame({"layer": range(len(verdicts)), "verdict": verdicts})) == first
+def test_where_writing_begins(numbers, first):
+    assert room.begins(pd.DataFrame({"layer": range(len(numbers)), "number": numbers}, dtype=float)) == first
 
 
 def test_a_language_without_neurons(made):

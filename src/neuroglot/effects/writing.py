@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError, require_whole
-from ..base.uncertainty import MORE, Estimate, dealt_to_languages, jackknife, leave_one_out, verdicts
+from ..base.uncertainty import Estimate, dealt_to_languages, jackknife, leave_one_out, verdicts
 from ..counts.activations import ActivationStats
 from ..counts.collecting import collect
 from ..model.batches import Batch, batches_of, texts_of, tokenize
@@ -30,6 +30,9 @@ from .removals import BOTH, SETS, removals
 #: Of how often a language's own token occurs, over equal amounts of text in all languages, at most this share is in
 #: the others.
 MOST_ELSEWHERE = 0.05
+
+#: What the layers before a language's writing begins hold of it.
+LITTLE = 0.05
 
 #: Both kinds of text together.
 ALL_TEXT = "all text"
@@ -427,18 +430,19 @@ def _mean(numbers: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def begins(layers: pd.DataFrame) -> int | None:
-    """The first layer from which on every one adds more to the number than matched neurons do; ``None`` without one.
+    """The first layer from which on neurons hold 95 % of what they add to the number beyond matched ones.
 
     Args:
-        layers: that of :class:`Writing`; those without a verdict are passed over.
+        layers: the table of :class:`Writing`.
+
+    Returns:
+        ``None`` where all layers together add nothing beyond matched neurons.
     """
-    first = None
-    for layer, verdict in zip(layers["layer"][::-1], layers["verdict"][::-1], strict=True):
-        if verdict == MORE:
-            first = int(layer)
-        elif verdict is not None and verdict == verdict:
-            break
-    return first
+    number = layers["number"].fillna(0).to_numpy()
+    if not number.sum() > 0:
+        return None
+    late = np.flatnonzero(number.cumsum() > LITTLE * number.sum())
+    return int(layers["layer"].iloc[late[0]])
 
 
 # --- the passes over a little text -------------------------------------------------------------
