@@ -71,9 +71,12 @@ def test_dealt():
 
 
 def test_texts():
-    assert findings.texts(written()) == (
-        "With the tokens of prob&#95;lems alone 6 of 6 verdicts are the same; with the tokens of udhr alone 6 of 6 "
-        "verdicts are the same."
+    same = "With the tokens of {} alone 6 of 6 verdicts are the same."
+    assert findings.texts(written()) == f"{same.format('prob&#95;lems')} {same.format('udhr')}"
+    few = written()
+    few.contrasts.loc[few.contrasts["text"] == "prob_lems", "verdict"] = None
+    assert findings.texts(few) == (
+        f"The tokens of prob&#95;lems alone are of too few wordings for a verdict. {same.format('udhr')}"
     )
     one = written()
     rows = one.contrasts.query("text == 'all text'")

@@ -74,16 +74,18 @@ def dealt(written: Writing) -> str:
 def texts(written: Writing) -> str:
     """Whether each text by itself says the same of the languages."""
     whole = _of(written.contrasts).set_index(["language", "against"])["verdict"]
-    parts = []
+    said = []
     for name in written.contrasts["text"].unique():
         if name != ALL_TEXT:
             alone = _of(written.contrasts, name).set_index(["language", "against"])["verdict"]
             known = (whole.notna() & alone.notna()).to_numpy()
             same = int((whole[known] == alone[known]).sum())
-            parts.append(
-                f"with the tokens of {myst(name)} alone {same} of {counted(int(known.sum()), 'verdict')} are the same"
+            few = f"The tokens of {myst(name)} alone are of too few wordings for a verdict."
+            many = (
+                f"With the tokens of {myst(name)} alone {same} of {counted(int(known.sum()), 'verdict')} are the same."
             )
-    return f"{'; '.join(parts)}.".capitalize() if parts else "Tokens are those of one text only."
+            said.append(many if known.any() else few)
+    return " ".join(said) or "Tokens are those of one text only."
 
 
 def by_layer(written: Writing, parts: pd.DataFrame | None = None) -> str:
