@@ -36,8 +36,8 @@ def test_which_models_there_are(models, before, changed):
 
 
 def test_every_model_has_its_seeds_and_controls_beside_it(models, before, types, changed):
-    wanted = comparison.compare(types, before, [changed, changed], [before, before], splits=3).table()
-    for step in (None, 8):
+    for step, n in ((None, 2), (8, 1)):
+        wanted = comparison.compare(types, before, [changed] * n, [before] * n, splits=3).table()
         one = next(each for each in models.plan if each.step == step)
         ours = models.change(one, "kept", "shuffled", splits=3, seed=0).table()
         pd.testing.assert_frame_equal(ours, wanted)

@@ -45,6 +45,7 @@ def test_runs_of_other_depths_are_compared_in_relative_depth(tmp_path, two):
         assert mine["neurons"].tolist() == (types.kind == "related").sum(1).tolist()
         assert np.allclose(mine["share"], (types.kind == "related").mean(1))
         own = profiles[profiles["run"] == name]
+        assert all(own[end].dtype.kind == "f" for end in ("low", "high")), "numbers, where some are missing"
         assert own[["low", "high"]].isna().all(axis=None) == (name == "b")
     bands = found[0].layers["bands"]
     band = bands.dropna().iloc[0]

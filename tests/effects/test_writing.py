@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import neuroglot as ng
-from neuroglot import ActivationStats, Corpus, Example, NeuroglotError
+from neuroglot import Corpus, Example, NeuroglotError
 from neuroglot.base.uncertainty import LESS, MORE, SAME
 from neuroglot.effects import writing as room
 from neuroglot.model.batches import tokenize
@@ -195,30 +195,19 @@ def test_own_tokens_and_directions():
     np.testing.assert_allclose(directions[2], directions[0])
 
 
-def test_neurons_that_fire_as_often():
-    rates = np.stack([np.arange(100), np.arange(100)]) / 100
-    stats = ActivationStats((rates * 1000).astype(int)[None, :, :, None], np.full((1, 1), 1000), ("en",))
-    sets = [np.array([90, 91, 92]), np.arange(5, 100)]
-    near, short = room.matched_like(stats, sets, "en", np.random.default_rng(0))
-    assert len(set(near)) == 3 and not set(near) & {90, 91, 92} and abs(near - 91).max() <= 23
-    assert sorted(short) == [0, 1, 2, 3, 4]  # no more are left
-    again = room.matched_like(stats, sets, "en", np.random.default_rng(0))
-    assert all((one == other).all() for one, other in zip(again, (near, short), strict=True))
-
-
 @pytest.mark.parametrize(
-    ("verdicts", "first"),
-    [([SAME, MORE, SAME, MORE, MORE], 3), ([MORE, None, MORE], 0), ([MORE, SAME], None), ([None, None], None),
-     ([LESS, MORE], 1), ([], None)],
+    ("numbers", "first"),
+    [([0.0, 0.04, 0.01, 0.95], 3), ([0.0, 0.04, 0.02, 0.94], 2), ([np.nan, 1.0], 1), ([0.5, 0.5], 0),
+     ([-0.2, 0.1], None), ([0.0, np.nan], None), ([], None)],
 )  # fmt: skip
-def test_where_writing_begins(verdicts, first):
-    assert room.begins(pd.DataFrame({"layer": range(len(verdicts)), "verdict": verdicts})) == first
+def test_where_writing_begins(numbers, first):
+    assert room.begins(pd.DataFrame({"layer": range(len(numbers)), "number": numbers}, dtype=float)) == first
 
 
 def test_a_language_without_neurons(made):
     model, tokenizer, stats, _, means, _ = made
     row = ",".join(["en de", "de", *["-"] * 46])
-    types = types_of("en de ru", row, row, row)
+    types = types_of("en de ru", row, row, row, provenance=stats.provenance)
     found = ng.writing(model, tokenizer, types, stats, TEXT, means=means, draws=2, checked=1)
     number = found.numbers.set_index(["language", "of"])["number"]
     assert np.isnan(number["ru", "own"]) and number["de", "own"] == number["de", "own"]

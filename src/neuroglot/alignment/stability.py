@@ -62,9 +62,8 @@ def sizes(
         table["low"], table["high"] = (end.ravel() for end in found.interval())
         apart = (table["place"] == "difference").to_numpy()
         table["detectable"] = np.where(apart, found.detectable().ravel(), np.nan)
-        table["verdict"] = np.where(
-            apart, verdicts(found, p=np.where(apart.reshape(found.value.shape), found.p(), np.nan)).ravel(), None
-        )
+        only = np.where(apart.reshape(found.value.shape), found.p(), np.nan)  # the difference is what is judged
+        table["verdict"] = verdicts(found, p=only).ravel()
         tables.append(table.assign(when=when))
     return pd.concat(tables, ignore_index=True)
 
@@ -187,13 +186,13 @@ def _on_split(
         rest = [i for side in _sides(other, *split) for i in side]
         tokens = min(int(stats.shard_tokens[part].sum()) for stats, part in ((one, left), (other, rest)))
         there, left = _cut(other, rest, tokens), _cut(one, left, tokens)
-        beside = _jaccards(sets.of(one, half), sets.of(one, left))
+        beside: pd.DataFrame | None = _jaccards(sets.of(one, half), sets.of(one, left))
     else:
         there, beside = half if where == SAME_HALF else left, first
     table = _jaccards(sets.of(one, half), sets.of(other, there))
-    beside = table if beside is None else beside
     amounts = [float(stats.shard_tokens[part].sum()) for stats, part in ((other, there), (one, left))]
-    columns = [*(table[name] for name in ("jaccard", "chance", "of_first")), beside["jaccard"]]
+    halved = (table if beside is None else beside)["jaccard"]
+    columns = [*(table[name] for name in ("jaccard", "chance", "of_first")), halved]
     numbers = np.column_stack([column.to_numpy(float) for column in columns] + [np.full(3, n) for n in amounts])
     return numbers, table if first is None else first
 

@@ -95,7 +95,7 @@ def trained(
         folder: where all are kept; a training is in ``FOLDER/NAME/adapter``.
         control: whether to train on shuffled preferences, too.
         chosen_only: whether to train on the chosen answers alone, too.
-        steps: checkpoints to look at, of every training and control.
+        steps: checkpoints to look at, of the first training and its control.
 
     Raises:
         NeuroglotError: no choice or seed, or one named twice.
@@ -115,7 +115,8 @@ def trained(
         for seed in seeds:
             suffix = f", seed {seed}" if len(seeds) > 1 else ""
             for kind in kinds:
-                found += _with_checkpoints(model, chosen, seed, kind, suffix, folder, steps if kind != "chosen" else ())
+                looked_at = steps if kind != "chosen" and seed == seeds[0] else ()
+                found += _with_checkpoints(model, chosen, seed, kind, suffix, folder, looked_at)
     return found
 
 

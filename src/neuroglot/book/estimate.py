@@ -94,10 +94,9 @@ class Amounts:
         """Of chapter 07: how many are trained, are measured in full (controls, too), have their neurons counted."""
         if self.given["after"] is not None or self.given["adapter"] is not None:
             return 0, 1, 1 + len(self.given["checkpoints"])
-        trainings = len(self.given["choices"]) * len(self.given["seeds"])
-        beside = 1 + bool(self.given["control"])  # of each checkpoint, too
-        full = trainings * (beside + bool(self.given["chosen_only"]))
-        return full, full, full + trainings * beside * len(self.given["steps"])
+        choices, beside = len(self.given["choices"]), 1 + bool(self.given["control"])  # of each checkpoint, too
+        full = choices * len(self.given["seeds"]) * (beside + bool(self.given["chosen_only"]))
+        return full, full, full + choices * beside * len(self.given["steps"])
 
 
 def _activations(of: Amounts) -> tuple[float, float]:
@@ -107,8 +106,8 @@ def _activations(of: Amounts) -> tuple[float, float]:
 
 
 def _neurons(of: Amounts) -> tuple[float, float]:
-    """The text that is not held out, once."""
-    return of.counted, 0
+    """All text once, and some documents with and without each language's neurons."""
+    return of.counted + of.held_out + 2 * of.read(of.given["removal_documents"]), 0
 
 
 def _deactivation(of: Amounts) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from ..effects.removals import BOTH
+from ..effects.writing import ALL_TEXT
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -22,6 +23,13 @@ def deactivation(tables: Tables) -> pd.DataFrame:
     contrasts = tables["contrasts"]
     some = contrasts[(contrasts["set"] == BOTH) & contrasts["what"].isin(["own less matched", "own less others"])]
     return _rows(some, some["what"] + ", " + some["language"], "effect")
+
+
+def writing(tables: Tables) -> pd.DataFrame:
+    """Own less others and own less matched, in standard deviations over the vocabulary."""
+    contrasts = tables["contrasts"]
+    some = contrasts[contrasts["text"] == ALL_TEXT]
+    return _rows(some, "own less " + some["against"] + ", " + some["language"], "number")
 
 
 def alignment(tables: Tables) -> pd.DataFrame:
@@ -60,8 +68,16 @@ def _of_neurons(table: pd.DataFrame, where: "str | pd.Series[str]") -> pd.DataFr
     return _rows(judged.assign(**share), "change in " + table["kind"] + " neurons, %" + where, "contrast")
 
 
+def writing(tables: Tables) -> pd.DataFrame:
+    """Own less others and own less matched, in standard deviations over the vocabulary."""
+    contrasts = tables["contrasts"]
+    some = contrasts[contrasts["text"] == ALL_TEXT]
+    return _rows(some, "own less " + some["against"] + ", " + some["language"], "number")
+
+
 #: What a chapter writes, and its main numbers: ``what``, ``value``, ``low``, ``high``.
 HEADLINES: dict[str, Callable[[Tables], pd.DataFrame]] = {
+    "written": writing,
     "effects": deactivation,
     "changes": alignment,
     "spontaneous": spontaneous,

@@ -17,21 +17,31 @@ PRESETS: dict[str, dict[str, Any]] = {
         "held_out_share": 0.2,
         "sampling": {"max_new_tokens": 64},
         "accuracy_questions": 1,
-        # index, 03 and 07 to 09
-        "draws": 10,
+        # 02, 03 and 07 to 09
+        "splits": 4,
+        "overlap_splits": 2,
         # 04
         "general": 5,
         "texts": 1,
+        "token_texts": {"udhr": {"articles": 4}},
+        "writing_draws": 2,
+        "removal_documents": 1,
         # 05
-        "documents": 1,
-        "random_draws": 1,
+        "documents": 4,
+        "few_documents": 1,
+        "response_tokens": 8,
+        "random_draws": 2,
         "dose_steps": 2,
+        "choice_questions": 2,
+        "choice_solutions": 1,
+        "choice_draws": 1,
         "answer_questions": 0,
-        "resamples": 100,
         # 06
-        "strengths": {"amplify": [0, 8], "set": [0, 2]},
+        "strengths": {"amplify": [0, 4], "set": [0, 1]},
+        "most_targets": 1,
         "prompts": 1,
         "new_tokens": 16,
+        "steering_draws": 1,
         "mean_documents": 1,
         # 07 to 09
         "practice_options": {"n": 24, "seed": 2, "levels": "1"},
@@ -40,10 +50,26 @@ PRESETS: dict[str, dict[str, Any]] = {
         "score_questions": 1,
         "domains": {"udhr": {"articles": 2}},
     },
-    # Two to three hours on two cores: every held-out wording, more draws, several trainings.
+    # Two to three hours on two cores: every held-out wording, more draws, several trainings of each kind.
     "full": {
         "corpus_options": {"n": 160},
         "held_out_share": 0.4,
+        "accuracy_questions": 48,
+        "documents": 25,
+        "response_tokens": None,
+        "random_draws": 10,
+        "other_draws": 3,
+        "dose_steps": 5,
+        "choice_questions": 25,
+        "choice_solutions": 12,
+        "choice_draws": 3,
+        "answer_questions": 20,
+        "second": "udhr",
+        "most_targets": 9,
+        "prompts": 30,
+        "seeds": [0, 1, 2],
+        "chosen_only": True,
+        "domains": {"udhr": {}},
     },
 }
 

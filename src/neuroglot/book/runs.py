@@ -133,7 +133,7 @@ def depth_profiles(runs: Iterable[Run]) -> pd.DataFrame:
         profile = run.layers["profile"]
         if "bands" in run.layers:
             profile = profile.merge(run.layers["bands"], on=["layer", "kind"], how="left")
-            profile[["low", "high"]] /= width
+            profile[["low", "high"]] = profile[["low", "high"]].astype(float) / width  # null where none is known
         else:
             profile = profile.assign(low=np.nan, high=np.nan)
         frames.append(profile.assign(run=run.name, depth=profile["layer"] / max(profile["layer"].max(), 1)))

@@ -69,9 +69,6 @@ def _runs(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         parameters["model_options"] = options
     parameters |= given.pairs(arguments.parameter)
     runs = [{"model": model} for model in arguments.models] if hasattr(arguments, "models") else default_runs()
-    # The preset says how much text, not the default book; and other text has options of other names.
-    if hasattr(arguments, "preset") or parameters["corpus"] != given.CORPUS:
-        runs = [{"model": own["model"]} for own in runs]
     return [own | parameters for own in runs]
 
 

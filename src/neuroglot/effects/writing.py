@@ -3,7 +3,7 @@
 A neuron adds its value times its column of the down projection to the stream. At the scales that the model's norms
 have on average on a language's text, and with its mean value there, that is a fixed vector before the head. So what a
 set of neurons writes is a sum of vectors ``u``, and the logits that it adds are ``head @ u``. Norms are held, no later
-layer answers, and a soft cap on the logits is left out: ``check`` of :class:`neuroglot.Writing` sets beside it what removal does.
+layer answers, and a soft cap on the logits is left out: the table ``check`` sets beside it what removal does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError, require_whole
-from ..base.uncertainty import MORE, Estimate, dealt_to_languages, jackknife, leave_one_out, verdicts
+from ..base.uncertainty import Estimate, dealt_to_languages, jackknife, leave_one_out, verdicts
 from ..counts.activations import ActivationStats
 from ..counts.collecting import collect
 from ..model.batches import Batch, batches_of, texts_of, tokenize
@@ -25,11 +25,14 @@ from ..model.loading import evaluating, input_device, longest_input
 from ..model.readout import Readout
 from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus
-from .removals import BOTH, SETS, generator
+from .removals import BOTH, SETS, removals
 
 #: Of how often a language's own token occurs, over equal amounts of text in all languages, at most this share is in
 #: the others.
 MOST_ELSEWHERE = 0.05
+
+#: What the layers before a language's writing begins hold of it.
+LITTLE = 0.05
 
 #: Both kinds of text together.
 ALL_TEXT = "all text"
@@ -137,13 +140,10 @@ def writing(
         )
         if means is None:
             raise NeuroglotError("several processes share this; start one.")
-    sets = [types.neurons(code, SETS[BOTH]) for code in languages]
+    drawn = removals(types, {BOTH: SETS[BOTH]}, draws=draws, matched="firing rate", stats=stats, seed=seed)
+    by_language = [[one.neurons for one in drawn if one.language == code] for code in languages]
+    sets, matched = [own for own, *_ in by_language], [random for _, *random in by_language]
     passes = _Passes(readout, tokenizer, corpus.spread(checked), sets, batch_tokens)
-    own_stats = stats.select(languages)
-    matched = [
-        [matched_like(own_stats, own, code, generator("written", seed, code, draw)) for draw in range(draws)]
-        for code, own in zip(languages, sets, strict=True)
-    ]
     written = _written(readout, mean_values(means, types) * passes.scales[:, None], sets, matched)
     texts = [corpus, *elsewhere]
     tokens = {text.name: OwnTokens.of(tokenizer, [text], languages) for text in texts}
@@ -184,27 +184,6 @@ def mean_values(means: ActivationStats, types: NeuronTypes) -> np.ndarray:
 
 
 # --- the sets ----------------------------------------------------------------------------------
-
-
-def matched_like(
-    stats: ActivationStats, neurons: Sequence[np.ndarray], language: str, rng: np.random.Generator
-) -> list[np.ndarray]:
-    """For each neuron one outside the set: of its layer's, one of the twenty that fire most nearly as often there.
-
-    None is taken twice; where a layer has too few others, there are fewer.
-    """
-    rates = stats.probabilities()[..., stats.languages.index(language)]
-    found = []
-    for rate, own in zip(rates, neurons, strict=True):
-        left = np.setdiff1d(np.arange(len(rate)), own)
-        taken = []
-        for neuron in rng.permutation(own)[: len(left)]:
-            nearest = np.argsort(np.abs(rate[left] - rate[neuron]), kind="stable")[:20]
-            place = rng.choice(nearest)
-            taken.append(left[place])
-            left = np.delete(left, place)
-        found.append(np.sort(np.array(taken, dtype=np.int64)))
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -374,7 +353,7 @@ class _Measured:
         return jackknife(numbers[0], numbers[1:], self.tokens.present)
 
     def numbers(self) -> pd.DataFrame:
-        """``numbers`` of :class:`neuroglot.Writing`, but for the text."""
+        """The table ``numbers``, but for the text."""
         others, matched = _mean(self.equal_others), _mean(self.matched)
         scattered = self._sure(matched).scattered(self.matched[0].T)
         logits = {"own": self.written.own.sum(0)[:, None], "all": self.written.every.sum(0)[:, None]}
@@ -400,7 +379,7 @@ class _Measured:
         }
 
     def contrasts(self) -> pd.DataFrame:
-        """``contrasts`` of :class:`neuroglot.Writing`, but for the text."""
+        """The table ``contrasts``, but for the text."""
         others = self._sure(_mean(self.equal_own - self.equal_others))
         matched = self._sure(self.own - _mean(self.matched)).scattered(self.matched[0].T)
         parts = ("value", "error", "df")
@@ -416,12 +395,12 @@ class _Measured:
         return pd.concat(rows, ignore_index=True)
 
     def dealt(self) -> pd.DataFrame:
-        """``dealt`` of :class:`neuroglot.Writing`, but for the text: of all sets, with each language's values, for its tokens."""
+        """The table ``dealt``, but for the text: of all sets, with each language's values, for its tokens."""
         contrast, p = dealt_to_languages(self._numbers(self.written.sets.sum(0))[0].T)
         return pd.DataFrame({"contrast": [contrast], "p": [p]})
 
     def layers(self) -> pd.DataFrame:
-        """``layers`` of :class:`neuroglot.Writing`."""
+        """The table ``layers``."""
         spread = self._spread(self.written.own.sum(0))[:, None]
         own = np.einsum("lks,rks->rkl", self.written.own, self.directions) / spread
         matched = np.einsum("lkds,rks->rdkl", self.written.matched, self.directions) / spread
@@ -451,18 +430,19 @@ def _mean(numbers: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def begins(layers: pd.DataFrame) -> int | None:
-    """The first layer from which on every one adds more to the number than matched neurons do; ``None`` without one.
+    """The first layer from which on neurons hold 95 % of what they add to the number beyond matched ones.
 
     Args:
-        layers: ``layers`` of :class:`neuroglot.Writing`; those without a verdict are passed over.
+        layers: the table of :class:`Writing`.
+
+    Returns:
+        ``None`` where all layers together add nothing beyond matched neurons.
     """
-    first = None
-    for layer, verdict in zip(layers["layer"][::-1], layers["verdict"][::-1], strict=True):
-        if verdict == MORE:
-            first = int(layer)
-        elif verdict is not None and verdict == verdict:
-            break
-    return first
+    number = layers["number"].fillna(0).to_numpy()
+    if not number.sum() > 0:
+        return None
+    late = np.flatnonzero(number.cumsum() > LITTLE * number.sum())
+    return int(layers["layer"].iloc[late[0]])
 
 
 # --- the passes over a little text -------------------------------------------------------------
@@ -528,7 +508,7 @@ class _Passes:
         return np.array([float(part.double().sum()) for part in parts])
 
     def check(self, own: OwnTokens, written: np.ndarray, directions: np.ndarray) -> pd.DataFrame:
-        """``check`` of :class:`neuroglot.Writing`; ``written`` ``[languages, size]``, ``directions`` ``[1 + units, languages, size]``."""
+        """The table ``check``; ``written`` ``[languages, size]``, ``directions`` ``[1 + units, languages, size]``."""
         rows, words = [], np.unique(np.concatenate(own.ids))
         head = self.readout.embeddings(words).double().numpy()
         for k, code in enumerate(self.corpus.languages):
@@ -565,7 +545,7 @@ class _Passes:
 def _top_tokens(
     readout: Readout, tokenizer: PreTrainedTokenizerBase, languages: tuple[str, ...], written: np.ndarray, top: int
 ) -> pd.DataFrame:
-    """``tokens`` of :class:`neuroglot.Writing` of ``written`` ``[languages, size]``; a language without neurons raises none."""
+    """The table ``tokens`` of ``written`` ``[languages, size]``; a language without neurons raises none."""
     logits, ids = _highest(readout, torch.from_numpy(written).float(), 6 * top)
     rows = []
     for k, code in enumerate(languages):

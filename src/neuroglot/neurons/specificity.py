@@ -1,7 +1,6 @@
 """Is a specific neuron specific: its first two languages, how sure they are, and how sure its type is."""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from ..base.errors import NeuroglotError
@@ -20,7 +19,7 @@ COLUMNS = (
 
 
 def probability_intervals(
-    stats: ActivationStats, layer: npt.ArrayLike, neuron: npt.ArrayLike
+    stats: ActivationStats, layer: np.ndarray | int, neuron: np.ndarray | int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Intervals of some neurons' probabilities over shards of the text, low and high ``[..., languages]``.
 
@@ -31,8 +30,9 @@ def probability_intervals(
         stats: counts in shards.
         layer, neuron: ``[...]``, of one shape.
     """
+    layer, neuron = np.asarray(layer), np.asarray(neuron)
     sums = np.moveaxis(stats.shard_counts[:, layer, neuron].astype(float), 0, -1)
-    sizes = np.broadcast_to(np.moveaxis(_seen(stats, np.asarray(layer), np.asarray(neuron)), 0, -1), sums.shape)
+    sizes = np.broadcast_to(np.moveaxis(_seen(stats, layer, neuron), 0, -1), sums.shape)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = sums.sum(axis=-1) / sizes.sum(axis=-1)
     return share_interval(share, effective_number(sums, sizes))

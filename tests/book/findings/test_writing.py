@@ -71,9 +71,12 @@ def test_dealt():
 
 
 def test_texts():
-    assert findings.texts(written()) == (
-        "With the tokens of prob&#95;lems alone 6 of 6 verdicts are the same; with the tokens of udhr alone 6 of 6 "
-        "verdicts are the same."
+    same = "With the tokens of {} alone 6 of 6 verdicts are the same."
+    assert findings.texts(written()) == f"{same.format('prob&#95;lems')} {same.format('udhr')}"
+    few = written()
+    few.contrasts.loc[few.contrasts["text"] == "prob_lems", "verdict"] = None
+    assert findings.texts(few) == (
+        f"The tokens of prob&#95;lems alone are of too few wordings for a verdict. {same.format('udhr')}"
     )
     one = written()
     rows = one.contrasts.query("text == 'all text'")
@@ -82,24 +85,27 @@ def test_texts():
     )
 
 
-def layers(*verdicts):
-    return {"layers": written().layers.assign(verdict=list(verdicts))}
+def layers(verdicts, numbers):
+    return {"layers": written().layers.assign(verdict=verdicts, number=numbers)}
 
 
 def test_by_layer():
     parts = pd.DataFrame({"part": ["reasoning", "output"], "first": [0, 2], "last": [1, 3]})
-    late = written(**layers(SAME, SAME, MORE, MORE))
-    said = "From layer 2 on, every layer adds more than random neurons that fire as often; the last one holds 50% of "
-    said += "the whole."
-    assert findings.by_layer(late) == said
-    assert findings.by_layer(late, parts) == f"{said} The part *output* of [chapter 03](03-layers.ipynb) begins there."
-    middle = written(**layers(SAME, MORE, MORE, MORE))
+    late = written(**layers([SAME, MORE, SAME, MORE], [0.01, 0.01, 0.48, 0.5]))
+    said = "From layer 2 on there is 95% of what a language's neurons add beyond random ones that fire as often, 50% "
+    said += "in the last layer alone."
+    alone = "By themselves 2 layers of 4 add more than matched ones (1, 3)."
+    assert findings.by_layer(late) == f"{said} {alone}"
+    there = "The part *output* of [chapter 03](03-layers.ipynb) begins there."
+    assert findings.by_layer(late, parts) == f"{said} {there} {alone}"
+    middle = written(**layers([SAME, MORE, MORE, MORE], [0.0, 0.2, 0.4, 0.4]))
     assert findings.by_layer(middle, parts).endswith(
-        "The part *reasoning* of [chapter 03](03-layers.ipynb) has layers 0 to 1."
+        "The part *reasoning* of [chapter 03](03-layers.ipynb) has layers 0 to 1. By themselves 3 layers of 4 add more "
+        "than matched ones (1 to 3)."
     )
-    assert findings.by_layer(written(**layers(MORE, MORE, MORE, SAME)), parts) == (
-        "There is no layer from which on every one adds more than random neurons that fire as often; the last one adds "
-        "+0.30 (+0.20 to +0.40)."
+    assert findings.by_layer(written(**layers([SAME, None, SAME, LESS], [0.1, None, 0.1, -0.5])), parts) == (
+        "All layers together add nothing beyond random neurons that fire as often. By themselves no layers of 4 add "
+        "more than matched ones."
     )
 
 

@@ -43,10 +43,9 @@ def first_and_second(
     points = alt.Chart(shown).mark_point(filled=True, size=28, opacity=0.6).encode(x=x, y=y, color=color, tooltip=tips)
     if browser is not None:
         points = points.encode(href="address:N")
-    rule = alt.Chart(pd.DataFrame({"tau": [tau]}))
-    dashed = {"strokeDash": [5, 4], "strokeWidth": 1.5}
+    rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[5, 4], strokeWidth=1.5)
     tip = alt.Tooltip("tau:Q", format=".4f")
-    lines = rule.mark_rule(**dashed).encode(x="tau:Q", tooltip=tip), rule.mark_rule(**dashed).encode(y=on(y, "tau:Q"))
+    lines = rule.encode(x="tau:Q", tooltip=tip), rule.encode(y=on(y, "tau:Q"), tooltip=tip)
     of_all = "" if step == 1 else f" One point in {step} is drawn."
     return finish(
         alt.layer(*lines, points, *_crosses(chosen, y)),

@@ -1,5 +1,7 @@
 """Charts of what a language's neurons add to the logits."""
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
@@ -100,7 +102,7 @@ def writing_by_layer(layers: pd.DataFrame) -> alt.LayerChart:
     """
     known = layers["verdict"].astype(object).where(layers["verdict"].notna(), "not known")
     data = layers.assign(verdict=known).round(4)
-    tips = [
+    tips: list[Any] = [
         "layer",
         alt.Tooltip("neurons:Q", title="neurons, mean over languages", format=".1f"),
         alt.Tooltip("own:Q", title="the language's own", format="+.3f"),

@@ -163,7 +163,7 @@ def _pivot(found: NeuronTypes, pivot: str) -> str:
     """Whether the pivot has fewest, of each type by itself."""
     each, table = [], found.counts_per_language().pivot(index="language", columns="kind", values="neurons")
     for kind in ("specific", "related"):
-        own, others = int(table.loc[pivot, kind]), table[kind].drop(pivot)
+        own, others = table[kind][pivot], table[kind].drop(pivot)
         fewest = own < others.min()
         place = "the fewest" if fewest else f"not the fewest ({language(str(others.idxmin()))} has {others.min():,})"
         each.append(f"{own:,} {kind} neurons, {place}; the others have {others.mean():,.0f} on average")

@@ -116,8 +116,8 @@ def kinship(kin: pd.DataFrame, found: NeuronTypes) -> str:
     if not found.sizes()["related"] or known.empty:
         return "Whether families or scripts share neurons cannot be told from these languages."
     each = " and ".join(
-        f"those of one {row.grouping} share {row.within:.2f} of their related neurons "
-        f"({counted(int(row.pairs), 'pair')}) and others {row.between:.2f} (p = {row.p:.2f})"
-        for row in known.itertuples()
+        f"those of one {row['grouping']} share {row['within']:.2f} of their related neurons "
+        f"({counted(row['pairs'], 'pair')}) and others {row['between']:.2f} (p = {row['p']:.2f})"
+        for row in known.to_dict("records")
     )
     return f"Of these languages {each}: from so few pairs, absence of evidence is no evidence of absence."

@@ -72,8 +72,8 @@ def _compared(claims: pd.DataFrame) -> str:
         differ = _quoted(claims["claim"][~claims["holds"]])
         held = f"Of the {len(claims)} comparisons {holding(int(claims['holds'].sum()))} in this text"
         return f"{held}{f', and these do **not**: {differ}' if differ else ''}; how sure that is cannot be told"
-    held = int((claims["verdict"] == MORE).sum())
-    said = f"On text that was not used to cut, of the paper's {len(claims)} comparisons {holding(held)}"
+    n = int((claims["verdict"] == MORE).sum())
+    said = f"On text that was not used to cut, of the paper's {len(claims)} comparisons {holding(n)}"
     for verdict, words in (
         (LESS, "the contrary of these does"),
         (SAME, "these are not told apart from their contrary"),

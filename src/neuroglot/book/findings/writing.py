@@ -1,5 +1,7 @@
 """What chapter 04 says of what a language's neurons write."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from ...base.uncertainty import LESS, MORE
@@ -72,16 +74,18 @@ def dealt(written: Writing) -> str:
 def texts(written: Writing) -> str:
     """Whether each text by itself says the same of the languages."""
     whole = _of(written.contrasts).set_index(["language", "against"])["verdict"]
-    parts = []
+    said = []
     for name in written.contrasts["text"].unique():
         if name != ALL_TEXT:
             alone = _of(written.contrasts, name).set_index(["language", "against"])["verdict"]
             known = (whole.notna() & alone.notna()).to_numpy()
             same = int((whole[known] == alone[known]).sum())
-            parts.append(
-                f"with the tokens of {myst(name)} alone {same} of {counted(int(known.sum()), 'verdict')} are the same"
+            few = f"The tokens of {myst(name)} alone are of too few wordings for a verdict."
+            many = (
+                f"With the tokens of {myst(name)} alone {same} of {counted(int(known.sum()), 'verdict')} are the same."
             )
-    return f"{'; '.join(parts)}.".capitalize() if parts else "Tokens are those of one text only."
+            said.append(many if known.any() else few)
+    return " ".join(said) or "Tokens are those of one text only."
 
 
 def by_layer(written: Writing, parts: pd.DataFrame | None = None) -> str:
@@ -92,16 +96,24 @@ def by_layer(written: Writing, parts: pd.DataFrame | None = None) -> str:
         parts: ``part``, ``first``, ``last``; ``None`` where there are none.
     """
     layers = written.layers
-    first, last, total = begins(layers), layers.iloc[-1], layers["own"].sum()
+    first, number_ = begins(layers), layers["number"].fillna(0)
+    sure = layers.loc[layers["verdict"] == MORE, "layer"].tolist()
+    alone = f"By themselves {counted(len(sure), 'layer')} of {len(layers)} add more than matched ones"
+    alone += f" ({_spans(sure)})." if sure else "."
     if first is None:
-        return (
-            f"There is no layer from which on every one adds more than random neurons that fire as often; the last one "
-            f"adds {number(last['number'], '{:+.2f}')} ({interval(last['low'], last['high'], '{:+.2f}')})."
-        )
-    said = f"From layer {first} on, every layer adds more than random neurons that fire as often"
-    if total > 0:
-        said += f"; the last one holds {last['own'] / total:.0%} of the whole"
-    return f"{said}.{_part(first, parts)}"
+        return f"All layers together add nothing beyond random neurons that fire as often. {alone}"
+    share = f"{number_.iloc[-1] / number_.sum():.0%}"
+    return (
+        f"From layer {first} on there is 95% of what a language's neurons add beyond random ones that fire as often, "
+        f"{share} in the last layer alone.{_part(first, parts)} {alone}"
+    )
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """Whole numbers, ascending, those without a gap together: ``3, 6 to 8``."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    return ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True))
 
 
 def _part(layer: int, parts: pd.DataFrame | None) -> str:
