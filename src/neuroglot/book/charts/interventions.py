@@ -31,7 +31,9 @@ def contrasts(table: pd.DataFrame) -> alt.HConcatChart:
         _beside(shown, _LESS_SHOWN, order, "How much more do its own?"),
     ]
     return finish(
-        alt.hconcat(*panels, spacing=30).add_params(chosen).resolve_scale(color="independent", y="shared"),
+        alt.hconcat(*panels, spacing=30)
+        .add_params(chosen)
+        .resolve_scale(color="independent", fill="independent", y="shared"),
         "Do a language's own neurons matter more to it than others do?",
         "Change in the language's own log-perplexity; bars: 95 % intervals; filled: told apart from 0",
         "Points with intervals: effect of removing a language's own, random and other languages' neurons on it.",
@@ -73,7 +75,12 @@ def _beside(table: pd.DataFrame, shown: Mapping[str, tuple[str, str]], order: li
     )
     # Differences of many sizes are seen beside each other: even near 0, and by factors farther out.
     scale = alt.Scale(type="symlog", constant=0.2, nice=False)
-    x = alt.X("effect_drawn:Q", title="nats per token", scale=scale, axis=alt.Axis(values=[-1, -0.3, 0, 0.3, 1, 3, 10]))
+    x = alt.X(
+        "effect_drawn:Q",
+        title="nats per token",
+        scale=scale,
+        axis=alt.Axis(values=[-1, -0.3, 0, 0.3, 1, 3, 10], format="~g"),
+    )
     points, there = drawn(base, "effect", "effect")
     ends, _ = drawn(base, "effect", "low", "high")
     spans = ends.mark_rule(strokeWidth=1.5).encode(
@@ -84,13 +91,13 @@ def _beside(table: pd.DataFrame, shown: Mapping[str, tuple[str, str]], order: li
         y=y,
         yOffset=offset,
         color=color,
-        fill=color.copy(),
+        fill=alt.Fill("what:N", scale=alt.Scale(domain=list(names), range=list(colors)), legend=None),
         fillOpacity=alt.condition("datum.verdict == 'more' || datum.verdict == 'less'", alt.value(1), alt.value(0)),
         opacity=seen(there),
         tooltip=tips,
     )
     zero = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule(color="#999999", strokeDash=[2, 2]).encode(x="at:Q")
-    return (zero + spans + marks).properties(width=270, height=alt.Step(11), title=title)
+    return (zero + spans + marks).properties(width=240, height=alt.Step(8), title=title)
 
 
 def effects(table: pd.DataFrame) -> alt.LayerChart:
