@@ -63,6 +63,8 @@ def figures(stats, types):
         "layers with parts": charts.layers(profile, bands, layers.four_parts(profile)),
         "effects": charts.effects(effects_table()),
         "doses": charts.doses(doses_table()),
+        "contrasts": charts.contrasts(nulls_table()),
+        "choices": charts.choices(choices_table()),
         "steered": charts.steered(contrasts_table()),
         "outcomes": charts.outcomes(outputs_table()),
         "written_tokens": charts.written_tokens(tokens_table()),
@@ -110,10 +112,10 @@ def test_languages_named_like_a_column_have_their_own_numbers(stats):
 def effects_table():
     rows = [
         {"set": set_, "measure": measure, "removed": r, "language": c, "neurons": 5, "size": 90, "before": 1.0,
-         "after": 1.5, "effect": value, "low": value - 0.1, "high": value + 0.1, "harm": value, "random": 0.01,
-         "random_low": -0.1, "random_high": 0.1, "draws": 3, "beside": value, "verdict": verdict}
+         "after": 1.5, "effect": value, "low": value - 0.1, "high": value + 0.1, "harm": value, "units": 12,
+         "detectable": 0.2, "p": 0.01, "verdict": verdict}
         for set_ in ("specific", "specific + related") for measure in ("change in log-perplexity", "change in accuracy")
-        for r, c, value, verdict in (("en", "en", 0.5, "more"), ("en", "de", 0.05, "within"),
+        for r, c, value, verdict in (("en", "en", 0.5, "more"), ("en", "de", 0.05, "not told apart"),
                                      ("de", "en", np.nan, None), ("de", "de", -2.0, "less"))
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -121,9 +123,34 @@ def effects_table():
 
 def doses_table():
     rows = [
-        {"language": code, "order": order, "draw": draw, "dose": dose, "neurons": int(40 * dose), "effect": dose + draw}
-        for code in ("en", "de") for order, draw in (("score", 0), ("shuffled", 1), ("random", 1), ("random", 2))
+        {"language": code, "order": order, "dose": dose, "neurons": int(40 * dose), "effect": dose, "low": dose - 0.1,
+         "high": dose + 0.1, "units": 12}
+        for code in ("en", "de", "all languages") for order in ("score", "shuffled", "matched")
         for dose in (0.25, 0.5, 1.0)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def nulls_table():
+    rows = [
+        {"set": set_, "measure": "change in log-perplexity", "what": what, "language": code, "effect": value,
+         "low": value - 0.1, "high": value + 0.1, "detectable": 0.2, "p": 0.01, "verdict": verdict, "units": 12,
+         "neurons": 5.0}
+        for set_ in ("specific", "specific + related")
+        for what in ("own", "matched", "others", "own less matched", "own less others", "own less as many of theirs")
+        for code, value, verdict in (("bn", 3.3, "more"), ("en", 0.01, "not told apart"),
+                                     ("all languages", 1.7, "more"), ("median of languages", 1.7, None))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def choices_table():
+    rows = [
+        {"measure": measure, "set": "specific + related", "language": code, "questions": 12, "units": 12, "share": 0.75,
+         "share_after": 0.5, "before": 2.0, "own": own, "low": own - 1, "high": own + 1, "matched": -0.5,
+         "effect": own + 0.5, "effect_low": own, "effect_high": own + 1, "detectable": 1.0, "verdict": verdict}
+        for measure in ("right result", "right language")
+        for code, own, verdict in (("en", -2.0, "less"), ("de", np.nan, None))
     ]  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -274,37 +301,36 @@ def classify_other(types):
     return replace(types, selected=np.roll(types.selected, 1, axis=1), active=np.roll(types.active, 2, axis=1))
 
 
-def test_the_matrix_shows_one_set_and_measure_and_what_is_beyond_chance():
+def test_the_matrix_shows_one_set_and_measure_and_frames_what_is_told_apart():
     spec = charts.effects(effects_table()).to_dict()
     bound = {p["name"]: p for p in spec["params"] if "bind" in p}
     assert bound["set_"]["bind"]["options"] == ["specific", "specific + related"]
     assert bound["set_"]["value"] == "specific + related"
     assert bound["measure_"]["bind"]["options"] == ["change in log-perplexity", "change in accuracy"]
     rows = next(iter(spec["datasets"].values()))
-    assert len(rows) == 16 and {row["verdict"] for row in rows} == {"more", "within", "less", "cannot be told"}
+    assert len(rows) == 16 and {row["verdict"] for row in rows} == {"more", "not told apart", "less", "not known"}
     assert next(row["effect"] for row in rows if (row["removed"], row["language"]) == ("de", "en")) is None
-    filters = json.dumps(spec["vconcat"])
-    assert filters.count("datum.set == set_ && datum.measure == measure_") >= 3
+    frame = spec["layer"][0]["encoding"]["stroke"]["condition"]
+    assert frame["test"] == "datum.verdict == 'more' || datum.verdict == 'less'"
 
 
-def test_tokens_are_shown_as_text():
-    picture = vl_convert.vegalite_to_svg(charts.written_tokens(tokens_table()).to_dict())
-    assert all(f">{word}</text>" in picture for word in ("the", "&lt;b&gt;bold&lt;/b&gt;", "constructor", "ที่"))
-    assert ">English (en)</text>" in picture and "<b>" not in picture
-
-
-def test_writing_is_shown_for_one_text_at_a_time():
-    spec = charts.writing(numbers_table()).to_dict()
-    (text,) = (p for p in spec["params"] if "bind" in p)
-    assert (text["value"], text["bind"]["options"]) == ("all text", ["all text", "udhr"])
-    rows = next(rows for rows in spec["datasets"].values() if "number" in rows[0])
-    own = next(row for row in rows if (row["text"], row["language"], row["of"]) == ("udhr", "th", "own"))
-    assert (own["what"], own["number"], own["low"]) == ("the language's own neurons", 10.0, 9.8)
-
-
-def test_a_layer_without_neurons_has_no_verdict():
-    rows = next(iter(charts.writing_by_layer(written_layers()).to_dict()["datasets"].values()))
-    assert [row["verdict"] for row in rows] == ["not known", "not told apart", "more"]
+def test_contrasts_show_every_language_and_their_mean():
+    """No language is drowned: each has its own points, and what is not told apart is not filled."""
+    spec = charts.contrasts(nulls_table()).to_dict()
+    left, right = spec["hconcat"]
+    rows = values(charts.contrasts(nulls_table())).dropna(subset="language")
+    assert set(rows["language"]) == {"bn", "en", "all languages"}
+    assert set(rows["what"]) == {
+        *("its own neurons", "random, as often active", "the other languages' neurons"),
+        *("own less random", "own less the others'"),
+    }
+    for panel in (left, right):
+        points = panel["layer"][2]["encoding"]
+        assert points["y"]["sort"] == ["bn", "en", "all languages"]
+        assert points["fillOpacity"]["condition"]["test"] == "datum.verdict == 'more' || datum.verdict == 'less'"
+    assert [p["value"] for p in spec["params"] if "bind" in p] == ["specific + related"]
+    none = nulls_table().assign(low=np.nan, high=np.nan, verdict=None)
+    assert "NaN" not in drawn(charts.contrasts(none).to_dict())
 
 
 def drawn(spec, measure=None):
@@ -332,10 +358,6 @@ def grey_bars(shown):
 
 
 def test_equal_draws_are_seen_and_missing_ones_are_not():
-    table = effects_table()
-    assert grey_bars(drawn(charts.effects(table.assign(random_low=0.2, random_high=0.2)).to_dict())) == [0.35] * 2
-    none = drawn(charts.effects(table.assign(random_low=np.nan, random_high=np.nan)).to_dict())
-    assert set(grey_bars(none)) <= {0.0}
     changed = measures_table()
     twice = drawn(charts.measure_changes(changed.assign(null_low=0.1, null_high=0.1)).to_dict())
     assert grey_bars(twice) == [0.3] * 3
@@ -353,13 +375,12 @@ def test_no_scale_rests_on_numbers_that_are_all_missing(stats, types):
         assert not fields & missing, name
 
 
-def test_doses_are_means_of_draws_and_of_languages():
+def test_doses_show_all_languages_first_with_intervals():
     spec = charts.doses(doses_table()).to_dict()
+    (pick,) = [p for p in spec["params"] if "bind" in p]
+    assert pick["bind"]["options"] == ["all languages", "en", "de"] and pick["value"] == "all languages"
     rows = next(iter(spec["datasets"].values()))
-    random = next(r for r in rows if (r["language"], r["order"], r["dose"]) == ("de", "random neurons", 0.5))
-    assert random["effect"] == pytest.approx(0.5 + 1.5)
-    mean = next(r for r in rows if (r["language"], r["order"], r["dose"]) == ("mean of all", "lowest score first", 1))
-    assert (mean["effect"], mean["neurons"]) == (1, 40)
+    assert {row["order"] for row in rows} == {"lowest score first", "the same set, shuffled", "random, as often active"}
 
 
 def test_what_was_not_measured_is_not_drawn():
@@ -368,8 +389,8 @@ def test_what_was_not_measured_is_not_drawn():
     table = table.assign(effect=table["effect"].mask(empty), neurons=table["neurons"].mask(empty, 0))
     spec = charts.doses(table).to_dict()
     rows = next(iter(spec["datasets"].values()))
-    assert {row["language"] for row in rows} == {"mean of all", "en"} and all(row["neurons"] for row in rows)
-    ground = charts.effects(effects_table()).to_dict()["vconcat"][0]["layer"][0]["encoding"]["color"]
+    assert {row["language"] for row in rows} == {"all languages", "en"} and all(row["neurons"] for row in rows)
+    ground = charts.effects(effects_table()).to_dict()["layer"][0]["encoding"]["color"]
     assert ground["value"] == "#ffffff" and ground["condition"]["test"] == "isValid(datum.effect)"
 
 

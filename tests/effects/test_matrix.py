@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from neuroglot import Corpus, Example, NeuroglotError
@@ -266,29 +265,6 @@ def test_the_model_as_it_is(found):
     assert table["specific + related"].dropna().to_dict() == {"en": 2}
     assert table["tokens scored"].tolist() == found.tokens.sum(axis=1).tolist()
     assert table["perplexity"].tolist() == pytest.approx([np.exp(ppl(found, AS_IT_IS, code)) for code in LANGUAGES])
-
-
-def test_the_pivot_beside_the_others():
-    def rows(measure, removed, **effects):
-        row = {"measure": measure, "removed": removed, "low": 0.0, "high": 1.0, "detectable": 0.1, "verdict": None}
-        return [row | {"set": "specific + related", "language": k, "effect": v} for k, v in effects.items()]
-
-    log, accuracy = "change in log-perplexity", "change in accuracy"
-    losses = rows(log, "en", en=9, de=1, zh=2) + rows(log, "de", en=0.5, de=9, zh=3) + rows(log, "zh", en=0.25, de=5)
-    losses += rows(log, "zh", fr=np.nan) + rows("log(1 + change in perplexity)", "en", de=7)
-    losses += [losses[1] | {"set": "specific"}]
-    tables = {"perplexity": pd.DataFrame(losses), "summary": pd.DataFrame([1])}
-    others = matrix.on_others(tables)
-    assert [tuple(row) for row in others[["removed", "language", "effect"]].to_numpy()] == [
-        ("en", "de", 1), ("en", "zh", 2), ("de", "en", 0.5), ("de", "zh", 3), ("zh", "en", 0.25), ("zh", "de", 5)
-    ]  # fmt: skip
-    table = matrix.of_pivot(others, "en").set_index("language")
-    assert table["effect"].to_dict() == {"de": 1, "zh": 2}
-    assert table["removing another one"].to_dict() == {"de": 5, "zh": 3}
-    assert matrix.of_pivot(others, "fr").empty
-    answers = pd.DataFrame(rows(accuracy, "en", de=-0.5))
-    both = matrix.of_pivot(matrix.on_others(tables | {"answers": answers}), "en")
-    assert both["measure"].tolist() == [log, log, accuracy] and np.isnan(both["removing another one"].iloc[2])
 
 
 def answer(intervention, language, document, response):

@@ -25,7 +25,7 @@ from ..model.loading import weights_hash
 from ..text.corpora import Corpus, Example
 from ..text.languages import own_letters
 from .grading import grade
-from .removals import AS_IT_IS, BOTH, SETS, Removal
+from .removals import AS_IT_IS, SETS, Removal
 
 #: The change that weighs languages alike, in nats per token.
 LOG_PERPLEXITY = "change in log-perplexity"
@@ -537,32 +537,6 @@ def unchanged(found: Losses, removals: Sequence[Removal]) -> pd.DataFrame:
     perplexity = np.exp(found.log_perplexity()[found.rows.index(AS_IT_IS)])
     measured = pd.DataFrame({"tokens scored": found.tokens.sum(axis=1), "perplexity": perplexity}, found.languages)
     return measured.join(sizes)
-
-
-def on_others(tables: Mapping[str, pd.DataFrame], set_: str = BOTH) -> pd.DataFrame:
-    """What the removal of a language's neurons changes in the other languages, one row each where that is known.
-
-    Args:
-        tables: of chapter 05, by name: ``perplexity`` and, where questions were asked, ``answers``.
-        set_: which set.
-    """
-    rows = [row for name in ("perplexity", "answers") if name in tables for row in tables[name].to_dict("records")]
-    every = pd.DataFrame(rows)
-    wanted = (every["set"] == set_) & (every["measure"] != "log(1 + change in perplexity)")
-    return every[wanted & (every["removed"] != every["language"])].dropna(subset=["effect"])
-
-
-def of_pivot(others: pd.DataFrame, pivot: str) -> pd.DataFrame:
-    """The effect of removing one language on each other, beside the mean effect of removing another one.
-
-    Args:
-        others: from :func:`on_others`.
-        pivot: the language.
-    """
-    columns = ["measure", "language", "effect", "low", "high", "detectable", "verdict"]
-    mean = others[others["removed"] != pivot].groupby(["measure", "language"])["effect"].mean()
-    beside = mean.rename("removing another one")
-    return others[others["removed"] == pivot][columns].join(beside, on=["measure", "language"])
 
 
 def require_own(provenance: Mapping[str, Any], model: PreTrainedModel) -> None:

@@ -5,11 +5,13 @@ import pandas as pd
 
 from neuroglot import Corpus, Example, Losses
 from neuroglot.book.findings.deactivation import (
+    chosen,
     found,
     half,
     left_out,
-    no_more_harm,
+    matches,
     not_measured,
+    of_other_text,
     of_questions,
     opening,
     rests_on,
@@ -17,181 +19,205 @@ from neuroglot.book.findings.deactivation import (
 
 NAN = float("nan")
 BOTH = "specific + related"
+OWN = [0.5, 0.25, 0.75, 0.3, 0.01, "more"]
+SAME = [0.125, -0.25, 0.5, 0.5, 0.3, "not told apart"]
+LESS = [-0.25, -0.5, -0.125, 0.2, 0.02, "less"]
+UNKNOWN = [0.25, NAN, NAN, NAN, NAN, None]
 
 
-def cells_of(neurons=5, **verdicts):
-    """The diagonal by language, with its verdict, and a cell beside it."""
-    rows = [
-        {"set": BOTH, "measure": "change in log-perplexity", "removed": code, "language": measured, "verdict": verdict}
-        for code, verdict in verdicts.items()
-        for measured in (code, "xx")
-    ]
-    return pd.DataFrame(rows).assign(neurons=neurons)
-
-
-def summary_of(measure="change in log-perplexity", set_=BOTH, **cells):
-    """A summary of one set; ``own_language=[effect, low, high, random, verdict]``."""
-    columns = ["effect", "low", "high", "random", "verdict"]
-    rows = [
+def contrasts_of(set_=BOTH, measure="change in log-perplexity", **rows):
+    """``own__all=[...]``: what, and in which language (``all``, ``median`` or a code)."""
+    names = {"all": "all languages", "median": "median of languages"}
+    columns = ["effect", "low", "high", "detectable", "p", "verdict"]
+    made = [
         dict(zip(columns, values, strict=True))
+        | {"what": name.split("__")[0].replace("_", " "), "language": names.get(code := name.split("__")[1], code)}
+        for name, values in rows.items()
+    ]
+    return pd.DataFrame(made).assign(set=set_, measure=measure)
+
+
+def summary_of(set_=BOTH, **cells):
+    columns = ["effect", "low", "high"]
+    rows = [
+        dict(zip(columns, values[:3], strict=True))
         | {"cells": name.replace("__", ", ").replace("_", " "), "own_largest": 2, "own_worst": 1, "rows": 3}
         for name, values in cells.items()
     ]
-    return pd.DataFrame(rows).assign(measure=measure, set=set_)
+    return pd.DataFrame(rows).assign(measure="change in log-perplexity", set=set_)
 
 
-CELLS = cells_of(de="more", fr="within")
-OWN = [0.5, 0.25, 0.75, 0.125, "more"]
-OTHERS = [-0.25, -0.5, -0.125, 0.0, "less"]
-MISSING = [NAN, NAN, NAN, NAN, None]
-SUMMARY = summary_of(own_language=OWN, other_languages=OTHERS)
-PIVOT = {"pivot__own": OWN, "pivot_removed__others": [0.25, *OWN[1:]], "others_removed__pivot": [1, *OWN[1:]]}
+ALL = contrasts_of(
+    own__all=OWN, own__median=[0.375, *[NAN] * 4, None], own_less_matched__all=OWN, own_less_others__all=SAME
+)
 
 
 def test_a_set_without_neurons_is_named():
     assert not_measured({}) == ""
-    assert not_measured({"specific": ["de"]}) == ("No neuron to remove, so not measured and in no mean: specific (de).")
     assert not_measured({"specific": ["de", "x*"], BOTH: ["fr"]}) == (
         "No neuron to remove, so not measured and in no mean: specific (de&#44;&#32;x&#42;); specific + related (fr)."
     )
 
 
-def test_the_opening_says_what_a_removal_does():
-    lead = (
-        "**Removing a language's specific and related neurons raises its own log-perplexity (nats per token) by 0.50 "
+def test_the_opening_is_the_contrasts():
+    lead = "**Switching off a language's specific and related neurons raises its own log-perplexity by 0.50 nats per "
+    assert opening(ALL) == (
+        f"{lead}token (0.25 to 0.75; median of the languages +0.38): 0.50 more than random neurons that are as often "
+        "active (+0.25 to +0.75), and not told apart from the other languages' neurons (+0.12, -0.25 to +0.50; 0.50 "
+        "would have been found; dealt to the languages at random, 0.3 of the deals give as much).**"
     )
-    assert opening(CELLS, SUMMARY, "en") == (
-        f"{lead}(0.25 to 0.75) and lowers the others' by 0.25 (0.12 to 0.50); as many random neurons change its own by "
-        "+0.12 (the removal does more harm than another draw would) and the others' by +0.00 (the removal does less "
-        "harm than another draw would).**"
+    fewer = contrasts_of(own__all=LESS, own_less_others__all=LESS)
+    assert opening(fewer) == (
+        "**Switching off a language's specific and related neurons lowers its own log-perplexity "
+        "by 0.25 nats per token "
+        "(0.12 to 0.50; median of the languages no number): 0.25 less than the other languages' neurons (-0.50 to "
+        "-0.12; dealt to the languages at random, 0.02 of the deals give as much).**"
     )
-    same_way = summary_of(own_language=[*OWN[:3], 0.125, None], other_languages=[0.25, NAN, NAN, NAN, None], **PIVOT)
-    assert opening(CELLS, same_way, "en") == (
-        f"{lead}(0.25 to 0.75) and the others' by 0.25 (no interval); as many random neurons change its own by +0.12; "
-        "English is left out of these means.**"
-    )
-    alone = summary_of(own_language=[0.5, NAN, NAN, NAN, None], other_languages=MISSING)
-    assert opening(CELLS, alone, "en") == f"{lead}(no interval); no random neurons stand beside.**"
-
-
-def test_the_opening_without_an_effect():
-    missing = summary_of(own_language=MISSING, other_languages=OTHERS)
-    assert opening(CELLS, missing, "en") == ("**What removing a language's neurons does to it is not known here.**")
-    assert opening(cells_of(0, de=None), missing, "en") == "**There is no specific or related neuron to remove.**"
-
-
-def test_every_set_is_an_item():
-    general = summary_of(set_="specific", own_language=MISSING, other_languages=MISSING)
-    cells = pd.concat([CELLS, cells_of(0, de=None).assign(set="specific")])
-    assert found(cells, pd.concat([general, SUMMARY]), "en") == (
-        "- **specific**: there is no such neuron in any language, so nothing was measured.\n"
-        "- **specific + related**: removing them changes a language's own log-perplexity (nats per token) by +0.50 "
-        "(+0.25 to +0.75) on average and the others' by -0.25 (-0.50 to -0.12); random neurons change it by +0.12: "
-        "more harm than another such draw would do. The largest effect of a removal is on the language itself in 2 of "
-        "3 languages, and in 1 of 3 the removal of its own neurons harms a language most."
+    few = contrasts_of(own__all=UNKNOWN, own_less_matched__all=UNKNOWN)
+    assert opening(few).endswith("+0.25 beside random neurons that are as often active (no interval).**")
+    assert opening(contrasts_of(own__all=OWN)).endswith("median of the languages no number).**")
+    assert opening(contrasts_of("specific", own__all=OWN)) == (
+        "**What removing a language's specific and related neurons does to it is not known here.**"
     )
 
 
-def test_one_language_and_missing_numbers_in_an_item():
-    one = summary_of(own_language=[0.5, NAN, NAN, NAN, None], other_languages=MISSING)
-    assert found(CELLS, one.assign(rows=1, own_largest=0), "en") == (
-        "- **specific + related**: removing them changes a language's own log-perplexity (nats per token) by +0.50 (no "
-        "interval) on average and the others' by no number (no interval); there is no interval of random draws to set "
-        "beside it. The largest effect of a removal is on the language itself in 0 of 1 language, and in 1 of 1 the "
-        "removal of its own neurons harms a language most."
+def test_every_set_is_an_item_by_language():
+    table = contrasts_of(
+        own__all=OWN, own_less_matched__de=OWN, own_less_matched__zh=SAME, own_less_others__de=LESS,
+        own_less_others__zh=OWN,
+    )  # fmt: skip
+    empty = summary_of(own_language=[NAN] * 3)
+    assert found(table, empty, "en") == (
+        "- **specific + related**, in the language itself: +0.50 (+0.25 to +0.75) on average. By "
+        "language, beside random "
+        "neurons that are as often active, more harm in de, not told apart in zh; beside the other languages' neurons, "
+        "more harm in zh, less in de."
     )
-
-
-def test_the_pivot_is_an_item_of_its_own():
-    last = found(CELLS, summary_of(own_language=OWN, other_languages=OTHERS, **PIVOT), "en").splitlines()[-1]
-    assert last == (
-        "- English: removing its neurons changes its own log-perplexity by +0.50 and the others' by +0.25; removing "
-        "theirs changes it by +1.00. (The paper finds that deactivating English hardly matters.)"
+    assert found(contrasts_of(own__all=UNKNOWN, own_less_matched__de=UNKNOWN), empty, "en") == (
+        "- **specific + related**, in the language itself: +0.25 (no interval) on average. No verdict is possible on "
+        "what stands beside it."
     )
-    unknown = summary_of(own_language=OWN, other_languages=OTHERS, **(PIVOT | {"pivot_removed__others": MISSING}))
-    assert "and the others' by no number; removing" in found(CELLS, unknown, "en")
-    nothing = found(cells_of(0, de=None), summary_of(own_language=MISSING, other_languages=MISSING, **PIVOT), "en")
-    assert len(nothing.splitlines()) == 1
+    none = found(contrasts_of(own__all=OWN, own_less_matched__de=SAME), empty, "en")
+    assert none.endswith("more harm in none, not told apart in de.")
 
 
-def test_where_random_neurons_do_as_much_harm():
-    said = "On the diagonal, no more harm than random neurons do: "
-    assert no_more_harm(cells_of(de=None)) == ""
-    assert no_more_harm(cells_of(de="more", fr=None)) == f"{said}nowhere."
-    assert no_more_harm(cells_of(de="less")) == f"{said}specific + related: de."
-    two = pd.concat([cells_of(de="within", fr="less"), cells_of(fr="within").assign(set="specific")])
-    assert no_more_harm(two) == f"{said}specific + related: de&#44;&#32;fr; specific: fr."
-
-
-def doses_of(**effects):
-    """Of two languages; ``score=[half, whole]``."""
-    rows = [
-        {"order": order, "dose": dose, "effect": effect + shift, "language": code}
-        for order, both in effects.items()
-        for dose, effect in zip((0.5, 1), both, strict=True)
-        for code, shift in (("de", -0.01), ("fr", 0.01), ("zh", NAN))
+def test_the_matrix_the_general_neurons_and_the_pivot_are_items():
+    pivot = {"pivot__own": OWN, "pivot_removed__others": SAME, "others_removed__pivot": UNKNOWN}
+    summary = pd.concat(
+        [
+            summary_of(own_language=OWN, other_languages=SAME, **pivot),
+            summary_of(f"{BOTH} + general", own_language=[13.5, 12, 15], other_languages=[13.25, 12, 15]),
+        ]
+    )
+    assert found(ALL, summary, "en").splitlines()[1:] == [
+        "- In the matrix of specific + related neurons, the largest effect of a removal is on the language itself in 2 "
+        "of 3 languages, and in 1 the removal of its own neurons harms a language most.",
+        "- With the general neurons gone too, log-perplexity changes by +13.50 (+12.00 to +15.00) "
+        "in the language itself "
+        "and by +13.25 (+12.00 to +15.00) in the others: that is the end of the model, not of a language.",
+        "- English: removing its neurons changes its own log-perplexity by +0.50 (+0.25 to +0.75) and the others' by "
+        "+0.12 (-0.25 to +0.50); removing theirs changes it by +0.25 (no interval). (The paper finds that deactivating "
+        "English hardly matters.)",
     ]
-    return pd.DataFrame(rows)
+    assert "in 2 of 1 language," in found(ALL, summary.assign(rows=1), "en")
+
+
+def test_random_neurons_match_as_well_as_said():
+    row = {
+        "set": BOTH,
+        "order": "matched",
+        "neurons": 5,
+        "short": 0,
+        "rate": 0.96,
+        "drawn_rate": 0.9,
+        "farthest": 0.125,
+    }
+    report = pd.DataFrame([row | {"square": 4.0, "drawn_square": 1.0}, row | {"square": 4.0, "drawn_square": 3.0}])
+    lead = (
+        "A language's specific and related neurons are active on 96.0% of its tokens, their random stand-ins on 90.0%; "
+        "the farthest two in a layer are 0.12 apart."
+    )
+    assert matches(report) == f"{lead} The mean square of what they pass on is 0.50 times that of theirs."
+    short = report.assign(square=NAN, drawn_square=NAN, short=[0, 1])
+    assert matches(short) == f"{lead} 1 random neuron could not be found."
+    assert matches(report.assign(order="others")) == "No random neurons stand beside."
 
 
 def test_half_of_the_neurons_and_their_share_of_the_harm():
-    both = doses_of(score=[0.75, 1], shuffled=[0.25, 1], random=[0, 0])
+    def doses_of(**effects):
+        rows = [
+            {"order": order, "dose": dose, "effect": effect, "language": "all languages"}
+            for order, both in effects.items()
+            for dose, effect in zip((0.5, 1), both, strict=True)
+        ]
+        return pd.DataFrame([*rows, {"order": "score", "dose": 1, "effect": 9, "language": "de"}])
+
+    both = doses_of(score=[0.75, 1], shuffled=[0.25, 1], matched=[0, 0])
     assert half(both) == (
         "Half of the neurons, the lowest scores first, do 75% of the harm of all, half in one random order 25% (of "
-        "means over languages, no intervals)."
+        "means over languages)."
     )
-    assert half(both[both["dose"] == 1]) == "" and half(both[both["order"] != "shuffled"]) == ""
-    assert (
-        half(doses_of(score=[0.75, 0.04], shuffled=[0.25, 1])) == "" == half(doses_of(score=[1, NAN], shuffled=[1, 1]))
-    )
-    assert "all, half in one random order no number" in half(doses_of(score=[1, 1], shuffled=[NAN, 1]))
+    assert half(both[both["dose"] == 1]) == "" == half(both[both["order"] != "shuffled"])
+    assert half(doses_of(score=[0.75, 0.04], shuffled=[0.25, 1])) == ""
 
 
 def test_on_how_much_it_rests():
     tokens = np.array([[600, 0], [500, 400]])
     measured = Losses(("as it is",), ("de", "fr"), ("a", "b"), tokens[None] * 1.0, tokens)
-    short = replace(measured, units=("a",), nll=measured.nll[..., :1], tokens=tokens[:, :1])
-    end = (
-        " A neuron set to zero also gives the layers above values they never see otherwise, so harm is not proof of a "
+    few = replace(measured, units=("a",), nll=measured.nll[..., :1], tokens=tokens[:, :1])
+    assert rests_on(measured, few, 3) == (
+        "All this rests on 1,500 scored tokens of 2 different wordings and 3 draws of random "
+        "neurons; the whole matrices "
+        "of the other two sets on 1 wording. A neuron set to zero also gives the layers above values they never see "
+        "otherwise, so harm is not proof of a function."
     )
-    assert rests_on(measured, short, 3) == (
-        f"All this rests on 1,500 scored tokens of 2 different wordings, 3 random draws beside each cell on 1,100.{end}"
-        "function."
+    assert "1 different wording and 1 draw of random neurons" in rests_on(few, few, 1)
+
+
+def test_other_text_is_said_by_name():
+    assert of_other_text(ALL, "udhr") == (
+        "On udhr, text of another kind that was not counted either, they change a language's own log-perplexity by "
+        "+0.50 (+0.25 to +0.75): 0.50 more than random neurons that are as often active (+0.25 to +0.75), and not told "
+        "apart from the other languages' neurons (+0.12, -0.25 to +0.50; 0.50 would have been found; dealt to the "
+        "languages at random, 0.3 of the deals give as much)."
     )
-    assert rests_on(short, short, 0).startswith(
-        "All this rests on 1,100 scored tokens of 1 different wording, no random draws beside each cell on 1,100. A"
+    assert of_other_text(contrasts_of(own__all=OWN), "udhr") == "On udhr nothing is known."
+
+
+def test_forced_choices_by_language():
+    assert chosen(pd.DataFrame()) == ("*Forced choices are not measured: this text has no solutions to choose among.*")
+    row = {"measure": "right result", "questions": 12, "share": 0.75, "detectable": 1.5}
+    verdicts = {"de": "less", "zh": "less", "sw": "more", "en": "not told apart"}
+    table = pd.DataFrame([row | {"language": code, "verdict": verdict} for code, verdict in verdicts.items()])
+    assert chosen(table) == (
+        "- **The right result (reckoning)**: 4 languages, 48 choices, right in 75% of them; less sure than with random "
+        "neurons in de&#44;&#32;zh; surer in sw; not told apart from random neurons in 1 (a change of 1.5 nats would "
+        "have been found in half of them)."
     )
-    assert ", 1 random draw beside each cell" in rests_on(short, short, 1)
+    assert chosen(table.assign(verdict=None)[:1]) == (
+        "- **The right result (reckoning)**: 1 languages, 12 choices, right in 75% of them."
+    )
 
 
 def test_answers_that_are_left_out_are_counted():
     lost = pd.DataFrame(
         {"measure": ["change in accuracy", *["change in language fidelity"] * 2], "left_out": [9, 0, 0]}
     )
-    assert left_out(lost) == ""
     said = "Left out of the change in fidelity, for lack of a letter before or after: "
-    assert left_out(lost.assign(left_out=[9, 1, 0])) == f"{said}1 answer."
-    assert left_out(lost.assign(left_out=[9, 1, 1])) == f"{said}2 answers."
+    assert left_out(lost) == "" and left_out(lost.assign(left_out=[9, 1, 1])) == f"{said}2 answers."
 
 
 def test_answers_in_percentage_points():
-    accuracy, fidelity = "change in accuracy", "change in language fidelity"
-    summary = pd.concat(
-        [
-            summary_of(accuracy, own_language=[-0.5, -1, 0, -0.25, "more"], other_languages=[0.125, 0, 0.25, 0, None]),
-            summary_of(fidelity, own_language=MISSING, other_languages=[0, NAN, NAN, 0, None]),
-        ]
+    table = contrasts_of(
+        measure="change in accuracy", own__all=[-0.5, -1, 0, 0.4, 0.1, "less"], matched__all=SAME, others__all=LESS
     )
-    examples = tuple(Example(str(i), code, "?", "2", "2") for code in ("de", "fr") for i in range(20))
-    said = (
-        "in percentage points: accuracy changes by -50 (-100 to +0) in a language whose neurons are removed, by +12 "
-        "(+0 to +25) in the others, and by -25 with random neurons; language fidelity changes by no number (no "
-        "interval) in a language whose neurons are removed, by +0 (no interval) in the others, and by no number "
-        "with random neurons."
+    answers = pd.DataFrame(
+        {"measure": "change in accuracy", "removed": ["de", "de"], "language": ["de", "en"], "before": [0.75, 1.0],
+         "size": [4, 9]}
+    )  # fmt: skip
+    examples = tuple(Example(str(i), "de", "?", "2", "2") for i in range(4))
+    assert of_questions(table, answers, Corpus("q", ("de",), examples)) == (
+        "4 questions that the model had answered rightly were asked again under the same conditions, and 3 were right "
+        "again. In percentage points: accuracy changes by -50 (-100 to +0) in the language itself (+12 with random "
+        "neurons that are as often active, -25 with the other languages' neurons); language fidelity: no number."
     )
-    many = Corpus("q", ("de", "fr"), examples)
-    assert of_questions(summary, many) == f"On 40 questions, {said}"
-    few = " With so few questions only large differences would show."
-    assert of_questions(summary, replace(many, examples=examples[:39])) == f"On 39 questions, {said}{few}"
-    one = Corpus("q", ("de",), examples[:1])
-    assert of_questions(summary, one) == f"On 1 question, {said}{few}"

@@ -52,7 +52,7 @@ def _beside(table: pd.DataFrame, shown: Mapping[str, tuple[str, str]], order: li
         )
     )
     base = alt.Chart(data).transform_filter("datum.set == set_")
-    tips = [
+    tips: list[str | alt.Tooltip] = [
         "language",
         "what",
         alt.Tooltip("neurons:Q", format=",", title="its own neurons"),
@@ -185,7 +185,7 @@ def doses(table: pd.DataFrame) -> alt.LayerChart:
     )
     labels, colors = zip(*names.values(), strict=True)
     x = alt.X("neurons:Q", title="neurons removed", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format=",d"))
-    tips = [
+    tips: list[str | alt.Tooltip] = [
         "language",
         "order",
         alt.Tooltip("dose:Q", title="share of the set", format=".0%"),
@@ -226,7 +226,7 @@ def choices(table: pd.DataFrame) -> alt.LayerChart:
     measure = choice(data, "measure", "choice")
     order = list(dict.fromkeys(data["language"]))
     base = alt.Chart(data).transform_filter("datum.measure == measure_")
-    tips = [
+    tips: list[str | alt.Tooltip] = [
         "language",
         "questions",
         alt.Tooltip("share:Q", title="right, unchanged", format=".0%"),
