@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 #: Units below which there is no interval.
@@ -300,37 +299,12 @@ def dealt_to_languages(matrix: np.ndarray, most: int = 10_000, seed: int = 0) ->
     return contrast, float((hits + 1) / (most + 1))
 
 
-def bootstrap_weights(units: int, resamples: int, seed: int = 0) -> np.ndarray:
-    """How often each of ``units`` is drawn when as many are drawn with replacement, ``[resamples, units]``."""
-    return np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=resamples).astype(float)
-
-
-def redrawn(units: int, rng: np.random.Generator) -> np.ndarray:
-    """As many of ``units``, by their numbers, drawn with replacement."""
-    return rng.integers(units, size=units)
-
-
-def bootstrap_draws(units: int, draws: int, seed: int = 0) -> list[np.ndarray]:
-    """So many times :func:`redrawn`; not at all from one unit, which is nothing to resample."""
-    rng = np.random.default_rng(seed)
-    return [redrawn(units, rng) for _ in range(draws if units > 1 else 0)]
-
-
 def halves(units: int, splits: int, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Random splits of units into two halves; of an odd number, one is left out; of one unit, there are none."""
     rng, half = np.random.default_rng([seed, 1]), units // 2
     for _ in range(splits if half else 0):
         order = rng.permutation(units)
         yield np.sort(order[:half]), np.sort(order[half : 2 * half])
-
-
-def bootstrap_mean(
-    values: np.ndarray, resamples: int, rng: np.random.Generator, level: float = 0.95
-) -> tuple[float, float]:
-    """The percentile interval of the mean of values, drawn with replacement; no numbers where one of them is none."""
-    means = values[rng.integers(len(values), size=(resamples, len(values)))].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return low, high
 
 
 def ratios(sums: np.ndarray, sizes: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -352,78 +326,6 @@ def ratios(sums: np.ndarray, sizes: np.ndarray, weights: np.ndarray | None = Non
         result = np.einsum("rlu,bu->brl", np.nan_to_num(sums), w) / np.einsum("rlu,bu->brl", sizes, w)
     result = np.where(missing | ~np.isfinite(result), np.nan, result)
     return result[0] if weights is None else result
-
-
-def of_several(replicates: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The replicates of languages that have several units; no number for the others: one has nothing to resample.
-
-    Args:
-        replicates: ``[..., languages]``.
-        sizes: ``[languages, units]``.
-    """
-    return np.where((sizes > 0).sum(axis=-1) > 1, replicates, np.nan)
-
-
-def percentiles(replicates: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """The middle ``level`` of replicates, over the first axis; no number where there is none."""
-    flat = replicates.reshape(len(replicates), -1)
-    ends = np.full((2, flat.shape[1]), np.nan)
-    some = ~np.isnan(flat).all(axis=0)
-    ends[:, some] = np.nanquantile(flat[:, some], [(1 - level) / 2, (1 + level) / 2], axis=0)
-    low, high = ends.reshape(2, *replicates.shape[1:])
-    return low, high
-
-
-def percentiles_by(replicates: pd.DataFrame, by: list[str], value: str, level: float = 0.95) -> pd.DataFrame:
-    """The middle ``level`` of a column of replicates in each group of rows: the columns ``by``, ``low``, ``high``."""
-    tail = (1 - level) / 2
-    ends = replicates.groupby(by)[value].quantile(np.array([tail, 1 - tail])).unstack()
-    return ends.set_axis(["low", "high"], axis=1).reset_index()
-
-
-def prediction_interval(draws: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Where one more draw would fall, if they are normal: ``mean -+ t s sqrt(1 + 1/n)``.
-
-    Args:
-        draws: ``[n, ...]``, over the first axis; draws that are no number are left out.
-        level: coverage.
-
-    Returns:
-        Lower and upper end; no number where there are fewer than two draws.
-    """
-    n = (~np.isnan(draws)).sum(axis=0)
-    enough = n > 1
-    known = np.where(enough, draws, 0.0)
-    mean = np.nansum(known, axis=0) / np.maximum(n, 1)
-    spread = np.sqrt(np.nansum((known - mean) ** 2, axis=0) / np.maximum(n - 1, 1))
-    half = stats.t.ppf((1 + level) / 2, np.maximum(n - 1, 1)) * spread * np.sqrt(1 + 1 / np.maximum(n, 1))
-    return np.where(enough, mean - half, np.nan), np.where(enough, mean + half, np.nan)
-
-
-def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """The t interval of a mean over the first axis, ``mean -+ t s / sqrt(n)``; no numbers from fewer than two."""
-    n = len(values)
-    if n < 2:
-        nothing = np.full(values.shape[1:], np.nan)
-        return nothing, nothing
-    half = stats.t.ppf((1 + level) / 2, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
-    return values.mean(axis=0) - half, values.mean(axis=0) + half
-
-
-def sum_interval(total: float, parts: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The t interval of a number that is a sum over units, from what each adds to its deviation, ``[units]``.
-
-    No numbers from fewer than two units, nor where all deviate alike from a total that is not zero: units that
-    agree tell nothing of others.
-    """
-    n = len(parts)
-    if n < 2:
-        return np.nan, np.nan
-    error = np.sqrt(n / (n - 1) * (parts**2).sum())
-    if error < 1e-12 and abs(total) > 1e-12:
-        return np.nan, np.nan
-    half = stats.t.ppf((1 + level) / 2, n - 1) * error
-    return total - half, total + half
 
 
 # --- permutation -------------------------------------------------------------------------------

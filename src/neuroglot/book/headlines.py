@@ -68,13 +68,6 @@ def _of_neurons(table: pd.DataFrame, where: "str | pd.Series[str]") -> pd.DataFr
     return _rows(judged.assign(**share), "change in " + table["kind"] + " neurons, %" + where, "contrast")
 
 
-def writing(tables: Tables) -> pd.DataFrame:
-    """Own less others and own less matched, in standard deviations over the vocabulary."""
-    contrasts = tables["contrasts"]
-    some = contrasts[contrasts["text"] == ALL_TEXT]
-    return _rows(some, "own less " + some["against"] + ", " + some["language"], "number")
-
-
 #: What a chapter writes, and its main numbers: ``what``, ``value``, ``low``, ``high``.
 HEADLINES: dict[str, Callable[[Tables], pd.DataFrame]] = {
     "written": writing,

@@ -13,7 +13,6 @@ import torch
 from ..base.artifacts import load_artifact, require_tokens, save_artifact
 from ..base.errors import NeuroglotError, in_a_line, quoted
 from ..base.provenance import table
-from ..base.uncertainty import redrawn
 from ..text.languages import languages_of, parse_languages, require_codes
 
 # --- the counts --------------------------------------------------------------------------------
@@ -237,17 +236,6 @@ class ActivationStats:
             provenance = provenance | {"selected_shards": self._numbers(index)}
         routed = None if self.shard_routed is None else self.shard_routed[index]
         return ActivationStats(self.shard_counts[index], self.shard_tokens[index], self.languages, provenance, routed)
-
-    def resampled(self, rng: np.random.Generator) -> "ActivationStats":
-        """A bootstrap replicate: as many shards, drawn with replacement, merged into one.
-
-        It may lack a language; :func:`neuroglot.neurons.identification.replicated` says what becomes of such a draw.
-
-        Raises:
-            NeuroglotError: a language without tokens.
-        """
-        self._tokens_of_all()  # without which no draw would do
-        return self.merged(redrawn(len(self.shard_tokens), rng))
 
     def merged(self, shards: Iterable[int]) -> "ActivationStats":
         """Some of the shards, counted from 0 and as often as they are named, as one; without moments."""
