@@ -180,7 +180,7 @@ def contrasts_table():
 
 
 def tokens_table():
-    words = {"en": ["the", "<b>bold</b>", "constructor"], "th": ["ที่", "และ"]}
+    words = {"en": ["the", "<b>bold</b>", "prototype"], "th": ["ที่", "และ"]}
     rows = [(code, rank, word, 1 / rank) for code, own in words.items() for rank, word in enumerate(own, 1)]
     return pd.DataFrame(rows, columns=["language", "rank", "token", "logits"])
 

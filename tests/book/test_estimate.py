@@ -27,7 +27,7 @@ def test_tokens_of_each_chapter():
     """Of ten languages, 60 documents of 100 tokens each; worked out by hand."""
     of = amounts()
     assert TOKENS["04-neurons"](of) == (60 * 1000 + 2 * 6 * 1000, 0)
-    assert TOKENS["01-activations"](of) == (54 * 1000 + 4 * 10 * 500, 4 * 1000)
+    assert TOKENS["01-activations"](of) == (48 * 1000 + 4 * 10 * 500, 4 * 1000)
     # One set in ten languages, another in its own; three draws and one of each; a half and a quarter in three orders.
     cells = (1 + 10) * 10 + 10 + 2 * (3 + 1) * 10 + 3 * 2 * 10
     losses = (50 + 24) * (cells * 12 + (1 + 2 * 10) * 10 * 4)
@@ -40,7 +40,7 @@ def test_tokens_of_each_chapter():
     assert TOKENS["06-steering"](of) == (3 * 1000 + 2 * responses * 200 + responses * 24, responses * 24)
     assert TOKENS["06-steering"](amounts(targets="de zh", prompts=1))[1] == (1 + 2 * 2 * (6 + 2)) * 24
     training = 2 * 16 * 4 * 2 * 4 * 100
-    measured = training + 3 * 3 * 6000 + 2 * 54_000
+    measured = training + 3 * 3 * 12_000 + 2 * 48_000
     assert TOKENS["07-alignment"](of) == (measured, 0) and TOKENS["08-spontaneous"](of) == (0, 0)
     asked = amounts(answers=True)
     assert TOKENS["07-alignment"](asked) == (measured + 2 * 4 * 10 * 500, 2 * 4 * 1000)
@@ -56,12 +56,12 @@ def test_trainings_of_all_kinds_have_controls_at_every_checkpoint():
 
 
 def test_less_is_asked_for():
-    assert TOKENS["01-activations"](amounts(accuracy_questions=0)) == TOKENS["04-neurons"](amounts())
+    assert TOKENS["01-activations"](amounts(accuracy_questions=0)) == (48_000, 0)
     assert TOKENS["05-deactivation"](amounts(answer_questions=0))[1] == 0
-    assert TOKENS["07-alignment"](amounts(after="other")) == (2 * 3 * 6000 + 54_000, 0)
+    assert TOKENS["07-alignment"](amounts(after="other")) == (2 * 3 * 12_000 + 48_000, 0)
     assert TOKENS["09-stability"](amounts(domains={}))[0] == 0
     half = amounts(documents=30)
-    assert TOKENS["04-neurons"](half)[0] == TOKENS["04-neurons"](amounts())[0] / 2
+    assert TOKENS["04-neurons"](half)[0] == TOKENS["04-neurons"](amounts())[0] - 30_000
 
 
 def test_sum_over_chapters(model_folder, texts, monkeypatch):

@@ -47,6 +47,12 @@ THERE = {
 
 
 @pytest.fixture
+def here(tmp_path):
+    write_tables(tmp_path / "here.json", of(HERE))
+    return tmp_path / "here.json"
+
+
+@pytest.fixture
 def project(tmp_path, types):
     folder = tmp_path / "book" / "reference" / "tiny-problems"
     write_tables(folder / "effects.json", of(THERE))
@@ -54,8 +60,8 @@ def project(tmp_path, types):
     return tmp_path
 
 
-def test_numbers_agree_if_their_intervals_say_so(project, types):
-    found = reference.beside("effects", of(HERE), types, root=project)
+def test_numbers_agree_if_their_intervals_say_so(project, types, here):
+    found = reference.beside("effects", here, types, root=project)
     assert found["what"].tolist() == [
         "own less matched, en",
         "own less matched, sw",
@@ -80,13 +86,13 @@ def test_numbers_agree_if_their_intervals_say_so(project, types):
     assert shown.iloc[3].tolist() == ["own less others, sw", "9.00", "", "not known"]
 
 
-def test_only_a_reference_of_the_same_model_text_and_languages_counts(project, types):
+def test_only_a_reference_of_the_same_model_text_and_languages_counts(project, types, here):
     for change in ({"weights_sha256": "other"}, {"corpus": "udhr"}):
         other = replace(types, provenance=types.provenance | change)
-        assert reference.beside("effects", of(HERE), other, root=project) is None
-    assert reference.beside("effects", of(HERE), replace(types, languages=("en", "de")), root=project) is None
+        assert reference.beside("effects", here, other, root=project) is None
+    assert reference.beside("effects", here, replace(types, languages=("en", "de")), root=project) is None
     (project / "book/reference/tiny-problems/effects.json").unlink()
-    found = reference.beside("effects", of(HERE), types, root=project)
+    found = reference.beside("effects", here, types, root=project)
     assert found is None and said.agreement(found) == said.NONE
 
 
@@ -110,7 +116,7 @@ def full(tmp_path, types):
     return tmp_path
 
 
-def test_a_full_run_is_kept_with_a_sample_and_what_it_is_of(full, types):
+def test_a_full_run_is_kept_with_a_sample_and_what_it_is_of(full, types, here):
     folder = reference.keep("tiny-full", root=full)
     assert folder == full / "book/reference/tiny-problems"
     about = json.loads((folder / "about.json").read_text())
@@ -121,7 +127,7 @@ def test_a_full_run_is_kept_with_a_sample_and_what_it_is_of(full, types):
     first = sample["losses"][0]
     assert first == {"language": "en", "removed": False, "texts": [["a", "Q? ", "a en."]], "tokens": 5, "nll": 0.0}
     assert [row["nll"] for row in sample["losses"] if row["removed"]] == [8, 9, 10, 20, 21, 22]
-    assert reference.beside("effects", of(HERE), types, root=full)["verdict"].tolist()[0] == "agrees"
+    assert reference.beside("effects", here, types, root=full)["verdict"].tolist()[0] == "agrees"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     reference.keep("tiny-full", root=full)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -33,6 +33,7 @@ ARTIFACTS = {
     "means": "means.safetensors",
     "steered": "steered.jsonl",
     "steered_losses": "steered-losses.safetensors",
+    "steering": "steering.json",
     "aligned": "aligned",
     "variants": "variants.json",
     "changes": "changes.json",

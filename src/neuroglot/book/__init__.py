@@ -7,5 +7,17 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["building", "chapters", "charts", "describing", "markup", "packing", "pages", "printing", "runs", "widgets"],
+    [
+        "building",
+        "chapters",
+        "charts",
+        "describing",
+        "markup",
+        "packing",
+        "pages",
+        "printing",
+        "reference",
+        "runs",
+        "widgets",
+    ],
 )

@@ -48,7 +48,7 @@ CHAPTERS = (
         writes=("contexts", "values", "written"),
     ),
     Chapter("05-deactivation", reads=("stats", "types", "held_out", "solved"), writes=("effects",)),
-    Chapter("06-steering", reads=("stats", "types", "held_out"), writes=("steered",)),
+    Chapter("06-steering", reads=("stats", "types", "held_out"), writes=("steered", "steering")),
     Chapter(
         "07-alignment",
         reads=("stats", "types", "counted", "held_out", "asked", "solved"),

@@ -68,10 +68,32 @@ def _of_neurons(table: pd.DataFrame, where: "str | pd.Series[str]") -> pd.DataFr
     return _rows(judged.assign(**share), "change in " + table["kind"] + " neurons, %" + where, "contrast")
 
 
+def layers(tables: Tables) -> pd.DataFrame:
+    """By how much each of the paper's claims about the parts holds on shards that did not cut, in neurons a layer."""
+    claims = tables["claims"]
+    return _rows(claims, claims["claim"], "held_out")
+
+
+def steering(tables: Tables) -> pd.DataFrame:
+    """Own less random neurons at the strengths fixed beforehand, in shares of responses."""
+    contrasts = tables["contrasts"]
+    return _rows(contrasts, contrasts["way"] + " to " + contrasts["target"], "difference")
+
+
+def stability(tables: Tables) -> pd.DataFrame:
+    """Overlaps (Jaccard) of each type's neurons before any training: of two halves, and with other text."""
+    overlaps = tables["overlaps"]
+    some = overlaps[overlaps["comparison"].str.endswith(", before")]
+    return _rows(some, some["comparison"] + ", " + some["kind"], "jaccard")
+
+
 #: What a chapter writes, and its main numbers: ``what``, ``value``, ``low``, ``high``.
 HEADLINES: dict[str, Callable[[Tables], pd.DataFrame]] = {
+    "layers": layers,
     "written": writing,
     "effects": deactivation,
+    "steering": steering,
     "changes": alignment,
     "spontaneous": spontaneous,
+    "stability": stability,
 }

@@ -29,7 +29,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         # 05
         "documents": 4,
         "few_documents": 1,
-        "response_tokens": 8,
         "random_draws": 2,
         "dose_steps": 2,
         "choice_questions": 2,
@@ -55,20 +54,28 @@ PRESETS: dict[str, dict[str, Any]] = {
         "corpus_options": {"n": 160},
         "held_out_share": 0.4,
         "accuracy_questions": 48,
+        # 04
+        "removal_documents": 24,
+        # 05
         "documents": 25,
-        "response_tokens": None,
+        "few_documents": 12,
         "random_draws": 10,
         "other_draws": 3,
         "dose_steps": 5,
         "choice_questions": 25,
         "choice_solutions": 12,
-        "choice_draws": 3,
+        "choice_draws": 5,
         "answer_questions": 20,
         "second": "udhr",
+        "second_options": {"articles": 30},
+        # 06
         "most_targets": 9,
         "prompts": 30,
+        # 07 to 09
         "seeds": [0, 1, 2],
         "chosen_only": True,
+        "answers": True,
+        "overlap_splits": 15,
         "domains": {"udhr": {}},
     },
 }

@@ -1,6 +1,5 @@
 """The reference: what the full run found, kept in the repository, and whether another run's numbers agree with it."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +29,7 @@ _PLACE = Path("book") / "reference"
 _SAME = ("weights_sha256", "corpus", "languages")
 
 
-def beside(
-    artifact: str, tables: Mapping[str, pd.DataFrame], types: NeuronTypes, *, root: Path | None = None
-) -> pd.DataFrame | None:
+def beside(artifact: str, path: str | Path, types: NeuronTypes, *, root: Path | None = None) -> pd.DataFrame | None:
     """The main numbers of a chapter, and the same of the reference.
 
     Two numbers agree if they are no farther apart than the root of the sum of the squares of both intervals' half
@@ -40,7 +37,7 @@ def beside(
 
     Args:
         artifact: what the chapter writes, as in :data:`neuroglot.book.headlines.HEADLINES`.
-        tables: what it wrote.
+        path: what it wrote.
         types: of this run; they say which model and text the reference must be of.
         root: the project; default: :func:`neuroglot.book.chapters.project_root`.
 
@@ -54,7 +51,7 @@ def beside(
         return None
     of = HEADLINES[artifact]
     theirs = of(read_tables(folder / ARTIFACTS[artifact])).set_index("what").add_prefix("reference_")
-    found = of(tables).merge(theirs.rename(columns={"reference_value": "reference"}), on="what", how="left")
+    found = of(read_tables(path)).merge(theirs.rename(columns={"reference_value": "reference"}), on="what", how="left")
     halves = [found[f"{of}high"].sub(found[f"{of}low"]) / 2 for of in ("", "reference_")]
     width = np.sqrt(sum(half.fillna(0) ** 2 for half in halves))
     known = found["value"].notna() & found["reference"].notna() & ~(halves[0].isna() & halves[1].isna())

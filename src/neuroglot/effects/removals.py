@@ -101,7 +101,7 @@ def removals(
     if matched not in MATCHED:
         raise NeuroglotError(f"matched={quoted(matched)}: random neurons are matched by {' or by '.join(MATCHED)}.")
     size = types.score.shape[1]
-    rates = _rates(types, stats) if matched == "firing rate" else None
+    rates = firing_rates(types, stats) if matched == "firing rate" else None
     result = []
     for set_, kinds in sets.items():
         for k, language in enumerate(types.languages):
@@ -117,8 +117,16 @@ def removals(
     return result
 
 
-def _rates(types: NeuronTypes, stats: ActivationStats | None) -> np.ndarray:
-    """Probabilities ``[layers, neurons, languages]`` of the types' languages; no number where too little was seen."""
+def firing_rates(types: NeuronTypes, stats: ActivationStats | None) -> np.ndarray:
+    """How often neurons are active, ``[layers, neurons, languages]``; no number where too little was seen.
+
+    Args:
+        types: whose languages.
+        stats: the counts that they were identified on.
+
+    Raises:
+        NeuroglotError: no counts, or others.
+    """
     if stats is None:
         raise NeuroglotError("random neurons are matched by firing rate with the counts of the types; give stats.")
     told = ("weights_sha256", "input_sha256")
@@ -221,7 +229,7 @@ def match_report(of: Iterable[Removal], types: NeuronTypes, stats: ActivationSta
     """
     of = list(of)
     own = {(r.set, r.language): r for r in of if r.order == "score" and r.dose == 1}
-    rates, stats = _rates(types, stats), stats.select(types.languages)
+    rates, stats = firing_rates(types, stats), stats.select(types.languages)
     moments = stats.squares is not None and stats.provenance.get("quantity") == "product"
     squares = stats.second_moments() if moments else np.full(rates.shape, np.nan)
     rows = []
@@ -272,7 +280,7 @@ def doses(
     require_whole("steps", steps, 1)
     require_whole("draws", draws, 0)
     layers, width = types.score.shape
-    rates = None if stats is None else _rates(types, stats)
+    rates = None if stats is None else firing_rates(types, stats)
     result = []
     for k, language in enumerate(types.languages):
         own = types.neurons(language, SETS[set_])

@@ -20,7 +20,7 @@ from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus, Example
 from ..text.languages import is_detectable, language_key, loops, main_language, parse_languages, script
 from .asking import ask_under
-from .removals import AS_IT_IS, BOTH, SETS, Removal, _rates, generator, match_report, matched_like
+from .removals import AS_IT_IS, BOTH, SETS, Removal, firing_rates, generator, match_report, matched_like
 
 #: How a language's neurons are driven up: their values multiplied, or replaced by multiples of their means.
 WAYS = ("amplify", "set")
@@ -235,7 +235,7 @@ def _pair_of(types: NeuronTypes, of: Steering, set_: str, stats: ActivationStats
         return up, down
     if stats is None:
         return _random_pair(up, down, types.score.shape[1], key)
-    rates, every = _rates(types, stats), np.arange(types.score.shape[1])
+    rates, every = firing_rates(types, stats), np.arange(types.score.shape[1])
     taken = [types.neurons(code, SETS[set_]) for code in (of.source, of.target)]
     found = []
     for neurons, code in ((up, of.target), (down, of.source)):
