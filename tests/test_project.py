@@ -139,6 +139,22 @@ def test_notebooks_follow_the_house(path):
     assert "## What was found, and what does not hold" in headings
 
 
+def test_what_notebooks_call_is_there():
+    """Functions of the rooms, reached by name from the package as a reader would type them."""
+    called = {
+        name
+        for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code"
+        for name in re.findall(r"\bng((?:\.[a-z_]+)+)", cell.source)
+    }
+    assert len(called) > 50
+    for name in called:
+        found = neuroglot
+        for part in name.strip(".").split("."):
+            found = getattr(found, part)
+
+
 def test_no_path_of_a_machine_and_no_scripts_from_elsewhere():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if tracked.returncode:

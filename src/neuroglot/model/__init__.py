@@ -7,5 +7,5 @@ take, answers and losses, each with or without the change.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, ["batches", "interventions", "likelihood", "loading", "processes", "sampling", "sites"]
+    __name__, ["batches", "interventions", "likelihood", "loading", "processes", "readout", "sampling", "sites"]
 )
