@@ -147,12 +147,12 @@ def test_what_notebooks_call_is_there():
         for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
         for cell in nbformat.read(path, as_version=4).cells
         if cell.cell_type == "code"
-        for name in re.findall(r"\bng((?:\.[a-z_]+)+)", cell.source)
+        for name in re.findall(r"\b((?:ng|charts|findings|markup|reference)(?:\.[a-z_]+)+)\(", cell.source)
     }
-    assert len(called) > 50
+    assert len(called) > 100
     for name in called:
-        found = neuroglot
-        for part in name.strip(".").split("."):
+        found, (first, *parts) = neuroglot, name.split(".")
+        for part in parts if first == "ng" else ["book", first, *parts]:
             found = getattr(found, part)
 
 
