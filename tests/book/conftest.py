@@ -26,7 +26,7 @@ def project(tmp_path_factory):
 
 PARAMETERS = {"model": "model", "corpus": "text:texts", "splits": 3, "overlap_splits": 2, "top_rate": 0.2}
 # The alignment of a tiny model: a step of one pair, and no text that has to be fetched.
-PARAMETERS |= {"practice_options": {"n": 8, "seed": 2, "levels": "1"}, "steps": [1], "domains": {}}
+PARAMETERS |= {"practice_options": {"n": 8, "seed": 2, "levels": "1"}, "steps": [1], "domains": {}, "token_texts": {}}
 PARAMETERS |= {"recipe": {"steps": 2, "save_every": 1, "batch": 1, "micro_batch": 1}}
 
 

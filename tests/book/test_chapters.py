@@ -148,7 +148,7 @@ def test_what_would_be_run_is_known_before(project, said_to_run):
     chapters.run_models(pair, **usual)
     assert [names for _, names in chapters.outdated(pair, **usual)] == [[], []]
     assert [names for _, names in chapters.outdated(pair, **usual, force=True)] == [first, second]
-    for changed in ({"top_rate": 0.3}, {"resamples": 9}):
+    for changed in ({"top_rate": 0.3}, {"dose_steps": 2}):
         (_, names), (_, still) = chapters.outdated([PARAMETERS | changed, pair[1]], **usual)
         _, took = chapters.run_models([PARAMETERS | changed, pair[1]], **usual)
         assert [name for name in every if took[name]] == names and still == []

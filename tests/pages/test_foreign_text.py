@@ -77,10 +77,12 @@ def built(tmp_path_factory):
     parameters = {"model": name("model"), "corpus": f"jsonl:{name('corpus')}.jsonl", "corpus_options": options}
     parameters |= {"held_out_share": 0.3, "sampling": {"max_new_tokens": 4, "shots": 0}, "accuracy_questions": 1}
     parameters |= {
-        "draws": 2,
         "splits": 2,
+        "overlap_splits": 1,
         "answers": True,
-        "resamples": 5,
+        "answer_questions": 1,
+        "writing_draws": 2,
+        "token_texts": {f"jsonl:{name('domain')}.jsonl": options},
         "top_rate": 0.2,
         "general": 2,
         "texts": 1,
@@ -88,9 +90,9 @@ def built(tmp_path_factory):
         "random_draws": 1,
     }
     parameters |= {"prompts": 1, "new_tokens": 4, "mean_documents": 1, "score_questions": 1}
-    parameters |= {"strengths": {"amplify": [0, 8]}}
+    parameters |= {"strengths": {"amplify": [0, 8]}, "headline": {"amplify": 8}, "steering_draws": 1}
     parameters |= {"domains": {f"jsonl:{name('domain')}.jsonl": options, f"jsonl:{name('missing')}": {}}}
-    early = [chapter for chapter in chapters.CHAPTERS if chapter.name[:2] < "07" or chapter.name == "index"]
+    early = [chapter for chapter in chapters.CHAPTERS if chapter.name[:2] < "07"]
     chapters.run_chapters(parameters, root=root, run="run", chapters=early)
     # Beside a run of another name, and compared with a model from elsewhere.
     shutil.copytree(root / "runs/run", root / "runs" / name("beside"), ignore=shutil.ignore_patterns("chapters"))

@@ -87,13 +87,26 @@ def stability(tables: Tables) -> pd.DataFrame:
     return _rows(some, some["comparison"] + ", " + some["kind"], "jaccard")
 
 
-#: What a chapter writes, and its main numbers: ``what``, ``value``, ``low``, ``high``.
-HEADLINES: dict[str, Callable[[Tables], pd.DataFrame]] = {
-    "layers": layers,
-    "written": writing,
-    "effects": deactivation,
-    "steering": steering,
-    "changes": alignment,
-    "spontaneous": spontaneous,
-    "stability": stability,
+#: What a chapter writes, by its name: its main numbers, and the tables that they are read from.
+HEADLINES: dict[str, tuple[Callable[[Tables], pd.DataFrame], tuple[str, ...]]] = {
+    "layers": (layers, ("claims",)),
+    "written": (writing, ("contrasts",)),
+    "effects": (deactivation, ("contrasts",)),
+    "steering": (steering, ("contrasts",)),
+    "changes": (alignment, ("changes", "measures")),
+    "spontaneous": (spontaneous, ("neurons",)),
+    "stability": (stability, ("overlaps",)),
 }
+
+
+def of(artifact: str, tables: Tables) -> pd.DataFrame:
+    """The main numbers of what a chapter wrote: ``what``, ``value``, ``low``, ``high``; no row where it found nothing.
+
+    Args:
+        artifact: one of :data:`HEADLINES`.
+        tables: of the chapter.
+    """
+    main, names = HEADLINES[artifact]
+    if any(tables.get(name, pd.DataFrame()).empty for name in names):
+        return pd.DataFrame({"what": pd.Series(dtype=str)} | {name: pd.Series(dtype=float) for name in _COLUMNS[1:]})
+    return main(tables)

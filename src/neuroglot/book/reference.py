@@ -16,7 +16,7 @@ from ..model.likelihood import Losses
 from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus
 from .chapters import project_root, run_folder
-from .headlines import HEADLINES
+from .headlines import HEADLINES, of
 from .presets import PRESETS, preset_of
 
 #: How a number of this run and one of the reference stand to each other.
@@ -49,10 +49,11 @@ def beside(artifact: str, path: str | Path, types: NeuronTypes, *, root: Path | 
     folder = _found(types, root or project_root())
     if folder is None or not (folder / ARTIFACTS[artifact]).is_file():
         return None
-    of = HEADLINES[artifact]
-    theirs = of(read_tables(folder / ARTIFACTS[artifact])).set_index("what").add_prefix("reference_")
-    found = of(read_tables(path)).merge(theirs.rename(columns={"reference_value": "reference"}), on="what", how="left")
-    halves = [found[f"{of}high"].sub(found[f"{of}low"]) / 2 for of in ("", "reference_")]
+    theirs = of(artifact, read_tables(folder / ARTIFACTS[artifact])).set_index("what").add_prefix("reference_")
+    found = of(artifact, read_tables(path)).merge(
+        theirs.rename(columns={"reference_value": "reference"}), on="what", how="left"
+    )
+    halves = [found[f"{whose}high"].sub(found[f"{whose}low"]) / 2 for whose in ("", "reference_")]
     width = np.sqrt(sum(half.fillna(0) ** 2 for half in halves))
     known = found["value"].notna() & found["reference"].notna() & ~(halves[0].isna() & halves[1].isna())
     near = (found["value"] - found["reference"]).abs() <= width

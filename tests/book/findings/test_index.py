@@ -66,9 +66,9 @@ def test_what_is_missing_is_said():
     said = findings.findings({"profile": PROFILE, "segments": segments}, {}, {}, {}).split("\n")
     assert said == [
         "1. **Found again?** Not known here is whether the same neurons are found on other text: [chapter "
-        "09](09-stability.ipynb) was not run.",
+        "09](09-stability.ipynb) was not run, or found no neuron to ask of.",
         "2. **Needed?** Not known here is what removing a language's neurons does to it: [chapter "
-        "05](05-deactivation.ipynb) was not run.",
+        "05](05-deactivation.ipynb) was not run, or found no neuron to ask of.",
         "3. **Four parts?** Language neurons are most numerous in layer 1 of 2. Text that was not used to cut is "
         "described by 3 segments (not the paper's four), better than a smooth curve of as many numbers. [Chapter "
         "03](03-layers.ipynb) (What they write is not known here: [chapter 04](04-neurons.ipynb) has not said so.)",

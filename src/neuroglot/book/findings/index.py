@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ...base.uncertainty import MORE
+from ...effects.matrix import ALL, LOG_PERPLEXITY, MIDDLE, OTHERS
+from ...effects.removals import BOTH
 from ...neurons.identification import NeuronTypes
 from ..markup import language, myst
 from ..pages import model_name
@@ -39,13 +41,13 @@ def findings(depth: Tables, stability_tables: Tables, effects: Tables, written: 
         [
             f"1. **Found again?** {_again(stability_tables)}",
             f"2. **Needed?** {_needed(effects)}",
-            f"3. {_wrote(written) if 'contrasts' in written else _where(depth)}",
+            f"3. {_where(depth) if written.get('contrasts', pd.DataFrame()).empty else _wrote(written)}",
         ]
     )
 
 
 def _again(tables: Tables) -> str:
-    if "overlaps" not in tables or "difference" not in tables["overlaps"]:
+    if "difference" not in tables.get("overlaps", pd.DataFrame()):
         return _not_run("whether the same neurons are found on other text", "09", "09-stability")
     return f"{stability.text_to_text(tables['overlaps'])}. [Chapter 09](09-stability.ipynb)"
 
@@ -56,12 +58,12 @@ def _not_run(what: str, chapter: str, file: str) -> str:
 
 def _needed(tables: Tables) -> str:
     """What removing a language's neurons does to it, less what removing other languages' does."""
-    if "contrasts" not in tables:
+    rows = tables.get("contrasts", pd.DataFrame())
+    if rows.empty:
         return _not_run("what removing a language's neurons does to it", "05", "05-deactivation")
-    rows = tables["contrasts"].query(
-        "set == 'specific + related' and measure == 'change in log-perplexity' and what == 'own less others'"
-    )
-    every, each = rows[rows["language"] == "all languages"], rows[~rows["language"].isin(_MEANS)]
+    wanted = {"set": BOTH, "measure": LOG_PERPLEXITY, "what": f"own less {OTHERS}"}
+    rows = rows[(rows[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+    every, each = rows[rows["language"] == ALL], rows[~rows["language"].isin(_MEANS)]
     if every.empty or pd.isna(every["effect"].iloc[0]):
         return _not_run("what removing a language's neurons does to it", "05", "05-deactivation")
     row = every.iloc[0]
@@ -75,7 +77,7 @@ def _needed(tables: Tables) -> str:
     )
 
 
-_MEANS = ("all languages", "median of languages")
+_MEANS = (ALL, MIDDLE)
 
 
 def _wrote(tables: Tables) -> str:
