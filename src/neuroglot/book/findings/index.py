@@ -53,7 +53,7 @@ def _again(tables: Tables) -> str:
 
 
 def _not_run(what: str, chapter: str, file: str) -> str:
-    return f"Not known here is {what}: [chapter {chapter}]({file}.ipynb) was not run."
+    return f"Not known here is {what}: [chapter {chapter}]({file}.ipynb) was not run, or found no neuron to ask of."
 
 
 def _needed(tables: Tables) -> str:
