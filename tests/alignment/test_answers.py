@@ -118,6 +118,14 @@ def test_several_seeds_are_averaged():
     assert (table["high"] - table["low"] > one["high"] - one["low"]).all(), "trainings differ, too"
 
 
+def test_where_no_text_was_answered_nothing_changes():
+    nothing = measured(np.zeros((2, 0)))
+    table = measure_changes(nothing, nothing)
+    assert (
+        (table["units"] == 0).all() and table[["change", "low"]].isna().all(axis=None) and table["verdict"].isna().all()
+    )
+
+
 def test_losses_are_of_the_same_tokens():
     tokens = np.array([[3, 4]])
     one = Losses(("as it is",), ("en",), ("a", "b"), tokens[None] * 1.0, tokens, {"input_sha256": "x"})

@@ -47,13 +47,19 @@ def said_to_run(monkeypatch):
 
 
 #: Of text without numbers there are none.
-CHOICES = ("number-choices.safetensors", "translation-losses.safetensors")
+CHOICES = ("number-choices.safetensors", "solution-losses.safetensors", "translation-losses.safetensors")
 
 
 def test_chapters_run_and_are_kept(project, ran):
     assert all(seconds > 0 for seconds in ran.values()) and set(ran) == {chapter.name for chapter in chapters.CHAPTERS}
     before = artifacts(project)
-    assert set(before) == set(ARTIFACTS.values()) - {"responses.jsonl", "deactivated.jsonl", "aligned", *CHOICES}
+    assert set(before) == set(ARTIFACTS.values()) - {
+        "responses.jsonl",
+        "deactivated.jsonl",
+        "aligned",
+        *CHOICES,
+        "second-losses.safetensors",
+    }
     again = chapters.run_chapters(PARAMETERS, root=project, run="tiny")
     assert set(again.values()) == {0.0} and artifacts(project) == before
 
@@ -247,7 +253,8 @@ def test_pages_of_a_run(project, ran):
     html = {path.relative_to(project / "_build/html").as_posix() for path in page.parent.rglob("*.html")}
     assert {f"book/chapters/{chapter.name}.html" for chapter in chapters.CHAPTERS} <= html
     text = (page.parent / "book/chapters/02-identification.html").read_text()
-    assert "neuroglot-chart" in text and 'data-neuroglot="explorer"' in text
+    assert 'data-neuroglot="explorer"' in text
+    assert "neuroglot-chart" in (page.parent / "book/chapters/03-layers.html").read_text()
     assert "<dt>run</dt><dd>tiny</dd>" in text and "Run this chapter again" in text
     assert text.count("notebooks/02-identification.ipynb") == 1 and "print.html" in html
     assert "— neuroglot: model</title>" in text.replace("&#8212;", "—")

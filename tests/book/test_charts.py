@@ -325,9 +325,11 @@ def test_contrasts_show_every_language_and_their_mean():
         *("own less random", "own less the others'"),
     }
     for panel in (left, right):
-        points = panel["layer"][2]["encoding"]
-        assert points["y"]["sort"] == ["bn", "en", "all languages"]
-        assert points["fillOpacity"]["condition"]["test"] == "datum.verdict == 'more' || datum.verdict == 'less'"
+        hollow, filled = panel["layer"][2:]
+        assert hollow["encoding"]["y"]["sort"] == filled["encoding"]["y"]["sort"] == ["bn", "en", "all languages"]
+        apart = "datum.verdict == 'more' || datum.verdict == 'less'"
+        kept = [[step["filter"] for step in layer["transform"] if "filter" in step][-1] for layer in (hollow, filled)]
+        assert kept == [f"!({apart})", apart] and filled["mark"]["filled"]
     assert [p["value"] for p in spec["params"] if "bind" in p] == ["specific + related"]
     none = nulls_table().assign(low=np.nan, high=np.nan, verdict=None)
     assert "NaN" not in drawn(charts.contrasts(none).to_dict())

@@ -29,7 +29,10 @@ AXE = (
 OF_THE_THEME: set[tuple[str, str]] = set()
 
 DRAWN = "div.neuroglot-chart:has(+ script[type='application/json'])"
-MARKS = ", ".join(f".mark-{kind} path" for kind in ("rect", "line", "symbol", "area", "arc")) + ", .mark-rule line"
+MARKS = (
+    ", ".join(f".mark-{kind} path" for kind in ("rect", "line", "symbol", "area", "arc"))
+    + ", .mark-rule line, .mark-text.role-mark text"
+)
 ALL_DRAWN = f"""[...document.querySelectorAll("{DRAWN}")].every(chart => chart.dataset.drawn)"""
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # Share of pixels that are not the most frequent colour, and the number of colours, coarsely.

@@ -51,7 +51,9 @@ class Measured:
     def only(self, there: np.ndarray) -> "Measured":
         """What is left of some texts ``[languages, texts]``, added up over each wording."""
         units = list(dict.fromkeys(self.units))
-        deal = np.array([[unit == own for unit in units] for own in self.units], dtype=float).reshape(-1, len(units))
+        deal = np.array([[unit == own for unit in units] for own in self.units], dtype=float).reshape(
+            len(self.units), len(units)
+        )
         sums, sizes = (np.where(there, part, 0) @ deal for part in (self.sums, self.sizes))
         return replace(self, sums=sums, sizes=sizes, texts=tuple(units), units=tuple(units))
 

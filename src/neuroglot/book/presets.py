@@ -37,7 +37,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "answer_questions": 0,
         # 06
         "strengths": {"amplify": [0, 4], "set": [0, 1]},
-        "most_targets": 1,
+        "most_targets": 2,
         "prompts": 1,
         "new_tokens": 16,
         "steering_draws": 1,

@@ -51,13 +51,13 @@ def written(*verdicts: str | None):
 def test_three_findings_with_their_verdicts():
     assert findings.findings({"profile": PROFILE}, overlaps(), effects(), written("less", "more")).split("\n") == [
         "1. **Found again?** Specific neurons found on other text (udhr) overlap by 20% with this text's, those found "
-        "on as much of this text by 70% (less). [Chapter 09](09-stability.ipynb)",
+        "on as much of this text by 70% (less). [Chapter 09](09-stability.html)",
         "2. **Needed?** Removing a language's specific and related neurons raises its own log-perplexity by +1.25 nats "
         "per token against removing other languages' (+0.50 to +2.00: more; more in 1 of 3 languages by itself). "
-        "[Chapter 05](05-deactivation.ipynb)",
+        "[Chapter 05](05-deactivation.html)",
         "3. **Written?** What a language's neurons add to the logits favours that language's tokens more than other "
         "languages' neurons do, by 0.50 standard deviations on average: beyond chance in 1 of 2 languages, not in "
-        "English. [Chapter 04](04-neurons.ipynb)",
+        "English. [Chapter 04](04-neurons.html)",
     ]
 
 
@@ -66,12 +66,12 @@ def test_what_is_missing_is_said():
     said = findings.findings({"profile": PROFILE, "segments": segments}, {}, {}, {}).split("\n")
     assert said == [
         "1. **Found again?** Not known here is whether the same neurons are found on other text: [chapter "
-        "09](09-stability.ipynb) was not run, or found no neuron to ask of.",
+        "09](09-stability.html) was not run, or found no neuron to ask of.",
         "2. **Needed?** Not known here is what removing a language's neurons does to it: [chapter "
-        "05](05-deactivation.ipynb) was not run, or found no neuron to ask of.",
+        "05](05-deactivation.html) was not run, or found no neuron to ask of.",
         "3. **Four parts?** Language neurons are most numerous in layer 1 of 2. Text that was not used to cut is "
         "described by 3 segments (not the paper's four), better than a smooth curve of as many numbers. [Chapter "
-        "03](03-layers.ipynb) (What they write is not known here: [chapter 04](04-neurons.ipynb) has not said so.)",
+        "03](03-layers.html) (What they write is not known here: [chapter 04](04-neurons.html) has not said so.)",
     ]
     nothing = {"profile": PROFILE.assign(neurons=0)}
     said = findings.findings(nothing, {"overlaps": pd.DataFrame()}, effects(None), written(None, None))

@@ -96,11 +96,11 @@ def test_by_layer():
     said += "in the last layer alone."
     alone = "By themselves 2 layers of 4 add more than matched ones (1, 3)."
     assert findings.by_layer(late) == f"{said} {alone}"
-    there = "The part *output* of [chapter 03](03-layers.ipynb) begins there."
+    there = "The part *output* of [chapter 03](03-layers.html) begins there."
     assert findings.by_layer(late, parts) == f"{said} {there} {alone}"
     middle = written(**layers([SAME, MORE, MORE, MORE], [0.0, 0.2, 0.4, 0.4]))
     assert findings.by_layer(middle, parts).endswith(
-        "The part *reasoning* of [chapter 03](03-layers.ipynb) has layers 0 to 1. By themselves 3 layers of 4 add more "
+        "The part *reasoning* of [chapter 03](03-layers.html) has layers 0 to 1. By themselves 3 layers of 4 add more "
         "than matched ones (1 to 3)."
     )
     assert findings.by_layer(written(**layers([SAME, None, SAME, LESS], [0.1, None, 0.1, -0.5])), parts) == (

@@ -86,18 +86,12 @@ def _beside(table: pd.DataFrame, shown: Mapping[str, tuple[str, str]], order: li
     spans = ends.mark_rule(strokeWidth=1.5).encode(
         x=on(x, "low_drawn:Q"), x2="high_drawn:Q", y=y, yOffset=offset, color=color, tooltip=tips
     )
-    marks = points.mark_point(size=45, strokeWidth=1.5).encode(
-        x=x,
-        y=y,
-        yOffset=offset,
-        color=color,
-        fill=alt.Fill("what:N", scale=alt.Scale(domain=list(names), range=list(colors)), legend=None),
-        fillOpacity=alt.condition("datum.verdict == 'more' || datum.verdict == 'less'", alt.value(1), alt.value(0)),
-        opacity=seen(there),
-        tooltip=tips,
-    )
+    apart = "datum.verdict == 'more' || datum.verdict == 'less'"
+    where = {"x": x, "y": y, "yOffset": offset, "color": color, "opacity": seen(there), "tooltip": tips}
+    hollow = points.transform_filter(f"!({apart})").mark_point(size=45, strokeWidth=1.5).encode(**where)
+    filled = points.transform_filter(apart).mark_point(size=55, filled=True).encode(**where)
     zero = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule(color="#999999", strokeDash=[2, 2]).encode(x="at:Q")
-    return (zero + spans + marks).properties(width=240, height=alt.Step(8), title=title)
+    return (zero + spans + hollow + filled).properties(width=240, height=alt.Step(8), title=title)
 
 
 def effects(table: pd.DataFrame) -> alt.LayerChart:

@@ -49,11 +49,11 @@ def findings(depth: Tables, stability_tables: Tables, effects: Tables, written: 
 def _again(tables: Tables) -> str:
     if "difference" not in tables.get("overlaps", pd.DataFrame()):
         return _not_run("whether the same neurons are found on other text", "09", "09-stability")
-    return f"{stability.text_to_text(tables['overlaps'])}. [Chapter 09](09-stability.ipynb)"
+    return f"{stability.text_to_text(tables['overlaps'])}. [Chapter 09](09-stability.html)"
 
 
 def _not_run(what: str, chapter: str, file: str) -> str:
-    return f"Not known here is {what}: [chapter {chapter}]({file}.ipynb) was not run, or found no neuron to ask of."
+    return f"Not known here is {what}: [chapter {chapter}]({file}.html) was not run, or found no neuron to ask of."
 
 
 def _needed(tables: Tables) -> str:
@@ -73,7 +73,7 @@ def _needed(tables: Tables) -> str:
         f"Removing a language's specific and related neurons raises its own log-perplexity by "
         f"{row['effect']:+.2f} nats per token against removing other languages' "
         f"({interval(row['low'], row['high'], '{:+.2f}')}: {said}; more in {more} of {counted(len(each), 'language')} "
-        "by itself). [Chapter 05](05-deactivation.ipynb)"
+        "by itself). [Chapter 05](05-deactivation.html)"
     )
 
 
@@ -93,7 +93,7 @@ def _wrote(tables: Tables) -> str:
     return (
         "**Written?** What a language's neurons add to the logits favours that language's tokens more than other "
         f"languages' neurons do, by {number(rows['number'].mean(), '{:.2f}')} standard deviations on average: {said}. "
-        "[Chapter 04](04-neurons.ipynb)"
+        "[Chapter 04](04-neurons.html)"
     )
 
 
@@ -102,8 +102,8 @@ def _where(depth: Tables) -> str:
     sizes = depth["profile"].query("kind in ['specific', 'related']").groupby("layer")["neurons"].sum()
     at = f"are most numerous in layer {sizes.idxmax()} of {len(sizes)}" if sizes.max() else "are not found"
     return (
-        f"**Four parts?** Language neurons {at}. {layers.shown(depth.get('segments'))}. [Chapter 03](03-layers.ipynb) "
-        "(What they write is not known here: [chapter 04](04-neurons.ipynb) has not said so.)"
+        f"**Four parts?** Language neurons {at}. {layers.shown(depth.get('segments'))}. [Chapter 03](03-layers.html) "
+        "(What they write is not known here: [chapter 04](04-neurons.html) has not said so.)"
     )
 
 

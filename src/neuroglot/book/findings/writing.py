@@ -122,7 +122,7 @@ def _part(layer: int, parts: pd.DataFrame | None) -> str:
         return ""
     row = found[0]
     where = "begins there" if row["first"] == layer else f"has layers {row['first']} to {row['last']}"
-    return f" The part *{myst(row['part'])}* of [chapter 03](03-layers.ipynb) {where}."
+    return f" The part *{myst(row['part'])}* of [chapter 03](03-layers.html) {where}."
 
 
 def check(written: Writing) -> str:
