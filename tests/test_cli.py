@@ -279,7 +279,7 @@ def test_compare(counted, typed, model_folder, texts, tmp_path, capsys):
     assert tables["transitions"]["neurons"].tolist() == moves["neurons"].tolist()
     assert tables["transitions"]["model"].unique().tolist() == [str(after)] and "verdict" in said
     assert run(capsys, *files, *usual)[0] == 0, "the same content is no reason to stop"
-    code, _, err = run(capsys, *files, *usual, "--seed", "1")
+    code, _, err = run(capsys, "compare", counted, second, *usual)
     assert code == 2 and "holds something else" in err
     code, said, _ = run(capsys, *files, second, *usual, "--control", control, "--overwrite")
     assert code == 0 and "less the control" in said and f"(columns), {second}" in said

@@ -221,7 +221,7 @@ SMALL = {
         "--n 2 --shots 0 -o n 4 -o levels 1 --set steps 1 --set rank 2 --set batch 1 --set micro_batch 1 "
         "--temperature 1.0"
     ),
-    "compare": shlex.split("--draws 2 --splits 2"),
+    "compare": shlex.split("--splits 2"),
     "check": _FEW,
     "book": ["--no-build"],
     "serve": [],

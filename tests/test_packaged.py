@@ -109,10 +109,12 @@ def test_a_language_needs_its_own_neurons(gemma):
     removed = removals.removals(types, both, draws=1)
     text = held.spread(1)
     found = losses(model, tokenizer, text, removals.zeroing(removed), progress=False)
-    table = matrix.of_losses(found, removed, resamples=20).table().set_index(["measure", "removed", "language"])
-    change = table.loc["change in log-perplexity"]
+    effects = matrix.of_losses(found, removed)
+    change = matrix.in_nats(effects.table()).set_index(["removed", "language"])["effect"]
+    beside = effects.contrasts()
+    random = matrix.in_nats(beside[beside["what"] == matrix.MATCHED]).set_index("language")["effect"]
     for own, other in (("th", "de"), ("de", "th")):
-        assert change["effect"][own, own] > 2 * max(change["effect"][other, own], change["random"][own, own], 0.05)
+        assert change[own, own] > 2 * max(change[other, own], random[own], 0.05)
     plain = perplexity(model, tokenizer, text, progress=False).set_index("language")["perplexity"]
     for code, value in plain.items():
         example = next(e for e in text.examples if e.language == code)

@@ -10,7 +10,7 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError
-from ..base.uncertainty import LEVEL, effective_number, share_interval
+from ..base.uncertainty import LEVEL, share_interval
 from ..model.sampling import sample_rows
 from ..text.corpora import Corpus, Example
 from ..text.languages import is_detectable, is_language, own_letters
@@ -126,7 +126,7 @@ def summarize(graded: pd.DataFrame, *, level: float = LEVEL) -> pd.DataFrame:
     """Accuracy per language and group, with intervals over wordings.
 
     Several responses to one question count as their mean, and questions of one wording as one thing that could have
-    come out otherwise (:func:`neuroglot.base.uncertainty.effective_number`); fewer than four give no interval.
+    come out otherwise (:func:`neuroglot.base.uncertainty.share_interval`); fewer than four give no interval.
 
     Returns:
         One row per language and group, and one per language for ``"all"`` where there are
@@ -161,9 +161,7 @@ def summarize(graded: pd.DataFrame, *, level: float = LEVEL) -> pd.DataFrame:
 
 def _interval(shares: pd.Series, level: float) -> tuple[float, float]:
     """Of the mean of shares by ``unit`` and document; no numbers where one of them is none."""
-    by_unit = shares.groupby(level="unit")
-    number = effective_number(by_unit.sum().to_numpy(float), by_unit.size().to_numpy(float))
-    low, high = share_interval(shares.mean(skipna=False), number, level)
+    low, high = share_interval(shares.mean(skipna=False), shares.index.get_level_values("unit").nunique(), level)
     return float(low), float(high)
 
 
