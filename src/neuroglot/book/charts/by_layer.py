@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from .theme import KIND_COLORS, KIND_SHAPES, RUN_SHAPES, TYPED, finish, kind_scale
+from .theme import KIND_COLORS, KIND_SHAPES, RUN_SHAPES, TYPED, drawn, finish, kind_scale
 
 # A name is written where its part is at least as wide, in pixels, as its letters are at this size.
 _PLOT_WIDTH, _LETTER_WIDTH = 560, 5.6
@@ -26,6 +26,9 @@ def layers(
         ranges: of the parts' first layers, from :func:`neuroglot.neurons.layers.part_ranges`; drawn only with
             ``parts``.
     """
+    # Without an interval anywhere there is nothing to draw one from.
+    bands = bands if bands is not None and bands["low"].notna().any() else None
+    ranges = ranges if ranges is not None and ranges["low"].notna().any() else None
     pick = alt.selection_point(fields=["kind"], bind="legend")
     last = int(profile["layer"].max())
     x = alt.X(
@@ -152,8 +155,9 @@ def depth(profiles: pd.DataFrame, kind: str) -> alt.LayerChart:
         alt.Tooltip("low:Q", title="95 % from", format=".2%"),
         alt.Tooltip("high:Q", title="to", format=".2%"),
     ]
-    band = base.mark_area(color=KIND_COLORS[kind]).encode(
-        x=x, y=alt.Y("low:Q", title="share of the layer's neurons"), y2="high:Q", detail="run:N",
+    ends, _ = drawn(base, "share", "low", "high")  # without height it is not seen
+    band = ends.mark_area(color=KIND_COLORS[kind]).encode(
+        x=x, y=alt.Y("low_drawn:Q", title="share of the layer's neurons"), y2="high_drawn:Q", detail="run:N",
         opacity=alt.condition(pick, alt.value(0.18), alt.value(0.03)),
     )  # fmt: skip
     line = base.mark_line(color=KIND_COLORS[kind]).encode(

@@ -114,8 +114,9 @@ def alignment_at_a_glance(table: pd.DataFrame) -> alt.LayerChart:
     spans = ends.mark_rule(strokeWidth=2).encode(
         y=y, yOffset=who, x=on(x, "low_drawn:Q"), x2="high_drawn:Q", color=color
     )
-    points = base.mark_point(filled=True, size=80, opacity=1).encode(
-        y=y, yOffset=who, x=x, tooltip=tips, shape=shape, color=color
+    marks, there = drawn(base, "change", "change")
+    points = marks.mark_point(filled=True, size=80).encode(
+        y=y, yOffset=who, x=on(x, "change_drawn:Q"), tooltip=tips, shape=shape, color=color, opacity=seen(there)
     )
     return finish(
         band.encode(x=on(x, "low:Q"), x2="high:Q") + zero + spans + points,
@@ -129,7 +130,7 @@ def alignment_at_a_glance(table: pd.DataFrame) -> alt.LayerChart:
 
 def _by_training(table: pd.DataFrame) -> pd.DataFrame:
     """One row for each training and number: changes in per cent of the number before, of the first model's kinds."""
-    first = table[(table["thresholds"] == table["thresholds"].iloc[0]) & (table["before"] > 0)]
+    first = table[table["thresholds"] == table["thresholds"].iloc[0]]
     lead = str(table["model"].iloc[0])
     chosen = f"{lead.removeprefix('aligned on ')}, chosen only"
     parts = []
@@ -144,8 +145,9 @@ def _by_training(table: pd.DataFrame) -> pd.DataFrame:
         said = rows["verdict"].fillna(NOT_KNOWN) if not prefix else ""
         part = pd.DataFrame({"of": rows["kind"] + whose, "who": name, "neurons": value, "verdict": said})
         share = {"change": value, "low": rows[f"{prefix}low"], "high": rows[f"{prefix}high"]}
-        parts.append(part.assign(**{column: 100 * part_ / rows["before"] for column, part_ in share.items()}))
-    return pd.concat(parts, ignore_index=True).dropna(subset="change").round(2)
+        before = rows["before"].where(rows["before"] > 0)  # of none there is no percentage
+        parts.append(part.assign(**{column: 100 * part_ / before for column, part_ in share.items()}))
+    return pd.concat(parts, ignore_index=True).dropna(subset="neurons").round(2)
 
 
 def training(logs: dict[str, pd.DataFrame]) -> alt.Chart:
@@ -391,7 +393,8 @@ def language_sizes(table: pd.DataFrame, pivot: str) -> alt.FacetChart:
     color = alt.Color("apart:N", scale=alt.Scale(domain=[pivot, "others"], range=["#cc79a7", "#0072b2"]))
     tips = ["place", "kind", *(alt.Tooltip(f"{n}:Q", format=",.1f") for n in ("neurons", "low", "high"))]
     x = alt.X("neurons:Q", title="neurons", scale=alt.Scale(zero=True))
-    spans = base.mark_rule(strokeWidth=1.5).encode(x=on(x, "low:Q"), x2="high:Q", y=y, color=color)
+    ends, _ = drawn(base, "neurons", "low", "high")  # without length it is not seen
+    spans = ends.mark_rule(strokeWidth=1.5).encode(x=on(x, "low_drawn:Q"), x2="high_drawn:Q", y=y, color=color)
     points = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, color=color, tooltip=tips)
     rows = data["place"].nunique()
     chart = (spans + points).properties(width=255, height=22 * rows)
@@ -426,13 +429,19 @@ def overlaps(table: pd.DataFrame) -> alt.FacetChart:
     x = alt.X(
         "jaccard:Q", title="in both / in either", axis=alt.Axis(format="%", tickCount=3), scale=alt.Scale(domain=[0, 1])
     )
-    chance = base.mark_tick(color=DONE_COLORS["random"], thickness=2.5, size=13).encode(
-        x=on(x, "chance:Q"), y=y, tooltip=tips
+    marks = {name: drawn(base, "jaccard", name) for name in ("chance", "halves", "jaccard")}
+    where = {
+        name: {"x": on(x, f"{name}_drawn:Q"), "y": y, "tooltip": tips, "opacity": seen(there)}
+        for name, (_, there) in marks.items()
+    }
+    chance = marks["chance"][0].mark_tick(color=DONE_COLORS["random"], thickness=2.5, size=13).encode(**where["chance"])
+    ends, both = drawn(base, "jaccard", "low", "high")
+    spans = ends.mark_rule(strokeWidth=1.5).encode(
+        x=on(x, "low_drawn:Q"), x2="high_drawn:Q", y=y, color=color, opacity=seen(both)
     )
-    spans = base.mark_rule(strokeWidth=1.5).encode(x=on(x, "low:Q"), x2="high:Q", y=y, color=color)
-    points = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, color=color, tooltip=tips)
-    ring = base.mark_point(size=110, strokeWidth=1.5, color=DONE_COLORS["random"])
-    halves = ring.encode(x=on(x, "halves:Q"), y=y, tooltip=tips)
+    points = marks["jaccard"][0].mark_point(filled=True, size=60).encode(**where["jaccard"], color=color)
+    ring = marks["halves"][0].mark_point(size=110, strokeWidth=1.5, color=DONE_COLORS["random"])
+    halves = ring.encode(**where["halves"])
     rows = data["comparison"].nunique()
     chart = (
         (chance + halves + spans + points)

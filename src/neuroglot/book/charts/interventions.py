@@ -87,9 +87,9 @@ def _beside(table: pd.DataFrame, shown: Mapping[str, tuple[str, str]], order: li
         x=on(x, "low_drawn:Q"), x2="high_drawn:Q", y=y, yOffset=offset, color=color, tooltip=tips
     )
     apart = "datum.verdict == 'more' || datum.verdict == 'less'"
-    where = {"x": x, "y": y, "yOffset": offset, "color": color, "opacity": seen(there), "tooltip": tips}
-    hollow = points.transform_filter(f"!({apart})").mark_point(size=45, strokeWidth=1.5).encode(**where)
-    filled = points.transform_filter(apart).mark_point(size=55, filled=True).encode(**where)
+    where = {"x": x, "y": y, "yOffset": offset, "color": color, "tooltip": tips}
+    hollow = points.mark_point(size=45, strokeWidth=1.5).encode(**where, opacity=seen(there))
+    filled = points.mark_point(size=55, filled=True).encode(**where, opacity=seen(f"{there} && ({apart})"))
     zero = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule(color="#999999", strokeDash=[2, 2]).encode(x="at:Q")
     return (zero + spans + hollow + filled).properties(width=240, height=alt.Step(8), title=title)
 

@@ -116,7 +116,8 @@ def writing_by_layer(layers: pd.DataFrame) -> alt.LayerChart:
     base = alt.Chart(data).encode(x=alt.X("layer:O", title="layer"), tooltip=tips)
     title = "standard deviations, own less random neurons"
     sure = alt.condition("datum.verdict == 'more'", alt.value(1), alt.value(0.35))
-    bars = base.mark_bar(color=DONE_COLORS["language"]).encode(y=alt.Y("number:Q", title=title), opacity=sure)
+    heights, _ = drawn(base, "number", "number")  # without height it is not seen
+    bars = heights.mark_bar(color=DONE_COLORS["language"]).encode(y=alt.Y("number_drawn:Q", title=title), opacity=sure)
     ends, both = drawn(base, "number", "low", "high")
     spans = ends.mark_rule(strokeWidth=1.5).encode(
         y=alt.Y("low_drawn:Q", title=title), y2="high_drawn:Q", opacity=seen(both)
