@@ -131,6 +131,7 @@ def alignment_at_a_glance(table: pd.DataFrame) -> alt.LayerChart:
 def _by_training(table: pd.DataFrame) -> pd.DataFrame:
     """One row for each training and number: changes in per cent of the number before, of the first model's kinds."""
     first = table[table["thresholds"] == table["thresholds"].iloc[0]]
+    first = first[first["before"] > 0] if (first["before"] > 0).any() else first
     lead = str(table["model"].iloc[0])
     chosen = f"{lead.removeprefix('aligned on ')}, chosen only"
     parts = []
