@@ -23,7 +23,7 @@ SCORE = pd.DataFrame(
 REST = (
     "A token activates 22.5% of the 3 neurons on average, most in German (25.0%) and least in English (20.0%); 33.33% "
     "of them never fire in this text. All this rests on 40 tokens: other text gives other probabilities, and the "
-    "bootstrap intervals in this book only cover the choice of documents within it. "
+    "intervals in this book only cover the choice of documents within it. "
 )
 NO_MIX = "No language's purity is below 95 % where it could be checked."
 

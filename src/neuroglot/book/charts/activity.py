@@ -73,7 +73,7 @@ def solved(table: pd.DataFrame) -> alt.Chart:
     return finish(
         chart,
         "How many questions does the model get right, in the language asked?",
-        "Right last number and right language; lines: bootstrap interval over questions",
+        "Right last number and right language; lines: exact 95 % intervals over wordings",
         "Points: accuracy per language; lines: intervals.",
         width="container",
         height=alt.Step(22),

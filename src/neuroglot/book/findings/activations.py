@@ -83,7 +83,7 @@ def summary(counts: ActivationStats, purity: pd.DataFrame, score: pd.DataFrame) 
         f"A token activates {means.mean():.1%} of the {never.size:,} neurons on average, most in "
         f"{language(counts.languages[high])} ({means[high]:.1%}) and least in {language(counts.languages[low])} "
         f"({means[low]:.1%}); {never.mean():.2%} of them never fire in this text. "
-        f"All this rests on {counts.tokens.sum():,} tokens: other text gives other probabilities, and the bootstrap "
+        f"All this rests on {counts.tokens.sum():,} tokens: other text gives other probabilities, and the "
         f"intervals in this book only cover the choice of documents within it. {_solved(score)}{mixed}{unknown}"
     )
 
