@@ -1,6 +1,7 @@
 """Intervals against arithmetic by hand, and how often they cover."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -22,6 +23,8 @@ from neuroglot.base.uncertainty import (
     paired_p,
     ratios,
     share_interval,
+    together,
+    verdict_words,
     verdicts,
 )
 
@@ -158,6 +161,15 @@ def test_verdicts_control_the_false_discoveries_of_all_together():
     assert np.mean([(verdicts(mean_of(none[:, row])) != SAME).any() for row in range(400)]) == pytest.approx(
         0.05, abs=0.025
     )
+
+
+def test_several_estimates_are_judged_as_one():
+    parts = [Estimate(-2.1, 1.0, 1e6), change_of_shares(np.zeros(12), np.ones(12), np.ones(12)), Estimate(0.1, 0.2, 9)]
+    found = together(parts)
+    for end in range(2):
+        assert found.interval()[end].tolist() == [float(one.interval()[end]) for one in parts]
+    assert list(verdicts(found)) == [SAME, LESS, SAME]
+    assert verdict_words(pd.Series([MORE, None, np.nan])).tolist() == [MORE, "not known", "not known"]
 
 
 def test_sets_are_dealt_to_the_languages():

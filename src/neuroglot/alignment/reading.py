@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-#: What stands where no verdict is known.
-NOT_KNOWN = "not known"
+from ..base.uncertainty import NOT_KNOWN
 
 _NUMBERS = (
     *("before", "after", "change", "low", "high", "null", "null_low", "null_high"),

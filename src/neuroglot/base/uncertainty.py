@@ -5,11 +5,12 @@ Units are what a claim would be tried on again: wordings of the text, shards of 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 #: Units below which there is no interval.
@@ -18,8 +19,9 @@ LEAST_UNITS = 4
 #: How often intervals hold, which share of the differences said may be none, how often a difference is to be found.
 LEVEL, RATE, POWER = 0.95, 0.05, 0.8
 
-#: The verdicts of the whole book; where nothing can be said there is none.
+#: The verdicts of the whole book; where nothing can be said there is none, which is shown as :data:`NOT_KNOWN`.
 MORE, LESS, ALIKE, SAME = "more", "less", "alike", "not told apart"
+NOT_KNOWN = "not known"
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +95,11 @@ class Estimate:
         n = (~np.isnan(draws)).sum(axis=0)
         mean = np.where(n > 0, np.nansum(draws, axis=0) / np.maximum(n, 1), np.nan)
         return replace(self, value=self.value - mean).scattered(draws)
+
+
+def together(estimates: Sequence[Estimate]) -> Estimate:
+    """Several as one, along a new first axis, as :func:`verdicts` over all of them takes it."""
+    return Estimate(*(np.stack([getattr(one, name) for one in estimates]) for name in Estimate.__match_args__))
 
 
 def leave_one_out(units: int) -> np.ndarray:
@@ -248,6 +255,11 @@ def verdicts(
         said[known & ~sure & (low > -margin) & (high < margin)] = ALIKE
     said[sure & (estimate.value > 0)], said[sure & (estimate.value < 0)] = MORE, LESS
     return said
+
+
+def verdict_words(verdicts: pd.Series) -> pd.Series:
+    """Verdicts as they are shown: where there is none, :data:`NOT_KNOWN`."""
+    return verdicts.astype(object).where(verdicts.notna(), NOT_KNOWN)
 
 
 def paired_p(differences: np.ndarray) -> float:

@@ -337,7 +337,7 @@ def of_choices(found: Sequence[Choices], removals: Sequence[Removal]) -> pd.Data
                 some = [(row, effect) for row, effect in table if row]
                 if not some:
                     continue
-                together = _stacked([effect for _, effect in some])
+                together = uncertainty.together([effect for _, effect in some])
                 for (row, effect), verdict in zip(some, uncertainty.verdicts(together), strict=True):
                     low, high = effect.interval()
                     ends = {"effect": effect.value, "effect_low": low, "effect_high": high}
@@ -376,7 +376,3 @@ def _row(
     row |= {"share": share, "share_low": float(share_low), "share_high": float(share_high), "share_after": after}
     row |= {"before": means[base, 0], "own": change[mine, 0], "low": float(low), "high": float(high)}
     return row | {"matched": change[drawn, 0].mean() if drawn else np.nan}, estimate
-
-
-def _stacked(estimates: Sequence[uncertainty.Estimate]) -> uncertainty.Estimate:
-    return uncertainty.Estimate(*(np.array([getattr(e, name) for e in estimates]) for name in ("value", "error", "df")))

@@ -330,13 +330,9 @@ def _of_losses(found: Losses, own: tuple[Removal, ...], removals: Sequence[Remov
     for order in (MATCHED, AS_MANY):
         drawn = _drawn(removals, own, order, found.rows)
         if drawn:
-            values = np.full((len(weights), len(drawn), len(own)), np.nan)
-            for d, draw in enumerate(drawn):
-                for r, removal in enumerate(draw):
-                    if removal is not None and removal.language in languages:
-                        k = languages.index(removal.language)
-                        values[:, d, r] = change(point[:, at(removal), k], base[:, k])
-            draws[order] = values
+            draws[order] = _changes(
+                drawn, languages, len(weights), lambda draw, k: change(point[:, at(draw), k], base[:, k])
+            )
     shape = len(own), len(languages)
     return _Block(
         measure,
@@ -350,6 +346,28 @@ def _of_losses(found: Losses, own: tuple[Removal, ...], removals: Sequence[Remov
         found.tokens.T > 0,
         np.zeros(shape, dtype=int),
     )
+
+
+def _changes(
+    drawn: Sequence[Sequence[Removal | None]],
+    languages: Sequence[str],
+    replicates: int,
+    change: Callable[[Removal, int], np.ndarray],
+) -> np.ndarray:
+    """What random draws do to the language they stand in for, ``[replicates, draws, sets]``; no number where nothing.
+
+    Args:
+        drawn: from :func:`_drawn`.
+        languages: those measured.
+        replicates: all units, and without one of them each.
+        change: of a draw in a language, by its place, ``[replicates]``.
+    """
+    values = np.full((replicates, len(drawn), len(drawn[0])), np.nan)
+    for d, draw in enumerate(drawn):
+        for r, removal in enumerate(draw):
+            if removal is not None and removal.language in languages:
+                values[:, d, r] = change(removal, languages.index(removal.language))
+    return values
 
 
 #: What draws are called that stand in a table of contrasts.
@@ -428,15 +446,14 @@ def _of_answers(
     p = np.array([[paired_p(cell) for cell in row] for row in differences])
     draws = {}
     drawn = _drawn(removals, own, MATCHED, names)
+
+    def of_draw(draw: Removal, k: int) -> np.ndarray:
+        one, two, both = (part[:, [k]] for part in _paired(sums, sizes, [at(draw)], base))
+        moved: np.ndarray = (ratios(one, both, weights) - ratios(two, both, weights))[:, 0, 0]
+        return moved
+
     if drawn:
-        values = np.full((len(weights), len(drawn), len(own)), np.nan)
-        for d, draw in enumerate(drawn):
-            for r, removal in enumerate(draw):
-                if removal is not None and removal.language in languages:
-                    k = languages.index(removal.language)
-                    one, two, both = (part[:, [k]] for part in _paired(sums, sizes, [at(removal)], base))
-                    values[:, d, r] = (ratios(one, both, weights) - ratios(two, both, weights))[:, 0, 0]
-        draws[MATCHED] = values
+        draws[MATCHED] = _changes(drawn, languages, len(weights), of_draw)
     return _Block(
         measure,
         own,

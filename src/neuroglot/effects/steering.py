@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError, is_number, quoted
 from ..base.files import write_bytes
-from ..base.uncertainty import Estimate, change_of_shares, jackknife, share_interval, verdicts
+from ..base.uncertainty import change_of_shares, jackknife, share_interval, together, verdicts
 from ..counts.activations import ActivationStats
 from ..model.interventions import Intervention
 from ..model.likelihood import Losses, losses
@@ -480,10 +480,9 @@ def contrasts(found: pd.DataFrame, headline: Mapping[str, float]) -> pd.DataFram
         rows.append(row)
     table = pd.DataFrame(rows, columns=_CONTRASTS)
     if rows:
-        parts = zip(*((e.value, e.error, e.df, e.shift, e.bound) for e in estimates), strict=True)
-        together = Estimate(*map(np.array, parts))
-        table["low"], table["high"] = together.interval()
-        table["detectable"], table["verdict"] = together.detectable(), verdicts(together)
+        every = together(estimates)
+        table["low"], table["high"] = every.interval()
+        table["detectable"], table["verdict"] = every.detectable(), verdicts(every)
     return table
 
 

@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError, require_whole
-from ..base.uncertainty import Estimate, dealt_to_languages, jackknife, leave_one_out, verdicts
+from ..base.uncertainty import Estimate, dealt_to_languages, jackknife, leave_one_out, together, verdicts
 from ..counts.activations import ActivationStats
 from ..counts.collecting import collect
 from ..model.batches import Batch, batches_of, texts_of, tokenize
@@ -382,8 +382,7 @@ class _Measured:
         """The table ``contrasts``, but for the text."""
         others = self._sure(_mean(self.equal_own - self.equal_others))
         matched = self._sure(self.own - _mean(self.matched)).scattered(self.matched[0].T)
-        parts = ("value", "error", "df")
-        both = Estimate(*(np.stack([getattr(others, name), getattr(matched, name)]) for name in parts))
+        both = together([others, matched])
         said, (low, high), least = verdicts(both), both.interval(), both.detectable()
         rows = [
             pd.DataFrame(

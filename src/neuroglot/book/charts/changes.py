@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ...alignment.contrasts import MARGIN
-from ...alignment.reading import NOT_KNOWN
-from ...base.uncertainty import LESS, MORE
+from ...base.uncertainty import LESS, MORE, NOT_KNOWN
 from .theme import DONE_COLORS, TYPED, choice, drawn, finish, kind_scale, on, seen, told_apart, unit_legend
 
 _CHANGE_TIPS = [

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import altair as alt
 import pandas as pd
 
+from ...base.uncertainty import verdict_words
 from ...effects.matrix import ALL, MATCHED, MIDDLE, OTHERS, OWN
 from .theme import DONE_COLORS, choice, drawn, finish, on, seen, told_apart, unit_legend
 
@@ -50,7 +51,7 @@ def _beside(table: pd.DataFrame, shown: Mapping[str, tuple[str, str]], order: li
         .round(4)
         .assign(
             what=some["what"].map({what: name for what, (name, _) in shown.items()}),
-            verdict=some["verdict"].astype(object).where(some["verdict"].notna(), "not known"),
+            verdict=verdict_words(some["verdict"]),
         )
     )
     base = alt.Chart(data).transform_filter("datum.set == set_")
@@ -106,7 +107,7 @@ def effects(table: pd.DataFrame) -> alt.LayerChart:
     columns = ["set", "measure", "removed", "language", "neurons", "size", "units", "before", "after", "effect"]
     columns += ["low", "high", "detectable", "harm", "p", "verdict"]
     # Numbers as the page shows them keep it small; a missing verdict is no verdict.
-    data = table[columns].round(4).assign(verdict=table["verdict"].astype(object).fillna("not known"))
+    data = table[columns].round(4).assign(verdict=verdict_words(table["verdict"]))
     base = alt.Chart(data).transform_filter("datum.set == set_ && datum.measure == measure_")
     tips = [
         alt.Tooltip("removed:N", title="neurons removed of"),
@@ -222,8 +223,7 @@ def choices(table: pd.DataFrame) -> alt.LayerChart:
     """
     columns = ["measure", "set", "language", "questions", "share", "share_after", "before", "own", "low", "high"]
     columns += ["matched", "effect", "effect_low", "effect_high", "detectable", "verdict"]
-    verdict = table["verdict"].astype(object).where(table["verdict"].notna(), "not known")
-    data = table[columns].round(4).assign(verdict=verdict)
+    data = table[columns].round(4).assign(verdict=verdict_words(table["verdict"]))
     measure = choice(data, "measure", "choice")
     order = list(dict.fromkeys(data["language"]))
     base = alt.Chart(data).transform_filter("datum.measure == measure_")

@@ -5,6 +5,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from ...base.uncertainty import verdict_words
 from .theme import DONE_COLORS, choice, drawn, finish, seen
 
 _OUTPUT_COLORS = {
@@ -32,7 +33,7 @@ def steered(table: pd.DataFrame) -> alt.FacetChart:
         parts.append(shared.assign(**its, neurons=said))
     data = pd.concat(parts, ignore_index=True).round(4)
     data["by"] = [f"{way} {strength:g}" for way, strength in zip(data["way"], data["strength"], strict=True)]
-    data["verdict"] = data["verdict"].astype(object).fillna("not known")
+    data["verdict"] = verdict_words(data["verdict"])
     tips = [
         alt.Tooltip("target:N", title="steered to"),
         alt.Tooltip("by:N", title="way and strength"),

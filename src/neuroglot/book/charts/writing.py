@@ -5,6 +5,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from ...base.uncertainty import verdict_words
 from ...text.languages import language_name
 from .theme import DONE_COLORS, choice, drawn, finish, language_scale, seen
 
@@ -100,8 +101,7 @@ def writing_by_layer(layers: pd.DataFrame) -> alt.LayerChart:
     Args:
         layers: from ``layers`` of :class:`neuroglot.Writing`.
     """
-    known = layers["verdict"].astype(object).where(layers["verdict"].notna(), "not known")
-    data = layers.assign(verdict=known).round(4)
+    data = layers.assign(verdict=verdict_words(layers["verdict"])).round(4)
     tips: list[Any] = [
         "layer",
         alt.Tooltip("neurons:Q", title="neurons, mean over languages", format=".1f"),

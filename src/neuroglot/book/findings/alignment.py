@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ...alignment.contrasts import LEAST_TRAININGS
-from ...alignment.reading import NOT_KNOWN, in_words
-from ...base.uncertainty import LESS, MORE
+from ...alignment.reading import in_words
+from ...base.uncertainty import LESS, MORE, NOT_KNOWN
 from ..markup import language, myst
 from .words import counted, interval, number
 

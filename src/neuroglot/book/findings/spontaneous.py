@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from ...alignment.contrasts import LEAST_TRAININGS
-from ...alignment.reading import NOT_KNOWN, in_words
-from ...base.uncertainty import LESS, MORE
+from ...alignment.reading import in_words
+from ...base.uncertainty import LESS, MORE, NOT_KNOWN
 from ..markup import language, myst
 from .alignment import basis
 
