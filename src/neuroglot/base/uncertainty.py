@@ -92,9 +92,7 @@ class Estimate:
         The error is this estimate's own. Where the draws were measured on the same units, jackknife the difference
         itself and take :meth:`scattered` of that.
         """
-        n = (~np.isnan(draws)).sum(axis=0)
-        mean = np.where(n > 0, np.nansum(draws, axis=0) / np.maximum(n, 1), np.nan)
-        return replace(self, value=self.value - mean).scattered(draws)
+        return replace(self, value=self.value - known_mean(draws)).scattered(draws)
 
 
 def together(estimates: Sequence[Estimate]) -> Estimate:
@@ -105,6 +103,12 @@ def together(estimates: Sequence[Estimate]) -> Estimate:
 def leave_one_out(units: int) -> np.ndarray:
     """Weights ``[units, units]`` for :func:`ratios`: in each row one unit is left out."""
     return 1 - np.eye(units)
+
+
+def known_mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Over an axis, of those that are numbers; no number where none is."""
+    n = (~np.isnan(values)).sum(axis=axis)
+    return np.where(n > 0, np.nansum(values, axis=axis) / np.maximum(n, 1), np.nan)
 
 
 def jackknife(value: np.ndarray | float, replicates: np.ndarray, present: np.ndarray | None = None) -> Estimate:
@@ -151,8 +155,7 @@ def mean_of(values: np.ndarray, least: int = LEAST_UNITS) -> Estimate:
         values: of each unit.
         least: units below which there is no interval.
     """
-    n = (~np.isnan(values)).sum(axis=0)
-    mean = np.where(n > 0, np.nansum(values, axis=0) / np.maximum(n, 1), np.nan)
+    n, mean = (~np.isnan(values)).sum(axis=0), known_mean(values)
     squares = np.nansum((values - mean) ** 2, axis=0)
     return _sure(mean, np.sqrt(squares / np.maximum(n * (n - 1), 1)), n, least, n - 1)
 

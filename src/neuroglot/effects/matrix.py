@@ -15,6 +15,7 @@ from ..base.uncertainty import (
     change_of_shares,
     dealt_to_languages,
     jackknife,
+    known_mean,
     leave_one_out,
     paired_p,
     ratios,
@@ -96,7 +97,7 @@ class _Block:
         known = where & ~np.isnan(self.change[0])
         if not known.any():
             return Estimate(np.array(np.nan), np.array(np.nan), np.array(1.0))
-        each = _mean(self.change[:, known])
+        each = known_mean(self.change[:, known], -1)
         return jackknife(each[0], each[1:], _any(self.present[:, known.any(axis=0)]))
 
     @property
@@ -113,8 +114,8 @@ class _Block:
         rows, columns = at.T
         matrix = self.change[:, rows][..., columns]  # [1 + units, sets, languages], each set in its language's place
         away = np.where(np.eye(len(at), dtype=bool), np.nan, matrix)
-        found = {OWN: self.change[:, rows, columns], OTHERS: _mean(np.moveaxis(away, 1, -1))}
-        found |= {order: _mean(np.moveaxis(draws[..., rows], 1, -1)) for order, draws in self.draws.items()}
+        found = {OWN: self.change[:, rows, columns], OTHERS: known_mean(away, 1)}
+        found |= {order: known_mean(draws[..., rows], 1) for order, draws in self.draws.items()}
         scatter = {order: draws[0][:, rows] for order, draws in self.draws.items()}
         found |= {f"own less {what}": found[OWN] - value for what, value in found.items() if what != OWN}
         _, dealt = dealt_to_languages(matrix[0])
@@ -131,8 +132,8 @@ class _Block:
     ) -> list[dict[str, Any]]:
         """Of one ``value`` ``[1 + units, languages]``: each language, their mean, and the one in the middle."""
         each = _scattered(jackknife(value[0], value[1:], self.present[:, columns]), drawn)
-        mean = _mean(value)
-        together = None if drawn is None else _mean(drawn)
+        mean = known_mean(value, -1)
+        together = None if drawn is None else known_mean(drawn, -1)
         every = _scattered(jackknife(mean[0], mean[1:], _any(self.present[:, columns])), together)
         p = self.p[[r for r, _ in self.known], columns] if self.p is not None and what == OWN else each.p()
         names = [self.languages[c] for c in columns]
@@ -278,14 +279,6 @@ class Effects:
         found = pd.DataFrame(rows).astype(whole).drop_duplicates(["set", "measure", "cells"])
         sets = list(dict.fromkeys(block.of[0].set for block in self.blocks))
         return found.sort_values("set", key=lambda each: each.map(sets.index), kind="stable").reset_index(drop=True)
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Over the last axis, of those that are numbers; no number where none is."""
-    known = ~np.isnan(values)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: np.ndarray = np.where(known, values, 0).sum(axis=-1) / known.sum(axis=-1)
-    return mean
 
 
 def _own_largest(harm: np.ndarray, own: np.ndarray) -> int:

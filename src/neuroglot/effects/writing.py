@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError, require_whole
-from ..base.uncertainty import Estimate, dealt_to_languages, jackknife, leave_one_out, together, verdicts
+from ..base.uncertainty import Estimate, dealt_to_languages, jackknife, known_mean, leave_one_out, together, verdicts
 from ..counts.activations import ActivationStats
 from ..counts.collecting import collect
 from ..model.batches import Batch, batches_of, texts_of, tokenize
@@ -354,7 +354,7 @@ class _Measured:
 
     def numbers(self) -> pd.DataFrame:
         """The table ``numbers``, but for the text."""
-        others, matched = _mean(self.equal_others), _mean(self.matched)
+        others, matched = known_mean(self.equal_others, -1), known_mean(self.matched, -1)
         scattered = self._sure(matched).scattered(self.matched[0].T)
         logits = {"own": self.written.own.sum(0)[:, None], "all": self.written.every.sum(0)[:, None]}
         logits |= {"matched": self.written.matched.sum(0)}
@@ -380,8 +380,8 @@ class _Measured:
 
     def contrasts(self) -> pd.DataFrame:
         """The table ``contrasts``, but for the text."""
-        others = self._sure(_mean(self.equal_own - self.equal_others))
-        matched = self._sure(self.own - _mean(self.matched)).scattered(self.matched[0].T)
+        others = self._sure(known_mean(self.equal_own - self.equal_others, -1))
+        matched = self._sure(self.own - known_mean(self.matched, -1)).scattered(self.matched[0].T)
         both = together([others, matched])
         said, (low, high), least = verdicts(both), both.interval(), both.detectable()
         rows = [
@@ -403,7 +403,10 @@ class _Measured:
         spread = self._spread(self.written.own.sum(0))[:, None]
         own = np.einsum("lks,rks->rkl", self.written.own, self.directions) / spread
         matched = np.einsum("lkds,rks->rdkl", self.written.matched, self.directions) / spread
-        own, matched = _mean(own, axis=1), _mean(matched, axis=2)  # over languages: [1 + units, (draws,) layers]
+        own, matched = (
+            known_mean(own, axis=1),
+            known_mean(matched, axis=2),
+        )  # over languages: [1 + units, (draws,) layers]
         less = own - matched.mean(axis=1)
         estimate = jackknife(less[0], less[1:]).scattered(matched[0])
         low, high = estimate.interval()
@@ -420,12 +423,6 @@ class _Measured:
                 "verdict": verdicts(estimate),
             }
         )
-
-
-def _mean(numbers: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Over an axis, of those that are numbers."""
-    n = (~np.isnan(numbers)).sum(axis=axis)
-    return np.where(n > 0, np.nansum(numbers, axis=axis) / np.maximum(n, 1), np.nan)
 
 
 def begins(layers: pd.DataFrame) -> int | None:
