@@ -60,11 +60,14 @@ def test_questions_are_answered_before_they_are_counted(base, tmp_path):
 
 def test_only_models_that_answered_are_read(tmp_path, monkeypatch):
     row = {"id": "1", "language": "de", "prompt": "?", "response": "1", "answer": "1"}
-    files = {"solved": [row], "x/solved.jsonl": [row, row | {"language": "en"}], "none": []}
+    unasked = row | {"id": "2"}
+    files = {"solved": [row, unasked], "x/solved.jsonl": [row, row | {"language": "en"}], "none": []}
     monkeypatch.setattr("neuroglot.model.sampling.read_rows", files.__getitem__)
     plan = [Variant("x", "m", "x", measured=("solved",)), Variant("y", "m", "y", measured=("stats",))]
     found = measuring.answers_of(plan, "solved")
     assert {name: [e.language for e in some] for name, some in found.items()} == {"before": ["de"], "x": ["de", "en"]}
+    assert [e.id for e in found["before"]] == ["1"]  # what only the model under study was asked is left out
+    assert [e.id for e in measuring.answers_of(plan[1:], "solved")["before"]] == ["1", "2"]
     assert measuring.answers_of(plan, "none") == {"before": []}
 
 

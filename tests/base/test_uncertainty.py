@@ -101,11 +101,11 @@ def test_what_is_detectable_is_found_as_often_as_said():
     assert (mean_of(values).p() < 0.05).mean() == pytest.approx(0.8, abs=0.02)
 
 
-def test_beside_random_draws_by_hand():
-    own = Estimate(np.array([5.0, 5, 5]), 0.5, 10)
+def test_scatter_of_random_draws_by_hand():
+    own = Estimate(np.array([2.0, 4, 3]), 0.5, 10)
     draws = np.array([[1.0, 1, np.nan], [2, np.nan, np.nan], [6, np.nan, np.nan]])
-    found = own.beside(draws)
-    np.testing.assert_allclose(found.value, [2, 4, np.nan])
+    found = own.scattered(draws)
+    np.testing.assert_array_equal(found.value, own.value)
     other = 7 * (1 + 1 / 3)  # the draws' variance is 7
     assert found.error[0] == pytest.approx(np.sqrt(0.25 + other)) and np.isnan(found.error[1:]).all()
     df = (0.25 + other) ** 2 / (0.25**2 / 10 + other**2 / 2)

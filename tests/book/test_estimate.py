@@ -28,23 +28,26 @@ def test_tokens_of_each_chapter():
     of = amounts()
     assert TOKENS["04-neurons"](of) == (60 * 1000 + 2 * 6 * 1000, 0)
     assert TOKENS["01-activations"](of) == (48 * 1000 + 4 * 10 * 500, 4 * 1000)
-    # One set in ten languages, another in its own; three draws and one of each; a half and a quarter in three orders.
-    cells = (1 + 10) * 10 + 10 + 2 * (3 + 1) * 10 + 3 * 2 * 10
+    # One set in ten languages, another in its own; three draws and two of each; a half and a quarter in three orders.
+    cells = (1 + 10) * 10 + 10 + 2 * (3 + 2) * 10 + 3 * 2 * 10
     losses = (50 + 24) * (cells * 12 + (1 + 2 * 10) * 10 * 4)
     chosen = 100 * 10 * (2 + 2) * (12 + 2 * 4)  # the model as it is, without the own set, and two draws
     answers = 2 * (10 * (2 + 2) + 10 * 9) * 100
     assert TOKENS["05-deactivation"](of) == (losses + chosen + answers, answers)
     whole = TOKENS["05-deactivation"](amounts(response_tokens=None))[0]
     assert whole == losses * 100 / 74 + chosen + answers
+    second = TOKENS["05-deactivation"](amounts(second="udhr", second_options={"articles": 30}))[0]
+    assert second == losses + chosen + answers + (cells - 3 * 2 * 10) * 30 * 24
     responses = 8 * (1 + 3 * 2 * (6 + 2))  # six of the two strengths fixed beforehand, two of the two others
     assert TOKENS["06-steering"](of) == (3 * 1000 + 2 * responses * 200 + responses * 24, responses * 24)
     assert TOKENS["06-steering"](amounts(targets="de zh", prompts=1))[1] == (1 + 2 * 2 * (6 + 2)) * 24
     training = 2 * 16 * 4 * 2 * 4 * 100
     measured = training + 3 * 3 * 12_000 + 2 * 48_000
     assert TOKENS["07-alignment"](of) == (measured, 0) and TOKENS["08-spontaneous"](of) == (0, 0)
-    asked = amounts(answers=True)
+    asked = amounts(answered_again=4)
     assert TOKENS["07-alignment"](asked) == (measured + 2 * 4 * 10 * 500, 2 * 4 * 1000)
     assert TOKENS["08-spontaneous"](asked) == (3 * 2 * 3 * 1000, 0)
+    assert TOKENS["07-alignment"](amounts(measured_documents=5))[0] == measured - 3 * 3 * 7_000
     assert TOKENS["09-stability"](of) == (2 * 8 * 1000, 0)
     assert set(TOKENS) <= {chapter.name for chapter in chapters.CHAPTERS}
 

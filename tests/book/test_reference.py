@@ -142,6 +142,23 @@ def test_a_full_run_is_kept_with_a_sample_and_what_it_is_of(full, types, here):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_a_sample_is_of_the_documents_that_were_measured(full):
+    path = full / "runs" / "tiny-full" / "held-out.jsonl"
+    held = Corpus.load(path)
+    again = [replace(e, id=f"{e.id}2", response="Another.") for e in held.examples]  # two documents of each wording
+    replace(held, examples=(*held.examples, *again)).save(path)
+    found = json.loads((reference.keep("tiny-full", root=full) / "sample.json").read_text())
+    assert [len(row["texts"]) for row in found["losses"]] == [2] * 12 and found["response_tokens"] is None
+    measured = presets.PRESETS["full"] | {"documents": 4}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(presets.PRESETS, "full", measured)
+        found = json.loads((reference.keep("tiny-full", root=full) / "sample.json").read_text())
+        assert [len(row["texts"]) for row in found["losses"]] == [1] * 12
+        patch.setitem(presets.PRESETS, "full", measured | {"documents": 3})
+        with pytest.raises(NeuroglotError, match="not of the documents that the full preset takes"):
+            reference.keep("tiny-full", root=full)
+
+
 def test_only_a_full_run_is_kept(full):
     presets.keep(full / "runs" / "tiny-full", "quick")
     with pytest.raises(NeuroglotError, match="runs/tiny-full holds no run with the full preset"):
@@ -181,6 +198,7 @@ def test_a_sample_of_the_reference_is_computed_again(about):
                 for n, row in enumerate(mine)
                 for id_, prompt, response in row["texts"]
             ]
-            found = losses(model, tokenizer, Corpus("sample", (code,), tuple(texts)), {"x": change}, progress=False)
+            how = {"response_tokens": said["response_tokens"], "progress": False}
+            found = losses(model, tokenizer, Corpus("sample", (code,), tuple(texts)), {"x": change}, **how)
             assert found.tokens[0].tolist() == [row["tokens"] for row in mine]
             np.testing.assert_allclose(found.nll[0, 0], [row["nll"] for row in mine], rtol=1e-3)

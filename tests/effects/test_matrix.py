@@ -40,7 +40,7 @@ def removal(language, draw=0, order="score", **options):
 
 OWN = [removal(code) for code in LANGUAGES]
 DRAWN = [removal(code, draw) for draw in (1, 2, 3) for code in LANGUAGES]
-THEIRS = [removal(code, 1, "others") for code in LANGUAGES]
+THEIRS = [removal(code, draw, "others") for draw in (1, 2) for code in LANGUAGES]
 
 
 def made_losses(of, seed=0, units=8, own_only=()):
@@ -102,6 +102,14 @@ def test_cells_by_hand(found):
     assert list(table["verdict"][:9]) == verdicts(effect).ravel().tolist(), "all cells of a set are judged together"
 
 
+def test_of_a_single_draw_nothing_is_known(found):
+    table = of_losses(found, OWN + DRAWN[:3]).contrasts()
+    beside = table[table["what"].isin(["matched", "own less matched"]) & (table["language"] != MIDDLE)]
+    assert len(beside) == 2 * 4 and beside["effect"].notna().all()
+    assert beside[["low", "high", "p", "verdict"]].isna().all(axis=None)
+    assert table.loc[table["what"] == "own", "low"].notna().sum() == 4
+
+
 def test_contrasts_by_hand(found):
     table = of_losses(found, OWN + DRAWN + THEIRS).contrasts()
     rows = {(row["what"], row["language"]): row for row in table.to_dict("records")}
@@ -113,14 +121,12 @@ def test_contrasts_by_hand(found):
     def others(code, w=None):
         return np.mean([change(found, r, code, w) for r in OWN if r.language != code])
 
-    def draws(code, w=None):
-        return np.array([change(found, r, code, w) for r in DRAWN if r.language == code])
+    def drawn(of):
+        return lambda code, w=None: np.array([change(found, r, code, w) for r in of if r.language == code])
 
-    def theirs(code, w=None):
-        return change(found, THEIRS[LANGUAGES.index(code)], code, w)
-
-    values = {"own": own, "others": others, "matched": lambda code, w=None: draws(code, w).mean()}
-    values["as many of theirs"] = theirs
+    draws = {"matched": drawn(DRAWN), "as many of theirs": drawn(THEIRS)}
+    values = {"own": own, "others": others}
+    values |= {what: (lambda code, w=None, f=f: f(code, w).mean()) for what, f in draws.items()}
     values |= {
         f"own less {what}": (lambda code, w=None, f=f: own(code, w) - f(code, w))
         for what, f in values.items()
@@ -129,9 +135,9 @@ def test_contrasts_by_hand(found):
     for what, value in values.items():
         each = {code: jackknife(*both(lambda w, code=code, value=value: value(code, w), 8)) for code in LANGUAGES}
         every = jackknife(*both(lambda w, value=value: np.mean([value(code, w) for code in LANGUAGES]), 8))
-        if "matched" in what:  # another draw might have been drawn
-            each = {code: estimate.scattered(draws(code)) for code, estimate in each.items()}
-            every = every.scattered(np.mean([draws(code) for code in LANGUAGES], axis=0))
+        if of := draws.get(what.removeprefix("own less ")):  # another draw might have been drawn
+            each = {code: estimate.scattered(of(code)) for code, estimate in each.items()}
+            every = every.scattered(np.mean([of(code) for code in LANGUAGES], axis=0))
         for code, estimate in (each | {ALL: every}).items():
             row = rows[what, code]
             assert row["effect"] == pytest.approx(estimate.value) and row["units"] == 8

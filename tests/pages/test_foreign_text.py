@@ -79,7 +79,7 @@ def built(tmp_path_factory):
     parameters |= {
         "splits": 2,
         "overlap_splits": 1,
-        "answers": True,
+        "answered_again": 4,
         "answer_questions": 1,
         "writing_draws": 2,
         "token_texts": {f"jsonl:{name('domain')}.jsonl": options},

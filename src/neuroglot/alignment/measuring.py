@@ -302,15 +302,15 @@ def answers_of(plan: Sequence[Variant], solved: str | Path) -> dict[str, list[Ex
 
     Args:
         plan: the other models.
-        solved: the answers of the one under study; where it has none, no other's are read.
+        solved: the answers of the one under study; where it has none, no other's are read. Those to questions that
+            none of the others was asked are left out.
     """
     from ..model.sampling import read_answers
 
-    answered = {"before": read_answers(solved)}
-    for one in plan:
-        if answered["before"] and "solved" in one.measured:
-            answered[one.name] = read_answers(one.file("solved"))
-    return answered
+    own = read_answers(solved)
+    others = {one.name: read_answers(one.file("solved")) for one in plan if own and "solved" in one.measured}
+    again = {(e.language, e.document) for answers in others.values() for e in answers}
+    return {"before": [e for e in own if not others or (e.language, e.document) in again]} | others
 
 
 def score_answers(

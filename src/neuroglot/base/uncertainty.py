@@ -71,6 +71,8 @@ class Estimate:
     def scattered(self, draws: np.ndarray) -> "Estimate":
         """The same, when it is compared with *one more* random draw: less sure by the scatter of the draws.
 
+        Measured on the same units, it is the difference of both that is jackknifed, and its own draws that scatter.
+
         Adds ``s^2 (1 + 1/D)`` to the squared error, with Satterthwaite's degrees of freedom, but at most ``2 (D - 1)``:
         of few draws ``s`` may be small by chance.
 
@@ -85,14 +87,6 @@ class Estimate:
         with np.errstate(divide="ignore", invalid="ignore"):
             df = (own + other) ** 2 / (own**2 / self.df + other**2 / np.maximum(n - 1, 1))
         return replace(self, error=np.sqrt(own + other), df=np.minimum(df, np.maximum(2 * (n - 1), 1)))
-
-    def beside(self, draws: np.ndarray) -> "Estimate":
-        """How far it is from random draws ``[D, ...]``: their mean taken off, and :meth:`scattered`.
-
-        The error is this estimate's own. Where the draws were measured on the same units, jackknife the difference
-        itself and take :meth:`scattered` of that.
-        """
-        return replace(self, value=self.value - known_mean(draws)).scattered(draws)
 
 
 def together(estimates: Sequence[Estimate]) -> Estimate:

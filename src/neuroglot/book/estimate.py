@@ -80,14 +80,12 @@ class Amounts:
 
     @property
     def held_out(self) -> float:
-        """Tokens of the text that is held out."""
-        return self.read(self.documents * self.given["held_out_share"])
+        """Documents of each language that are held out."""
+        return self.documents * float(self.given["held_out_share"])
 
-    @property
-    def answers(self) -> tuple[float, float]:
-        """Tokens read and written when a model answers chapter 01's questions, each at the length of a document."""
-        asked = self.given["accuracy_questions"]
-        return self.read(asked, shots=4), self.read(asked)
+    def answers(self, questions: int) -> tuple[float, float]:
+        """Tokens read and written when a model answers questions of chapter 01, each at the length of a document."""
+        return self.read(questions, shots=4), self.read(questions)
 
     @property
     def models(self) -> tuple[int, int, int]:
@@ -101,31 +99,34 @@ class Amounts:
 
 def _activations(of: Amounts) -> tuple[float, float]:
     """The text that is not held out, once; and answers."""
-    read, written = of.answers
+    read, written = of.answers(of.given["accuracy_questions"])
     return of.counted + read, written
 
 
 def _neurons(of: Amounts) -> tuple[float, float]:
     """All text once, and some documents with and without each language's neurons."""
-    return of.counted + of.held_out + 2 * of.read(of.given["removal_documents"]), 0
+    return of.counted + of.read(of.held_out + 2 * of.given["removal_documents"]), 0
 
 
 def _deactivation(of: Amounts) -> tuple[float, float]:
     """The beginnings of some documents under removals, questions and solutions under a few, answers under these.
 
     A set that is removed in every language is run on all of them, a draw and a dose on one. Half of a document is taken
-    to be its response.
+    to be its response, and other text (without a prompt) as many documents, if it does not say.
     """
     given, languages = of.given, of.languages
     cells = languages * (1 + languages) + languages  # one set in all languages, the other in its own
-    cells += languages * (2 * (given["random_draws"] + given["other_draws"]) + 3 * (given["dose_steps"] - 1))
+    cells += languages * 2 * (given["random_draws"] + given["other_draws"])
+    elsewhere = 0 if given["second"] is None else min(given["second_options"].values(), default=given["documents"])
+    second = cells * elsewhere * (of.tokens if given["response_tokens"] is None else given["response_tokens"])
+    cells += languages * 3 * (given["dose_steps"] - 1)
     few = languages * (1 + 2 * languages)  # two sets
     begun = of.tokens if given["response_tokens"] is None else of.tokens / 2 + given["response_tokens"]
     read = min(begun, of.tokens) * (cells * given["documents"] + few * given["few_documents"])
     beside = languages * (2 + given["choice_draws"])
     read += beside * of.tokens * (given["choice_questions"] + 2 * given["choice_solutions"])
     answers = given["answer_questions"] * (beside + languages * (languages - 1))
-    return read + answers * of.tokens, answers * of.tokens
+    return read + second + answers * of.tokens, answers * of.tokens
 
 
 def _steering(of: Amounts) -> tuple[float, float]:
@@ -149,21 +150,19 @@ def _steering(of: Amounts) -> tuple[float, float]:
 def _alignment(of: Amounts) -> tuple[float, float]:
     """Trainings (two responses a pair, each like three passes and one of the reference), and what is measured.
 
-    Of what is held out the losses, the numbers, and the translated solutions.
+    Of some of what is held out the losses, the numbers, and the translated solutions.
     """
     trained, full, counted = of.models
     read = trained * of.recipe.steps * of.recipe.batch * 2 * 4 * of.tokens
-    read += (1 + full) * 3 * of.held_out + counted * of.counted
-    asked, written = of.answers if of.given["answers"] else (0.0, 0.0)
+    read += (1 + full) * 3 * of.read(min(of.given["measured_documents"], of.held_out)) + counted * of.counted
+    asked, written = of.answers(of.given["answered_again"])
     return read + full * asked, full * written
 
 
 def _spontaneous(of: Amounts) -> tuple[float, float]:
     """Every answer beside the pivot's, scored by the model, where chapter 07 asked for any."""
     _, full, _ = of.models
-    if not of.given["answers"]:
-        return 0, 0
-    return (1 + full) * 2 * of.read(of.given["score_questions"]), 0
+    return (1 + full) * 2 * of.read(min(of.given["score_questions"], of.given["answered_again"])), 0
 
 
 def _stability(of: Amounts) -> tuple[float, float]:

@@ -51,30 +51,28 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # Two to three hours on two cores: every held-out wording, more draws, several trainings of each kind.
     "full": {
-        "corpus_options": {"n": 160},
+        "corpus_options": {"n": 100},
         "held_out_share": 0.4,
-        "accuracy_questions": 48,
+        "accuracy_questions": 40,
         # 04
-        "removal_documents": 24,
+        "removal_documents": 12,
         # 05
-        "documents": 25,
-        "few_documents": 12,
+        "documents": 24,
+        "few_documents": 8,
         "random_draws": 10,
-        "other_draws": 3,
-        "dose_steps": 5,
-        "choice_questions": 25,
-        "choice_solutions": 12,
-        "choice_draws": 5,
+        "other_draws": 2,
+        "dose_steps": 4,
+        "choice_questions": 24,
+        "choice_solutions": 6,
         "answer_questions": 20,
         "second": "udhr",
         "second_options": {"articles": 30},
         # 06
-        "most_targets": 9,
         "prompts": 30,
         # 07 to 09
         "seeds": [0, 1, 2],
         "chosen_only": True,
-        "answers": True,
+        "answered_again": 6,
         "overlap_splits": 15,
         "domains": {"udhr": {}},
     },
@@ -83,6 +81,18 @@ PRESETS: dict[str, dict[str, Any]] = {
 #: What of them is another for a run that is only set beside another one.
 _BESIDE: dict[str, dict[str, Any]] = {
     "quick": {"corpus_options": {"n": 6}, "accuracy_questions": 0},
+    # The chapter on deactivation, to see whether it is found again; fewer draws say that.
+    "full": {
+        "accuracy_questions": 0,
+        "random_draws": 3,
+        "other_draws": 2,
+        "dose_steps": 2,
+        "few_documents": 4,
+        "choice_solutions": 4,
+        "choice_draws": 1,
+        "answer_questions": 0,
+        "second": None,
+    },
 }
 
 #: Said on every page of a quick book.

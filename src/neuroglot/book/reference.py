@@ -90,7 +90,8 @@ def keep(run: str, *, root: Path | None = None) -> Path:
         The folder.
 
     Raises:
-        NeuroglotError: no such run, one that is not of the full preset, or one that is not finished.
+        NeuroglotError: no such run, one that is not of the full preset, one that is not finished, or losses of other
+            documents than that preset's.
     """
     root = root or project_root()
     source = run_folder(root, run)
@@ -112,7 +113,9 @@ def keep(run: str, *, root: Path | None = None) -> Path:
 def _sample(source: Path, types: NeuronTypes, languages: int = 2, units: int = 3) -> dict[str, Any]:
     """Some losses of the run, on a few held-out wordings, as the model is and without some languages' neurons."""
     losses = Losses.load(source / ARTIFACTS["losses"])
-    held = Corpus.load(source / ARTIFACTS["held_out"])
+    held = Corpus.load(source / ARTIFACTS["held_out"]).spread(PRESETS["full"]["documents"])
+    if {example.unit for example in held.examples} != set(losses.units):
+        raise NeuroglotError(f"{source / ARTIFACTS['losses']} is not of the documents that the full preset takes.")
     chosen = sorted(types.languages, key=lambda code: -sum(map(len, types.neurons(code, ("specific", "related")))))
     rows = []
     for code in chosen[:languages]:
@@ -134,6 +137,7 @@ def _sample(source: Path, types: NeuronTypes, languages: int = 2, units: int = 3
                 )
     neurons = {code: [index.tolist() for index in types.neurons(code, ("specific", "related"))] for code in chosen}
     said = {"neurons": {code: neurons[code] for code in chosen[:languages]}, "losses": rows}
+    said["response_tokens"] = losses.provenance.get("settings", {}).get("response_tokens")
     return said | {"sha256": content_hash(said)}
 
 

@@ -155,8 +155,8 @@ def _any(present: np.ndarray) -> np.ndarray:
 
 
 def _scattered(estimate: Estimate, draws: np.ndarray | None) -> Estimate:
-    """Less sure by the scatter of several draws ``[draws, ...]``; of one draw, or none, as it is."""
-    return estimate if draws is None or len(draws) < 2 else estimate.scattered(draws)
+    """Less sure by the scatter of draws ``[draws, ...]`` (of a single one nothing is known); of no draws, as it is."""
+    return estimate if draws is None else estimate.scattered(draws)
 
 
 def _table(
@@ -227,8 +227,8 @@ class Effects:
             language); :data:`OTHERS` (the mean of the other languages' whole sets, removed and measured in this
             language); :data:`AS_MANY` (neurons drawn from these sets, as many per layer); and ``own less ...`` each.
             Columns ``effect``, ``low``, ``high``, ``detectable``, ``p``, ``verdict``, ``units`` (wordings), ``neurons``
-            (of the own set). Intervals are a jackknife over wordings; beside several draws they allow for the scatter
-            of another one, beside a single draw they are of just that one. ``verdict`` is over the languages of a row's
+            (of the own set). Intervals are a jackknife over wordings; beside draws they allow for the scatter of
+            another one, and beside a single draw there is none. ``verdict`` is over the languages of a row's
             set, measure and ``what`` together; that of the mean stands alone. ``p`` is of a t test (of answers in the
             own language, exact), but for own less others over all languages: how many of the ways to deal the sets to
             the languages give as much (:func:`neuroglot.base.uncertainty.dealt_to_languages`).
