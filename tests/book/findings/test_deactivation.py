@@ -61,21 +61,25 @@ def test_a_set_without_neurons_is_named():
 
 def test_the_opening_is_the_contrasts():
     lead = "**Switching off a language's specific and related neurons raises its own log-perplexity by 0.50 nats per "
-    assert opening(ALL) == (
-        f"{lead}token (0.25 to 0.75; median of the languages +0.38): 0.50 more than random neurons that are as often "
-        "active (+0.25 to +0.75), and not told apart from the other languages' neurons (+0.12, -0.25 to +0.50; 0.50 "
-        "would have been found; dealt to the languages at random, 0.3 of the deals give as much).**"
-    )
+    assert opening(ALL).split("\n\n") == [
+        f"{lead}token (0.25 to 0.75).**",
+        "**That is 0.50 more than with random neurons that are as often active (+0.25 to +0.75), and not told apart "
+        "from the other languages' neurons (+0.12, -0.25 to +0.50).**",
+        "*In the language in the middle it is +0.38; beside the other languages' neurons 0.50 would have been found; "
+        "dealt to the languages at random, 0.3 of the deals give as much.*",
+    ]
     fewer = contrasts_of(own__all=LESS, own_less_others__all=LESS)
-    assert opening(fewer) == (
+    assert opening(fewer).split("\n\n") == [
         "**Switching off a language's specific and related neurons lowers its own log-perplexity "
-        "by 0.25 nats per token "
-        "(0.12 to 0.50; median of the languages no number): 0.25 less than the other languages' neurons (-0.50 to "
-        "-0.12; dealt to the languages at random, 0.02 of the deals give as much).**"
-    )
+        "by 0.25 nats per token (0.12 to 0.50).**",
+        "**That is 0.25 less than with the other languages' neurons (-0.50 to -0.12).**",
+        "*In the language in the middle it is no number; dealt to the languages at random, 0.02 of the deals give as "
+        "much.*",
+    ]
     few = contrasts_of(own__all=UNKNOWN, own_less_matched__all=UNKNOWN)
-    assert opening(few).endswith("+0.25 beside random neurons that are as often active (no interval).**")
-    assert opening(contrasts_of(own__all=OWN)).endswith("median of the languages no number).**")
+    assert "**That is +0.25 beside random neurons that are as often active (no interval).**" in opening(few)
+    alone = opening(contrasts_of(own__all=OWN))
+    assert alone.endswith("(0.25 to 0.75).**\n\n*In the language in the middle it is no number.*")
     assert opening(contrasts_of("specific", own__all=OWN)) == (
         "**What removing a language's specific and related neurons does to it is not known here.**"
     )
@@ -177,10 +181,12 @@ def test_on_how_much_it_rests():
 def test_other_text_is_said_by_name():
     assert of_other_text(ALL, "udhr") == (
         "On udhr, text of another kind that was not counted either, they change a language's own log-perplexity by "
-        "+0.50 (+0.25 to +0.75): 0.50 more than random neurons that are as often active (+0.25 to +0.75), and not told "
-        "apart from the other languages' neurons (+0.12, -0.25 to +0.50; 0.50 would have been found; dealt to the "
-        "languages at random, 0.3 of the deals give as much)."
+        "+0.50 (+0.25 to +0.75): 0.50 more than with random neurons that are as often active (+0.25 to +0.75), and not "
+        "told apart from the other languages' neurons (+0.12, -0.25 to +0.50) (beside the other languages' neurons "
+        "0.50 would have been found; dealt to the languages at random, 0.3 of the deals give as much)."
     )
+    sure = contrasts_of(own__all=OWN, own_less_matched__all=OWN)
+    assert of_other_text(sure, "udhr").endswith("that are as often active (+0.25 to +0.75).")
     assert of_other_text(contrasts_of(own__all=OWN), "udhr") == "On udhr nothing is known."
 
 

@@ -38,13 +38,15 @@ def opening(contrasts: pd.DataFrame) -> str:
     own, middle = rows[OWN], rows_by(contrasts, "set", "what", "language").get((BOTH, OWN, MIDDLE), {})
     way = "lowers" if own["effect"] < 0 else "raises"
     low, high = _ends(own)
-    lead = (
-        f"Switching off a language's specific and related neurons {way} its own log-perplexity by "
-        f"{abs(own['effect']):.2f} nats per token ({interval(low, high, '{:.2f}')}; median of the languages "
-        f"{number(middle.get('effect'), '{:+.2f}')})"
-    )
-    beside = [_less(what, rows[f"own less {what}"]) for what in (MATCHED, OTHERS) if f"own less {what}" in rows]
-    return f"**{lead}{': ' if beside else ''}{', and '.join(beside)}.**"
+    lines = [
+        f"**Switching off a language's specific and related neurons {way} its own log-perplexity by "
+        f"{abs(own['effect']):.2f} nats per token ({interval(low, high, '{:.2f}')}).**"
+    ]
+    beside = _beside(rows)
+    if beside:
+        lines.append(f"**That is {', and '.join(_less(what, row) for what, row in beside.items())}.**")
+    asides = [f"In the language in the middle it is {number(middle.get('effect'), '{:+.2f}')}", *_asides(beside)]
+    return "\n\n".join([*lines, f"*{'; '.join(asides)}.*"])
 
 
 def found(contrasts: pd.DataFrame, summary: pd.DataFrame, pivot: str) -> str:
@@ -112,12 +114,14 @@ def rests_on(measured: Losses, few: Losses, draws: int) -> str:
 def of_other_text(contrasts: pd.DataFrame, name: str) -> str:
     """The same contrasts on text of another kind."""
     rows = _of_all(contrasts, BOTH)
-    parts = [_less(what, rows[f"own less {what}"]) for what in (MATCHED, OTHERS) if f"own less {what}" in rows]
-    if OWN not in rows or not parts:
+    beside = _beside(rows)
+    if OWN not in rows or not beside:
         return f"On {myst(name)} nothing is known."
+    asides = "; ".join(_asides(beside))
     return (
         f"On {myst(name)}, text of another kind that was not counted either, they change a language's own "
-        f"log-perplexity by {_nats(rows[OWN])}: {', and '.join(parts)}."
+        f"log-perplexity by {_nats(rows[OWN])}: {', and '.join(_less(what, row) for what, row in beside.items())}"
+        f"{f' ({asides})' if asides else ''}."
     )
 
 
@@ -201,17 +205,29 @@ def _ends(row: Row) -> tuple[float, float]:
 
 def _less(what: str, row: Row) -> str:
     """How far own and others are apart, in words."""
-    p = f"; dealt to the languages at random, {row['p']:.2g} of the deals give as much" if what == OTHERS else ""
-    p = "" if pd.isna(row["p"]) else p
     ends = interval(row["low"], row["high"], "{:+.2f}")
     if row["verdict"] in (MORE, LESS):
-        return f"{abs(row['effect']):.2f} {row['verdict']} than {_BESIDE[what]} ({ends}{p})"
+        return f"{abs(row['effect']):.2f} {row['verdict']} than with {_BESIDE[what]} ({ends})"
     if row["verdict"] == SAME:
-        return (
-            f"not told apart from {_BESIDE[what]} ({row['effect']:+.2f}, {ends}; {row['detectable']:.2f} would have "
-            f"been found{p})"
-        )
-    return f"{row['effect']:+.2f} beside {_BESIDE[what]} ({ends}{p})"
+        return f"not told apart from {_BESIDE[what]} ({row['effect']:+.2f}, {ends})"
+    return f"{row['effect']:+.2f} beside {_BESIDE[what]} ({ends})"
+
+
+def _beside(rows: Mapping[str, Row]) -> dict[str, Row]:
+    """The contrasts of a headline."""
+    return {what: rows[f"own less {what}"] for what in (MATCHED, OTHERS) if f"own less {what}" in rows}
+
+
+def _asides(beside: Mapping[str, Row]) -> list[str]:
+    """How small a difference would have been found, and how many deals of the sets to the languages give as much."""
+    said = [
+        f"beside {_BESIDE[what]} {row['detectable']:.2f} would have been found"
+        for what, row in beside.items()
+        if row["verdict"] == SAME
+    ]
+    if OTHERS in beside and not pd.isna(beside[OTHERS]["p"]):
+        said.append(f"dealt to the languages at random, {beside[OTHERS]['p']:.2g} of the deals give as much")
+    return said
 
 
 def _of_set(contrasts: pd.DataFrame, set_: str) -> str:
