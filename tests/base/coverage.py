@@ -119,6 +119,36 @@ def neurons_changed(n: int, rng: np.random.Generator) -> float:
     return share(*uncertainty.half_sampled(value, halves, n).interval(), value.mean())
 
 
+def few_neurons(n: int, rng: np.random.Generator) -> float:
+    """How many of a layer's 12 neurons near the threshold fire at more than half of the tokens; as above."""
+    p = rng.uniform(0.4, 0.6, size=(12, 1, 1)) + rng.normal(0, 0.04, size=(12, EXPERIMENTS, n))
+    fired = rng.binomial(100, p)
+
+    def number(shards: np.ndarray) -> np.ndarray:
+        return np.asarray((fired[..., shards].mean(axis=-1) > 50).sum(axis=0), float)
+
+    value = number(np.arange(n))
+    halves = np.array([number(half) for pair in uncertainty.halves(n, 25) for half in pair])
+    return share(*uncertainty.half_sampled(value, halves, n).interval(), value.mean())
+
+
+def overlap(n: int, rng: np.random.Generator, groups: int = 10) -> float:
+    """Jaccard of the neurons that are above a threshold in either half of the shards, groups of shards left out."""
+    p = rng.uniform(0.3, 0.7, size=(100, 1, 1)) + rng.normal(0, 0.08, size=(100, EXPERIMENTS // 4, n))
+    fired = rng.binomial(100, p.clip(0, 1))
+    splits = list(uncertainty.halves(n, 5))
+
+    def jaccard(group: int) -> np.ndarray:
+        each = []
+        for pair in splits:
+            one, other = (fired[..., half[half % groups != group]].mean(axis=-1) > 50 for half in pair)
+            each.append((one & other).sum(axis=0) / (one | other).sum(axis=0))
+        return np.mean(each, axis=0)
+
+    value, without = jaccard(-1), np.array([jaccard(group) for group in range(min(n, groups))])
+    return share(*uncertainty.jackknife(value, without).interval(), value.mean())
+
+
 #: By the words that the benchmark prints: each simulation, and the smallest number of units it is shown for.
 KINDS: dict[str, tuple[Callable[[int, np.random.Generator], float], int]] = {
     "change in log-perplexity (jackknife)": (nats, 4),
@@ -132,6 +162,8 @@ KINDS: dict[str, tuple[Callable[[int, np.random.Generator], float], int]] = {
     "no change in accuracy (Agresti-Min)": (no_change_in_accuracy, 4),
     "probability of a neuron (Korn-Graubard)": (firing, 8),
     "change in a number of neurons (halves)": (neurons_changed, 8),
+    "number of neurons, of 12 near the threshold (halves)": (few_neurons, 8),
+    "overlap of two halves (jackknife over groups)": (overlap, 8),
 }
 
 
