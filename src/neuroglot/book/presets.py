@@ -69,10 +69,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "second_options": {"articles": 30},
         # 06
         "prompts": 30,
+        "steering_draws": 4,
         # 07 to 09
         "seeds": [0, 1, 2],
         "chosen_only": True,
-        "answered_again": 6,
         "overlap_splits": 15,
         "domains": {"udhr": {}},
     },
