@@ -116,9 +116,10 @@ def _deactivation(of: Amounts) -> tuple[float, float]:
     """
     given, languages = of.given, of.languages
     cells = languages * (1 + languages) + languages  # one set in all languages, the other in its own
+    again = cells + languages * 2 * given["choice_draws"]
     cells += languages * 2 * (given["random_draws"] + given["other_draws"])
     elsewhere = 0 if given["second"] is None else min(given["second_options"].values(), default=given["documents"])
-    second = cells * elsewhere * (of.tokens if given["response_tokens"] is None else given["response_tokens"])
+    second = again * elsewhere * (of.tokens if given["response_tokens"] is None else given["response_tokens"])
     cells += languages * 3 * (given["dose_steps"] - 1)
     few = languages * (1 + 2 * languages)  # two sets
     begun = of.tokens if given["response_tokens"] is None else of.tokens / 2 + given["response_tokens"]
