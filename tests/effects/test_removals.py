@@ -11,14 +11,12 @@ from neuroglot.effects.removals import (
     SETS,
     doses,
     empty_sets,
-    generator,
     match_report,
-    matched_like,
     of_others,
-    random_like,
     removals,
     zeroing,
 )
+from neuroglot.neurons.drawing import generator, matched_like, random_like
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Which neurons to remove: the paper's three sets of each language, whole or by dose, and random ones beside them."""
 
-import hashlib
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +10,7 @@ import pandas as pd
 from ..base.errors import NeuroglotError, quoted, require_whole
 from ..counts.activations import ActivationStats
 from ..model.interventions import Intervention
+from ..neurons.drawing import generator, matched_like, random_like
 from ..neurons.identification import NeuronTypes
 
 #: The paper's three sets of a language's neurons, by the types they hold.
@@ -82,7 +81,7 @@ def removals(
 
     By layer alone, a random draw takes any neurons of a layer, whatever their type. Language neurons are active on
     most tokens of their language, most neurons are not: by firing rate, a draw takes neurons outside the set that are
-    active with the same probability in that language (:func:`matched_like`).
+    active with the same probability in that language (:func:`neuroglot.neurons.drawing.matched_like`).
 
     Args:
         types: whose neurons.
@@ -134,52 +133,6 @@ def firing_rates(types: NeuronTypes, stats: ActivationStats | None) -> np.ndarra
     if any(stats.provenance.get(name) != types.provenance.get(name) for name in told):
         raise NeuroglotError("these counts are not those that the types were identified on; give theirs.")
     return stats.probabilities(types.min_tokens)
-
-
-# Of so many neurons with the nearest firing rates one is drawn.
-_NEAREST = 5
-
-
-def matched_like(
-    neurons: Sequence[np.ndarray],
-    rates: np.ndarray,
-    seed: Iterable[str | int | np.integer],
-    *,
-    width: float | None = None,
-    among: Sequence[np.ndarray] | None = None,
-) -> list[np.ndarray]:
-    """Random neurons outside a set, in each layer as many, each with the firing rate of one of the set.
-
-    For every neuron of the set, in random order, one is drawn of the five not yet taken whose rates are nearest.
-
-    Args:
-        neurons: the set, one index array per layer.
-        rates: ``[layers, neurons]``, how often each is active in the language; what is no number is not drawn.
-        seed: words and whole numbers that the draw depends on.
-        width: only neurons whose rates are at most this far apart; where there is none, one is short.
-        among: draw from these alone, one index array per layer.
-
-    Returns:
-        One index array per layer; with fewer neurons than the set where a layer has too few.
-    """
-    rng = generator("matched", *seed)
-    found = []
-    for layer, index in enumerate(neurons):
-        rate = rates[layer]
-        free = np.isfinite(rate)
-        if among is not None:
-            free &= np.isin(np.arange(len(rate)), among[layer])
-        free[index] = False
-        taken = []
-        for neuron in rng.permutation(index):
-            apart = np.where(free, np.abs(rate - rate[neuron]), np.inf)
-            near = np.argsort(apart, kind="stable")[:_NEAREST]
-            near = near[apart[near] <= (np.finfo(float).max if width is None else width)]
-            if len(near):
-                taken.append(rng.choice(near))
-                free[taken[-1]] = False
-        found.append(np.sort(np.array(taken, dtype=np.int64)))
-    return found
 
 
 def of_others(
@@ -322,18 +275,6 @@ def empty_sets(of: Iterable[Removal]) -> dict[str, list[str]]:
     return found
 
 
-def random_like(neurons: Sequence[np.ndarray], width: int, seed: Iterable[str | int | np.integer]) -> list[np.ndarray]:
-    """Random neurons, in each layer as many as ``neurons`` has there."""
-    rng = generator("random", *seed)
-    return [np.sort(rng.permutation(width)[: len(index)]) for index in neurons]
-
-
 def _by_layer(flat: np.ndarray, layers: int, width: int) -> list[np.ndarray]:
     layer, index = np.divmod(np.sort(flat), width)
     return [index[layer == number] for number in range(layers)]
-
-
-def generator(*seed: str | int | np.integer) -> np.random.Generator:
-    """A random generator that depends on just these words and whole numbers, in any run, and not on their types."""
-    plain = tuple(str(part) if isinstance(part, str) else operator.index(part) for part in seed)
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(plain).encode()).digest()[:8]))

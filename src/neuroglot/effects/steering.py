@@ -16,11 +16,12 @@ from ..base.uncertainty import change_of_shares, jackknife, share_interval, toge
 from ..counts.activations import ActivationStats
 from ..model.interventions import Intervention
 from ..model.likelihood import Losses, losses
+from ..neurons.drawing import generator, matched_like
 from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus, Example
 from ..text.languages import is_detectable, language_key, loops, main_language, parse_languages, script
 from .asking import ask_under
-from .removals import AS_IT_IS, BOTH, SETS, Removal, firing_rates, generator, match_report, matched_like
+from .removals import AS_IT_IS, BOTH, SETS, Removal, firing_rates, match_report
 
 #: How a language's neurons are driven up: their values multiplied, or replaced by multiples of their means.
 WAYS = ("amplify", "set")

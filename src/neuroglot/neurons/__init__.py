@@ -7,5 +7,9 @@ passages that excite them.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, ["contexts", "detectors", "examples", "identification", "layers", "sharing", "specificity", "thresholds"]
+    __name__,
+    [
+        *("contexts", "detection", "detectors", "drawing", "examples"),
+        *("identification", "layers", "sharing", "specificity", "thresholds"),
+    ],
 )

@@ -29,7 +29,7 @@ _LAM_UNBOUNDED = 0.2
 _LAM_STEP = 1e-6
 # Scores are compared in whole numbers of this part: what differs only by how a machine rounds a
 # logarithm is a tie, here and in the page's explorer.
-_SCORE_PARTS = 2.0**40
+SCORE_PARTS = 2.0**40
 
 
 D = TypeVar("D")
@@ -347,7 +347,7 @@ class Identifier:
         score, n = self.score(lam), self.n_selected(top_rate)
         if n == 0:
             return score, np.zeros(score.shape, dtype=bool)
-        flat = np.floor(score.ravel() * _SCORE_PARTS + 0.5)
+        flat = np.floor(score.ravel() * SCORE_PARTS + 0.5)
         if self.starved is not None:
             flat[self.starved.ravel()] = np.inf
         limit = np.partition(flat, n - 1)[n - 1]
