@@ -5,7 +5,6 @@ import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +20,7 @@ from ..counts.activations import ActivationStats
 from ..neurons.contexts import TopContexts, block
 from ..neurons.identification import KINDS, MIN_TOKENS, Identifier, NeuronTypes, require_thresholds
 from ..text.corpora import Corpus
+from .charts.live import answer, front_end
 from .charts.panels import explorer_panels, neuron_panel
 from .charts.theme import KIND_COLORS, data_script, nameable
 from .markup import html
@@ -29,15 +29,11 @@ from .packing import PAGE_LIMIT, base64_size, pack
 _SCRIPTS = ("identify.js", "page.js", "explorer.js", "browser.js")
 
 
-def _front_end(name: str) -> str:
-    return files(__package__).joinpath("frontend", name).read_text(encoding="utf-8")
-
-
 class _Live(anywidget.AnyWidget):
     """Packed probabilities and thresholds, shared with the front end; in a page, without a kernel, as HTML."""
 
-    _esm = "\n".join(map(_front_end, (*_SCRIPTS, "live.js")))
-    _css = _front_end("neuroglot.css")
+    _esm = "\n".join(map(front_end, (*_SCRIPTS, "bundle.js", "live.js")))
+    _css = front_end("neuroglot.css")
     given = traitlets.Dict().tag(sync=True)
     data = traitlets.Bytes().tag(sync=True)
     top_rate = traitlets.Float().tag(sync=True)
@@ -71,8 +67,7 @@ class _Live(anywidget.AnyWidget):
         return chosen
 
     def _answer(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
-        if content.get("need") == "bundle":
-            self.send({"bundle": vl_convert.javascript_bundle()})  # type: ignore[call-arg] # no snippet is needed
+        answer(self, content)
 
     @property
     def types(self) -> NeuronTypes:
@@ -137,7 +132,7 @@ class _Live(anywidget.AnyWidget):
             NeuroglotError: too many neurons for the limit, or the file cannot be written.
         """
         bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg] # no snippet is needed
-        scripts = [bundle, *map(_front_end, (*_SCRIPTS, "start.js"))]
+        scripts = [bundle, *map(front_end, (*_SCRIPTS, "start.js"))]
         # A script may hold the end tag in a string, where a backslash changes nothing.
         tags = "".join("<script>" + script.replace("</script", "<\\/script") + "</script>" for script in scripts)
         title = f"<title>{html(self.given['run'])}</title>"

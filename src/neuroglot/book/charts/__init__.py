@@ -15,6 +15,7 @@ from .changes import (
 )
 from .interventions import choices, contrasts, doses, effects
 from .kinds import languages_beside
+from .live import selectable
 from .neuron_map import neuron_map
 from .sharing import similarity, upset
 from .specificity import first_and_second, how_sure
@@ -47,6 +48,7 @@ __all__ = [
     "neuron_map",
     "outcomes",
     "overlaps",
+    "selectable",
     "shared_changes",
     "similarity",
     "solved",

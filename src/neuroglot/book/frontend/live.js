@@ -47,16 +47,3 @@ export default {
     return () => own.forEach(([, trait]) => model.off(`change:${trait}`, follow));
   },
 };
-
-// In the book the page brings Vega along; elsewhere the module asks Python for it, once.
-async function neuroglotVega(model) {
-  if (globalThis.vegaEmbed) return;
-  await new Promise((resolve) => {
-    model.on("msg:custom", ({ bundle }) => {
-      if (!bundle) return;
-      if (!globalThis.vegaEmbed) new Function("define", "module", "exports", bundle)();
-      resolve();
-    });
-    model.send({ need: "bundle" });
-  });
-}
