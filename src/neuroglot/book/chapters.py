@@ -111,6 +111,16 @@ def chosen(only: Sequence[str] = (), first: str | None = None, last: str | None 
     return CHAPTERS[begin : end + 1]
 
 
+def after(artifact: str) -> list[str]:
+    """The chapters that another file of this kind makes out of date, in the order they are run."""
+    changed, found = {artifact} | ({"runs"} if artifact in COMPARED else set()), []
+    for chapter in CHAPTERS:
+        if changed & {*chapter.reads, *chapter.sees}:
+            found.append(chapter.name)
+            changed.update(chapter.writes)
+    return found
+
+
 def project_root(start: str | Path = ".") -> Path:
     """The folder with ``_toc.yml`` at or above ``start``; ``start`` itself where there is none.
 

@@ -18,8 +18,9 @@ from ..base.errors import NeuroglotError
 from ..base.files import write_bytes
 from ..counts.activations import ActivationStats
 from ..neurons.contexts import TopContexts, block
-from ..neurons.identification import KINDS, MIN_TOKENS, Identifier, NeuronTypes, require_thresholds
+from ..neurons.identification import KINDS, MIN_TOKENS, Identifier, NeuronTypes, classify, require_thresholds
 from ..text.corpora import Corpus
+from .chapters import after
 from .charts.live import answer, front_end
 from .charts.panels import explorer_panels, neuron_panel
 from .charts.theme import KIND_COLORS, data_script, nameable
@@ -159,12 +160,14 @@ class ThresholdExplorer(_Live):
 
     ``ThresholdExplorer(stats)`` in a cell shows it. Its :attr:`types` are those of the thresholds on the
     screen; setting ``explorer.top_rate``, ``lam`` (``None`` solves it), ``quantile`` or ``languages`` moves the
-    sliders. In a built book the same works without a kernel.
+    sliders. ``explorer.observe(handler, "types")`` is told whenever the types change. In a built book the same works
+    without a kernel.
 
     Args:
         stats: activation counts.
         top_rate, lam, quantile, scaled, min_tokens: where to start; as for :func:`neuroglot.classify`.
         browser: address of the page with a :class:`NeuronBrowser`, which listed neurons are linked to.
+        use: file of types that *Use these* writes; live only.
     """
 
     def __init__(
@@ -177,11 +180,52 @@ class ThresholdExplorer(_Live):
         scaled: bool = True,
         min_tokens: int = MIN_TOKENS,
         browser: str | None = None,
+        use: str | Path | None = None,
     ) -> None:
         specs = explorer_panels(stats.shape[0], stats.languages)
-        given = {"kind": "explorer", "specs": specs, "browser": browser}
+        self._file = use
+        given = {"kind": "explorer", "specs": specs, "browser": browser, "use": use is not None}
         settings = {"top_rate": top_rate, "lam": lam, "quantile": quantile, "languages": list(stats.languages)}
         super().__init__(stats, given, scaled, min_tokens, **settings)
+
+    def observe(self, handler: Callable[[Any], Any], names: Any = traitlets.All, type: Any = "change") -> None:
+        """As of every widget; ``"types"`` changes with each threshold, and the handler finds them as ``change.new``."""
+        if names == "types":
+            names = ["top_rate", "lam", "quantile", "languages"]
+            own, handler = handler, lambda _: own(traitlets.Bunch(name="types", owner=self, new=self.types))
+        super().observe(handler, names, type)
+
+    def use(self) -> str:
+        """Write the types at these thresholds, from the exact counts, and say which chapters are to be run again.
+
+        Raises:
+            NeuroglotError: no file was named, no lambda fits, or it cannot be written.
+        """
+        if self._file is None:
+            raise NeuroglotError('name the file: ThresholdExplorer(stats, use="types.safetensors").')
+        found = classify(
+            self.stats.select(self.languages),
+            top_rate=self.top_rate,
+            lam=self.lam,
+            quantile=self.quantile,
+            scaled=self.scaled,
+            min_tokens=self._packed.min_tokens,
+        )
+        found.save(self._file)
+        outdated = ", ".join(name.partition("-")[0] for name in after("types"))
+        return f"Written to {self._file}. To be run again with these types: chapters {outdated}."
+
+    def _page(self) -> dict[str, Any]:
+        return {**self.given, "use": False}
+
+    def _answer(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
+        super()._answer(widget, content, buffers)
+        if content.get("use"):
+            try:
+                said = {"used": self.use()}
+            except (NeuroglotError, OSError) as error:
+                said = {"refused": f"Nothing was written: {error}"}
+            self.send(said)
 
     def _pictures(self) -> str:
         rows = panel_rows(self.types)

@@ -30,13 +30,23 @@ export default {
         waiting.set(`${layer} ${neuron}`, [resolve, reject]);
         model.send({ want: [layer, neuron] });
       });
+    const written = [];
+    model.on("msg:custom", ({ used, refused }) => {
+      if (used !== undefined) written.shift()?.[0](used);
+      if (refused !== undefined) written.shift()?.[1](new Error(refused));
+    });
+    const use = () =>
+      new Promise((...answers) => {
+        written.push(answers);
+        model.send({ use: true });
+      });
     const place = document.createElement("div");
     place.dataset.lmSuppressShortcuts = "true"; // what is typed here is not for JupyterLab
     el.append(place);
     const made =
       given.kind === "browser"
         ? await browser(place, { ...given, values, settings: settings(), ask: given.live ? ask : null, moved: (layer, neuron) => tell({ layer, neuron }) })
-        : await explorer(place, { ...given, values, settings: settings(), changed: tell });
+        : await explorer(place, { ...given, values, settings: settings(), changed: tell, use: given.use ? use : null });
     const follow = () => {
       const now = JSON.stringify(settings());
       if (telling || now === shown) return;
