@@ -5,7 +5,7 @@ import pytest
 
 from neuroglot import ActivationStats, Corpus, Example, Intervention, NeuroglotError, classify, intervene, losses
 from neuroglot.effects import playing
-from neuroglot.effects.playing import CHANGED, RANDOM, TIMES, TO_MEAN, Setting
+from neuroglot.effects.playing import CHANGED, OFF, RANDOM, TIMES, TO_MEAN, Setting
 from neuroglot.effects.removals import AS_IT_IS
 from neuroglot.model.sampling import continued
 
@@ -132,3 +132,14 @@ def test_all_end_where_it_is_wanted(model):
 def test_what_cannot_be_continued_is_said(model, how, said):
     with pytest.raises(NeuroglotError, match=said):
         continued(model, byte_tokenizer(), how.pop("prompt", "x"), [None], **how)
+
+
+def test_what_the_chapter_plays(types):
+    asked = Corpus("asked", ("en",), (Example("1", "en", " How many? ", ""),))
+    found = playing.example(asked, types, "en", ["de", "ru"], {"amplify": 4, "set": 1}, 7)
+    assert found.prompt == "How many?"
+    ways = [("en", OFF, 1), ("de", TIMES, 4), ("de", TO_MEAN, 1)]
+    assert [(s.language, s.way, s.strength) for s in found.settings] == ways
+    assert {(s.prompt, s.new_tokens) for s in found.settings} == {("How many?", 7)}
+    assert playing.example(None, types, "en", ["de"], {"amplify": 4}, 7).settings == ()
+    assert len(playing.example(asked, types, "en", [], {"amplify": 4}, 7).settings) == 1

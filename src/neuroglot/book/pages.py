@@ -96,7 +96,9 @@ def _prepared(output: Mapping[str, Any]) -> dict[str, Any]:
     """An output whose wide table scrolls by itself, and whose chart's picture has its description."""
     data = output.get("data", {})
     text = "".join(data.get("text/html", ""))
-    if text.startswith("<div data-neuroglot="):  # works in a page by itself, without the widget's state
+    if text.startswith(
+        ("<div data-neuroglot=", '<div class="neuroglot-playground')
+    ):  # works in a page by itself, without the widget's state
         return {**output, "data": {"text/html": text}}
     described = next((content.get("description") for kind, content in data.items() if "vegalite" in kind), None)
     if described and text.startswith('<div class="neuroglot-chart"><svg'):

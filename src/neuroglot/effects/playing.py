@@ -16,7 +16,7 @@ from ..model.sampling import continued
 from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus, Example
 from ..text.languages import loops, main_language
-from .removals import AS_IT_IS, SETS, firing_rates, matched_like, random_like
+from .removals import AS_IT_IS, BOTH, SETS, firing_rates, matched_like, random_like
 
 #: What is done to a set of neurons: switched off, their values times the strength, or set to so many times their mean
 #: in the language.
@@ -51,10 +51,46 @@ class Setting:
 
     prompt: str
     language: str
-    neurons: str = "specific + related"
+    neurons: str = BOTH
     way: str = OFF
     strength: float = 1.0
     new_tokens: int = 32
+
+
+@dataclass(frozen=True)
+class Played:
+    """What chapter 06 plays: a prompt, and what is done on it."""
+
+    prompt: str
+    settings: tuple[Setting, ...]
+
+
+def example(
+    questions: Corpus | None,
+    types: NeuronTypes,
+    source: str,
+    targets: Sequence[str],
+    headline: Mapping[str, float],
+    new_tokens: int,
+) -> Played:
+    """The first question with the source's neurons off, and with the first target's driven up, as chapter 06 does both.
+
+    Args:
+        questions: prompts in the source language; ``None`` for none, of which nothing is played.
+        types: whose neurons.
+        source, targets: languages.
+        headline: by way of :data:`neuroglot.effects.steering.WAYS`, the strength.
+        new_tokens: how many are written, at most.
+    """
+    prompt = questions.examples[0].prompt.strip() if questions else ""
+    ways = [(source, OFF, 1.0)]
+    for code in targets[:1]:
+        ways += [(code, TIMES, headline["amplify"])] if "amplify" in headline else []
+        ways += [(code, TO_MEAN, headline["set"])] if "set" in headline else []
+    having = [each for each in ways if sum(map(len, types.neurons(each[0], SETS[BOTH])))] if prompt else []
+    return Played(
+        prompt, tuple(Setting(prompt, code, BOTH, way, strength, new_tokens) for code, way, strength in having)
+    )
 
 
 def changes(
