@@ -24,7 +24,7 @@ def notebook(path, source, parameters=None):
 
 
 SOURCE = 'held_out = "runs/default/held-out.jsonl"\ntypes = "runs/default/types.safetensors"\ndocuments = 12\n'
-SOURCE += 'stats = "s"\nsolved = "v"\noverwrite = False\nstrengths = {"amplify": [0, 4]}\n'
+SOURCE += 'stats = "s"\nsolved = "v"\neffects = "e"\noverwrite = False\nstrengths = {"amplify": [0, 4]}\n'
 
 
 def finished(root, run, chapter, parameters, key="k", files=()):
@@ -94,10 +94,17 @@ def test_before_a_run_one_sentence_says_what_to_do(root):
     with pytest.raises(NeuroglotError) as raised:
         begun()
     assert raised.value._render_traceback_() == [str(raised.value)] and "\n" not in str(raised.value)
+
+
+def test_files_of_ones_own_need_no_run_and_are_not_mixed_with_one(root):
+    finished(root, "x", "05-deactivation", {"documents": 4})
     for name in ("held_out", "types", "stats", "solved"):
         (root / name).write_text("")
-    own = begun(held_out="held_out", types="types", stats="stats", solved="solved")
-    assert own["documents"] == 12 and own["stats"] == "stats", "files of one's own need no run"
+    others = {"held_out": "held_out", "types": "types", "stats": "stats", "solved": "solved"}
+    with pytest.raises(NeuroglotError, match="stats names another file, and effects is still the run's"):
+        begun(**others)
+    own = begun(**others, effects="mine.json")
+    assert own["documents"] == 12 and own["stats"] == "stats"
 
 
 def test_of_several_runs_that_with_this_chapter_and_then_the_newest(root):
@@ -116,10 +123,9 @@ def test_of_several_runs_that_with_this_chapter_and_then_the_newest(root):
     assert sessions._newest(place, root).name == "later"
     os.utime(root / "runs/lead/chapters/01-activations.json", ns=(9 * 10**9, 9 * 10**9))
     assert sessions._newest(place, root).name == "lead"
-    name, taken = sessions.resumed(
-        place, {"documents": 12} | dict.fromkeys(("held_out", "types", "stats", "solved", "strengths")), "beside", root
-    )
-    assert name == "beside" and taken == {"documents": 1}
+    asis = sessions.defaults(root / "notebooks" / "05-deactivation.ipynb")
+    name, taken = sessions.resumed(place, asis, "beside", root)
+    assert (name, taken["documents"], taken["held_out"]) == ("beside", 1, "runs/beside/held-out.jsonl")
     assert sessions.resumed(place, {}, "none", root) is None
 
 

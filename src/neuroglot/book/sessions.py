@@ -48,7 +48,8 @@ def begin(chapter: str, namespace: dict[str, Any], run: str | None = "newest") -
     """Make a notebook ready: in the project's folder, with the book's charts, in Jupyter with a finished run's files.
 
     In Jupyter, a parameter that stands in the first cell as it came is taken from the run, so that *Run All* reads what
-    is there; one that was changed is kept, and ``overwrite`` always is. Papermill's parameters are never touched.
+    is there; one that was changed is kept, and ``overwrite`` always is. Where other files are read than the run's, all
+    parameters are taken as they stand. Papermill's are never touched.
 
     Args:
         chapter: the notebook's name.
@@ -58,6 +59,7 @@ def begin(chapter: str, namespace: dict[str, Any], run: str | None = "newest") -
 
     Raises:
         NotRunError: no such run, or one without what the chapter reads.
+        NeuroglotError: other files are read than the run's, and the chapter would still write the run's.
     """
     root = project_root()
     os.chdir(root)
@@ -101,7 +103,10 @@ def resumed(chapter: Chapter, namespace: Mapping[str, Any], run: str, root: Path
         root: the project.
 
     Returns:
-        ``None`` where there is no run.
+        ``None`` where there is no run, or other files are read than its own.
+
+    Raises:
+        NeuroglotError: other files are read, and the chapter would still write the run's.
     """
     folder = _newest(chapter, root) if run == "newest" else run_folder(root, run)
     if folder is None or not folder.is_dir():
@@ -113,7 +118,14 @@ def resumed(chapter: Chapter, namespace: Mapping[str, Any], run: str, root: Path
     given |= {name: f"runs/{folder.name}/{file}" for name, file in ARTIFACTS.items() if name not in given}
     own = _executed(folder, chapter.name)
     source = own if _finished(folder, chapter.name) else root / "notebooks" / own.name
-    asis = {name: value for name, value in defaults(source).items() if name not in _OWN and namespace[name] == value}
+    asis = [name for name, value in defaults(source).items() if name not in _OWN and namespace[name] == value]
+    if others := [name for name in chapter.reads if name not in asis]:
+        if left := [name for name in chapter.writes if name in asis]:
+            raise NeuroglotError(
+                f"{others[0]} names another file, and {left[0]} is still the run's, which would be written over; name "
+                f"files for what this chapter writes, too: {', '.join(left)}."
+            )
+        return None
     return folder.name, {name: given[name] for name in asis if name in given}
 
 
