@@ -1,12 +1,16 @@
 """Charts as widgets: what is selected in them, and that pages have none."""
 
 import altair as alt
+import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
+from IPython.display import HTML
 
+from neuroglot import ActivationStats, NeuroglotError, NeuronBrowser, classify
 from neuroglot.book import charts
 from neuroglot.book.charts import live
-from neuroglot.book.charts.live import LIVE, LiveChart, Vega
+from neuroglot.book.charts.live import LIVE, LiveChart, NeuronMap, Vega
 
 NEURONS = pd.DataFrame({"layer": [0, 1, 2, 3], "p": [0.1, 0.4, 0.6, 0.9], "language": ["de", "en", "de", "zh"]})
 
@@ -72,3 +76,58 @@ def test_values_that_javascript_has_names_for_are_drawn(name):
     spec = alt.Chart(pd.DataFrame({"x": [name]})).mark_point().encode(x="x").to_dict()
     (rows,) = LiveChart(spec).spec["datasets"].values()
     assert rows[0]["x"] != name and rows[0]["x"].startswith(name)
+
+
+@pytest.fixture
+def types():
+    rng = np.random.default_rng(5)
+    p = rng.beta(0.4, 0.6, size=(5, 60, 4))
+    counts = ActivationStats(rng.binomial(30, p, size=(4, 5, 60, 4)), np.full((4, 4), 30), ("en", "de", "ru", "zh"))
+    return classify(counts, top_rate=0.3, quantile=0.7), counts
+
+
+def test_a_rectangle_of_the_map_gives_its_neurons(types):
+    found, _ = types
+    shown = NeuronMap(found)
+    assert shown.selected.empty and list(shown.selected) == ["layer", "neuron", "kind"]
+    figure = BeautifulSoup(shown.figure, "html.parser").figure
+    columns, rows, gap = (int(figure[f"data-{name}"]) for name in ("columns", "rows", "gap"))
+    shown.chosen = {
+        "left": 3,
+        "right": 20,
+        "top": 0,
+        "bottom": (rows + gap) * 2 + rows - 1,
+    }  # of the first three layers
+    wanted = {(i, j) for i in range(3) for j in range(60) if found.codes[i, j] and 3 <= j % columns <= 20}
+    table = shown.selected
+    assert {*zip(table["layer"], table["neuron"], strict=True)} == wanted and len(table) == len(wanted) > 3
+    assert table["kind"].tolist() == [found.kind[i, j] for i, j in zip(table["layer"], table["neuron"], strict=True)]
+    scores = [found.score[i, j] for i, j in zip(table["layer"], table["neuron"], strict=True)]
+    assert scores == sorted(scores)
+
+
+def test_the_browser_takes_what_is_selected(types):
+    found, counts = types
+    browser, shown = NeuronBrowser(counts, found), NeuronMap(found)
+    browser.follow(shown)
+    shown.chosen = {"left": 0, "right": 59, "top": 0, "bottom": 0}
+    first = shown.selected.iloc[0]
+    assert (browser.layer, browser.neuron) == (first["layer"], first["neuron"])
+    assert browser.among == (60 * shown.selected["layer"] + shown.selected["neuron"]).tolist()
+    shown.chosen = {}
+    assert browser.among == [] and browser.layer == first["layer"]
+    with pytest.raises(NeuroglotError, match="give a table with the columns layer and neuron"):
+        browser.take(pd.DataFrame({"p": [1.0]}))
+    with pytest.raises(NeuroglotError, match="there is no neuron 60 in layer 1"):
+        browser.take(pd.DataFrame({"layer": [1], "neuron": [60]}))
+    assert browser.among == []
+
+
+def test_the_map_is_a_widget_in_jupyter_alone(types):
+    charts.enable()
+    assert isinstance(charts.every_neuron(types[0], "x.html"), HTML)
+    try:
+        live.enable()
+        assert isinstance(charts.every_neuron(types[0], "x.html"), NeuronMap)
+    finally:
+        charts.enable()

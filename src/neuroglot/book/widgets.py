@@ -21,7 +21,7 @@ from ..neurons.contexts import TopContexts, block
 from ..neurons.identification import KINDS, MIN_TOKENS, Identifier, NeuronTypes, classify, require_thresholds
 from ..text.corpora import Corpus
 from .chapters import after
-from .charts.live import answer, front_end
+from .charts.live import LiveChart, NeuronMap, answer, front_end
 from .charts.panels import explorer_panels, neuron_panel
 from .charts.theme import KIND_COLORS, data_script, nameable
 from .markup import html
@@ -278,6 +278,7 @@ class NeuronBrowser(_Live):
 
     layer = traitlets.Int().tag(sync=True)
     neuron = traitlets.Int().tag(sync=True)
+    among = traitlets.List(traitlets.Int()).tag(sync=True)
 
     def __init__(
         self,
@@ -323,6 +324,29 @@ class NeuronBrowser(_Live):
         if not 0 <= value < size:
             raise NeuroglotError(f"{name}={value}: the model has {size}, counted from 0.")
         return value
+
+    def take(self, neurons: pd.DataFrame) -> None:
+        """Step through these neurons only, and show the first of them; through all, where there are none.
+
+        Args:
+            neurons: their ``layer`` and ``neuron``, such as ``selected`` of a chart or of the map.
+
+        Raises:
+            NeuroglotError: no such columns, or no such neuron.
+        """
+        if len(neurons) and not {"layer", "neuron"} <= set(neurons):
+            raise NeuroglotError("these are no neurons; give a table with the columns layer and neuron.")
+        places = neurons[["layer", "neuron"]].to_numpy(int) if len(neurons) else np.zeros((0, 2), int)
+        for layer, neuron in places[((places < 0) | (places >= self.stats.shape[:2])).any(axis=1)][:1]:
+            raise NeuroglotError(f"there is no neuron {neuron} in layer {layer}; the model has {self.stats.shape[:2]}.")
+        with self.hold_sync():
+            self.among = (places[:, 0] * self.stats.shape[1] + places[:, 1]).tolist()
+            if len(places):
+                self.layer, self.neuron = map(int, places[0])
+
+    def follow(self, chart: LiveChart | NeuronMap) -> None:
+        """:meth:`take` whatever is selected in a chart or the map, whenever that changes."""
+        chart.observe(lambda _: self.take(chart.selected), "chosen")
 
     def _settings(self) -> dict[str, Any]:
         return super()._settings() | {"layer": self.layer, "neuron": self.neuron}

@@ -15,7 +15,7 @@ from .changes import (
 )
 from .interventions import choices, contrasts, doses, effects
 from .kinds import languages_beside
-from .live import selectable
+from .live import NeuronMap, every_neuron, selectable
 from .neuron_map import neuron_map
 from .sharing import similarity, upset
 from .specificity import first_and_second, how_sure
@@ -27,6 +27,7 @@ __all__ = [
     "DONE_COLORS",
     "KIND_COLORS",
     "LANGUAGE_COLORS",
+    "NeuronMap",
     "active_share",
     "alignment_at_a_glance",
     "choices",
@@ -35,6 +36,7 @@ __all__ = [
     "doses",
     "effects",
     "enable",
+    "every_neuron",
     "fertility",
     "first_and_second",
     "how_sure",

@@ -6,10 +6,13 @@ from typing import Any
 
 import altair as alt
 import anywidget
+import numpy as np
 import pandas as pd
 import traitlets
 import vl_convert
 
+from ...neurons.identification import NeuronTypes
+from .neuron_map import neuron_map, place
 from .theme import nameable
 
 #: What the renderer is called that draws charts by widgets.
@@ -81,6 +84,42 @@ def _inside(values: pd.Series, kept: Any) -> "pd.Series[bool]":
     if pd.api.types.is_numeric_dtype(values) and len(kept) == 2:
         return values.between(min(kept), max(kept))
     return values.isin(kept)
+
+
+class NeuronMap(anywidget.AnyWidget):
+    """The map of all neurons in Jupyter, of which a rectangle can be chosen, by the pointer or by keys.
+
+    Args:
+        types: neurons of any model.
+    """
+
+    _esm = "\n".join(map(front_end, ("identify.js", "page.js", "map.js", "mapped.js")))
+    _css = front_end("neuroglot.css")
+    figure = traitlets.Unicode().tag(sync=True)
+    chosen = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, types: NeuronTypes) -> None:
+        self.types = types
+        super().__init__(figure=neuron_map(types, browser="").data)
+
+    @property
+    def selected(self) -> pd.DataFrame:
+        """The neurons in the rectangle that are of a type: ``layer``, ``neuron``, ``kind``, lowest score first."""
+        if not self.chosen:
+            return pd.DataFrame(columns=["layer", "neuron", "kind"])
+        layer, neuron = np.nonzero(self.types.codes)
+        column, row = place(self.types, layer, neuron)
+        inside = (column >= self.chosen["left"]) & (column <= self.chosen["right"])
+        inside &= (row >= self.chosen["top"]) & (row <= self.chosen["bottom"])
+        layer, neuron = layer[inside], neuron[inside]
+        order = np.argsort(self.types.score[layer, neuron], kind="stable")
+        found = {"layer": layer[order], "neuron": neuron[order], "kind": self.types.kind[layer, neuron][order]}
+        return pd.DataFrame(found)
+
+
+def every_neuron(types: NeuronTypes, browser: str | None = None) -> Any:
+    """:func:`neuron_map`; in Jupyter a :class:`NeuronMap`."""
+    return NeuronMap(types) if alt.renderers.active == LIVE else neuron_map(types, browser)
 
 
 def selectable(chart: alt.TopLevelMixin) -> Any:

@@ -6,7 +6,7 @@ export default {
     const given = model.get("given");
     const view = model.get("data");
     const values = await unpack(given.head, new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
-    const traits = { topRate: "top_rate", lam: "lam", quantile: "quantile", languages: "languages", layer: "layer", neuron: "neuron" };
+    const traits = { topRate: "top_rate", lam: "lam", quantile: "quantile", languages: "languages", layer: "layer", neuron: "neuron", among: "among" };
     const own = Object.entries(traits).filter(([, trait]) => model.get(trait) !== undefined);
     const settings = () => Object.fromEntries(own.map(([name, trait]) => [name, model.get(trait)]));
     // What is on the screen: what Python changes is followed, what is told to Python is not heard as its echo.
