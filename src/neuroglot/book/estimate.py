@@ -126,7 +126,8 @@ def _deactivation(of: Amounts) -> tuple[float, float]:
     read = min(begun, of.tokens) * (cells * given["documents"] + few * given["few_documents"])
     beside = languages * (2 + given["choice_draws"])
     read += beside * of.tokens * (given["choice_questions"] + 2 * given["choice_solutions"])
-    answers = given["answer_questions"] * (beside + languages * (languages - 1))
+    under = languages * (2 + given["answer_draws"]) + languages * (languages - 1)
+    answers = given["answer_questions"] * under
     return read + second + answers * of.tokens, answers * of.tokens
 
 
