@@ -66,6 +66,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "choice_solutions": 6,
         "choice_draws": 5,
         "answer_questions": 20,
+        "more_questions": {"n": 100, "seed": 3, "levels": "1"},
         "second": "udhr",
         "second_options": {"articles": 30},
         # 06
