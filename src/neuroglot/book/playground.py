@@ -120,6 +120,7 @@ class Playground(ipywidgets.VBox):
             self._say("The model is still writing: press Stop, or wait, and then Play again.")
             return
         setting = self.setting
+        self._stopped.clear()  # before the button can be pressed
         self._running = threading.Thread(target=self._run, args=(setting,), daemon=True)
         self.go.disabled, self.stop.disabled = True, False
         self._running.start()
@@ -136,6 +137,7 @@ class Playground(ipywidgets.VBox):
         Raises:
             NeuroglotError: one that cannot be played.
         """
+        self._stopped.clear()
         for setting in settings:
             self._play(setting)
         return self.results
@@ -149,7 +151,6 @@ class Playground(ipywidgets.VBox):
             self.go.disabled, self.stop.disabled = False, True
 
     def _play(self, setting: Setting) -> None:
-        self._stopped.clear()
         self._say("The model is writing ...")
         interventions = changes(self._types, setting, **self._with)
 
