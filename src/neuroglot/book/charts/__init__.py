@@ -15,7 +15,7 @@ from .changes import (
 )
 from .interventions import choices, contrasts, doses, effects
 from .kinds import languages_beside
-from .live import NeuronMap, every_neuron, selectable
+from .live import LiveChart, NeuronMap, every_neuron, selectable
 from .neuron_map import neuron_map
 from .sharing import similarity, upset
 from .specificity import first_and_second, how_sure
@@ -27,6 +27,7 @@ __all__ = [
     "DONE_COLORS",
     "KIND_COLORS",
     "LANGUAGE_COLORS",
+    "LiveChart",
     "NeuronMap",
     "active_share",
     "alignment_at_a_glance",
