@@ -155,10 +155,12 @@ def test_types_are_used_from_the_screen(stats, tmp_path):
     file = tmp_path / "types.safetensors"
     explorer = ThresholdExplorer(stats, top_rate=0.3, quantile=0.7, use=file)
     assert explorer.given["use"] is True and '"use":false' in explorer.html(), "a page has nobody to write for it"
-    explorer.top_rate, explorer.languages = 0.1, ["en", "ru"]
+    explorer.languages = ["en", "ru"]
     sent = []
     explorer.send = sent.append
-    explorer._handle_custom_msg({"use": True}, [])
+    # What the screen has counts, whether or not it was told apart from this before.
+    explorer._handle_custom_msg({"use": {"top_rate": 0.1, "lam": None}}, [])
+    assert explorer.top_rate == 0.1
     (said,) = sent
     wanted = classify(stats.select("en ru"), top_rate=0.1, quantile=0.7)
     found = NeuronTypes.load(file)
@@ -168,8 +170,11 @@ def test_types_are_used_from_the_screen(stats, tmp_path):
     explorer.languages, explorer.lam = ["en", "de", "ru", "zh"], None
     bare = ThresholdExplorer(stats, top_rate=0.3, quantile=0.7)
     bare.send = sent.append
-    bare._handle_custom_msg({"use": True}, [])
+    bare._handle_custom_msg({"use": {}}, [])
     assert bare.given["use"] is False and sent[1]["refused"].startswith("Nothing was written: name the file")
+    explorer._handle_custom_msg({"use": {"top_rate": 7}}, [])
+    assert sent[2]["refused"].startswith("Nothing was written: ") and explorer.top_rate == 0.1
+    assert (NeuronTypes.load(file).codes == wanted.codes).all()
 
 
 def test_types_are_observed(stats):

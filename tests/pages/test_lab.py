@@ -97,7 +97,8 @@ def notebook(browser: Browser, lab: str) -> Iterator:
     def open_(name: str) -> Page:
         page.goto(f"{lab}/lab/tree/notebooks/{name}.ipynb?reset&token={TOKEN}")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-        expect(page.locator(".jp-Toolbar-kernelStatus, .jp-Notebook-ExecutionIndicator").first).to_be_visible()
+        # What is run before the kernel answers would be lost.
+        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
         return page
 
     yield open_

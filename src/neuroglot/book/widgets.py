@@ -220,10 +220,12 @@ class ThresholdExplorer(_Live):
 
     def _answer(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
         super()._answer(widget, content, buffers)
-        if content.get("use"):
+        if (use := content.get("use")) is not None:
             try:
+                for name in ("top_rate", "lam", "quantile", "languages"):
+                    setattr(self, name, use.get(name, getattr(self, name)))
                 said = {"used": self.use()}
-            except (NeuroglotError, OSError) as error:
+            except (NeuroglotError, OSError, traitlets.TraitError) as error:
                 said = {"refused": f"Nothing was written: {error}"}
             self.send(said)
 

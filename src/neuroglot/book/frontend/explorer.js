@@ -87,7 +87,7 @@
    * Fill a place with the explorer.
    * given: head and values (see identify.js), scaled, specs of the three charts, settings to begin with, run (a
    * name), browser (address of the page that shows single neurons), addressed (keep settings in the address),
-   * changed(settings), called after a reader's change, use() (live: writes the types as they are, and says so).
+   * changed(settings), called after a reader's change, use(settings) (live: writes the types, and says so).
    */
   async function explorer(place, given) {
     const all = given.head.languages;
@@ -162,11 +162,17 @@
       return `${given.run ?? "neurons"}-${inName(result)}`;
     }
 
-    // The types on the screen become those of the run; what that makes out of date is said.
+    // The types become those of the run, at the thresholds that were set last, drawn yet or not; what that makes out of
+    // date is said.
     async function write() {
       use.disabled = true;
-      status.textContent = "Writing ...";
-      status.textContent = await given.use().catch((error) => error.message);
+      clearTimeout(timer);
+      if (await set({})) {
+        const written = given.use({ ...settings });
+        given.changed?.({ ...settings });
+        status.textContent = "Writing ...";
+        status.textContent = await written.catch((error) => error.message);
+      }
       use.disabled = false;
     }
 

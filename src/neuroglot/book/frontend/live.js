@@ -35,10 +35,12 @@ export default {
       if (used !== undefined) written.shift()?.[0](used);
       if (refused !== undefined) written.shift()?.[1](new Error(refused));
     });
-    const use = () =>
+    // The settings go along: what is told apart from this may arrive later.
+    const use = (fresh) =>
       new Promise((...answers) => {
         written.push(answers);
-        model.send({ use: true });
+        const given = own.filter(([name]) => fresh[name] !== undefined).map(([name, trait]) => [trait, fresh[name]]);
+        model.send({ use: Object.fromEntries(given) });
       });
     const place = document.createElement("div");
     place.dataset.lmSuppressShortcuts = "true"; // what is typed here is not for JupyterLab
