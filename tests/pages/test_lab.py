@@ -183,11 +183,10 @@ def test_thresholds_flow_on_and_a_brush_is_read(notebook, project):
     assert NeuronTypes.load(project / file).top_rate == 0.02
     chart = page.locator(".neuroglot-chart", has_text="How specific is a specific neuron?").first
     chart.scroll_into_view_if_needed()
-    frame = chart.locator("svg.marks .background").nth(1).bounding_box() or chart.bounding_box()
-    x, y, width, height = (frame[key] for key in ("x", "y", "width", "height"))
-    page.mouse.move(x + 0.05 * width, y + 0.05 * height)
+    x, y, width, height = (chart.bounding_box()[key] for key in ("x", "y", "width", "height"))
+    page.mouse.move(x + 0.1 * width, y + 0.25 * height)  # within the axes
     page.mouse.down()
-    page.mouse.move(x + 0.95 * width, y + 0.95 * height, steps=8)
+    page.mouse.move(x + 0.9 * width, y + 0.8 * height, steps=8)
     page.mouse.up()
     said = typed(page, "print('said', len(apart.selected), sorted(apart.selected)[:2])")
     assert int(said.split()[1]) > 0 and "'address'" in said
