@@ -181,7 +181,7 @@
         : given.ask ? "Reading the text for this neuron ..." : none;
     }
 
-    let taken = "";
+    let taken = "[]";
     async function update(fresh) {
       Object.assign(settings, fresh);
       const among = JSON.stringify(settings.among ?? []);
