@@ -37,6 +37,9 @@ def test_points_are_chosen_by_their_values_and_several_selections_together():
     assert chart.selected["layer"].tolist() == [0, 2]
     chart.chosen = {**chart.chosen, "brush": {"p": [0.5, 1]}}
     assert chart.selected["layer"].tolist() == [2]
+    numbers = drawn(alt.selection_point(name="pick", fields=["layer"]))
+    numbers.chosen = {"pick": {"layer": [0, 3], "vlPoint": {"or": []}}}
+    assert numbers.selected["layer"].tolist() == [0, 3], "two points, not what is between them"
 
 
 def test_what_is_selected_is_of_the_data_that_has_it():

@@ -73,15 +73,15 @@ class LiveChart(anywidget.AnyWidget):
                 for value in chosen:
                     for field, kept in value.items():
                         if field != "vlPoint":
-                            here &= _inside(table[field], kept)
+                            here &= _inside(table[field], kept, brushed="vlPoint" not in value)
                 found.append(table[here])
         some = [table for table in found if len(table)] or found[:1]
         return pd.concat(some, ignore_index=True) if some else pd.DataFrame()
 
 
-def _inside(values: pd.Series, kept: Any) -> "pd.Series[bool]":
-    """Whether values are in an interval (of numbers, two ends) or among those chosen."""
-    if pd.api.types.is_numeric_dtype(values) and len(kept) == 2:
+def _inside(values: pd.Series, kept: Any, brushed: bool) -> "pd.Series[bool]":
+    """Whether values are in an interval (two ends, of numbers under a brush) or among those chosen."""
+    if brushed and pd.api.types.is_numeric_dtype(values):
         return values.between(min(kept), max(kept))
     return values.isin(kept)
 
