@@ -121,6 +121,16 @@ def after(artifact: str) -> list[str]:
     return found
 
 
+def executed(folder: Path, chapter: str) -> Path:
+    """Where a run's folder has a chapter, run; its record, as JSON, lies beside it."""
+    return folder / "chapters" / f"{chapter}.ipynb"
+
+
+def is_finished(folder: Path, chapter: str) -> bool:
+    """Whether a chapter's record says that it was run to its end."""
+    return _said(executed(folder, chapter).with_suffix(".json")).get("key") is not None
+
+
 def project_root(start: str | Path = ".") -> Path:
     """The folder with ``_toc.yml`` at or above ``start``; ``start`` itself where there is none.
 
@@ -403,7 +413,7 @@ def _steps(
     given |= parameters
     steps = []
     for chapter in chapters:
-        output = folder / "chapters" / f"{chapter.name}.ipynb"
+        output = executed(folder, chapter.name)
         own = {name: given[name] for name in known[chapter.name] if name in given}
         outputs = [output, *(root / given[name] for name in chapter.writes)]
         steps.append(_Step(chapter, root / "notebooks" / output.name, own, output, outputs))

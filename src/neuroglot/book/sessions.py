@@ -12,7 +12,7 @@ from ..base.errors import NeuroglotError
 from ..base.files import read_json
 from ..base.tables import ARTIFACTS
 from . import charts
-from .chapters import CHAPTERS, Chapter, project_root, run_folder
+from .chapters import CHAPTERS, Chapter, executed, is_finished, project_root, run_folder
 from .charts import live
 from .markup import myst
 from .pages import parameters_of
@@ -77,7 +77,7 @@ def begin(chapter: str, namespace: dict[str, Any], run: str | None = "newest") -
         if missing := [name for name in own.reads if not _there(root, namespace[name])]:
             raise NotRunError(
                 f"Chapter {chapter} reads {namespace[missing[0]]}, and no run here has it: run `make book` in the "
-                "project's folder first (half an hour; `make quick`, ten minutes, with little text), or name the file "
+                "project's folder first (35 minutes; `make quick`, ten, with little text), or name the file "
                 f"in the first cell ({missing[0]})."
             )
 
@@ -113,11 +113,11 @@ def resumed(chapter: Chapter, namespace: Mapping[str, Any], run: str, root: Path
         return None
     given: dict[str, Any] = {}
     for one in (*CHAPTERS, chapter):  # the chapter's own last
-        if _finished(folder, one.name):
-            given |= parameters_of(read_json(_executed(folder, one.name)))
+        if is_finished(folder, one.name):
+            given |= parameters_of(read_json(executed(folder, one.name)))
     given |= {name: f"runs/{folder.name}/{file}" for name, file in ARTIFACTS.items() if name not in given}
-    own = _executed(folder, chapter.name)
-    source = own if _finished(folder, chapter.name) else root / "notebooks" / own.name
+    own = executed(folder, chapter.name)
+    source = own if is_finished(folder, chapter.name) else root / "notebooks" / own.name
     asis = [name for name, value in defaults(source).items() if name not in _OWN and namespace[name] == value]
     if others := [name for name in chapter.reads if name not in asis]:
         if left := [name for name in chapter.writes if name in asis]:
@@ -129,23 +129,13 @@ def resumed(chapter: Chapter, namespace: Mapping[str, Any], run: str, root: Path
     return folder.name, {name: given[name] for name in asis if name in given}
 
 
-def _executed(folder: Path, chapter: str) -> Path:
-    return folder / "chapters" / f"{chapter}.ipynb"
-
-
-def _finished(folder: Path, chapter: str) -> bool:
-    """Whether a chapter's record says that it was run to its end."""
-    record = _executed(folder, chapter).with_suffix(".json")
-    return record.is_file() and read_json(record).get("key") is not None
-
-
 def _newest(chapter: Chapter, root: Path) -> Path | None:
     """The run that has this chapter, most of the chapters, and was finished last."""
     folders = [folder for folder in (root / "runs").glob("*") if (folder / "chapters").is_dir()]
 
     def order(folder: Path) -> tuple[bool, int, int]:
-        done = [one.name for one in CHAPTERS if _finished(folder, one.name)]
-        last = max(((folder / "chapters" / f"{name}.json").stat().st_mtime_ns for name in done), default=0)
+        done = [one.name for one in CHAPTERS if is_finished(folder, one.name)]
+        last = max((executed(folder, name).with_suffix(".json").stat().st_mtime_ns for name in done), default=0)
         return chapter.name in done, len(done), last
 
     return max((folder for folder in folders if order(folder)[1]), key=order, default=None)

@@ -29,6 +29,9 @@ from .packing import PAGE_LIMIT, base64_size, pack
 
 _SCRIPTS = ("identify.js", "page.js", "explorer.js", "browser.js")
 
+# What the types follow from, and what the front end calls it.
+_THRESHOLDS = {"top_rate": "topRate", "lam": "lam", "quantile": "quantile", "languages": "languages"}
+
 
 class _Live(anywidget.AnyWidget):
     """Packed probabilities and thresholds, shared with the front end; in a page, without a kernel, as HTML."""
@@ -97,8 +100,7 @@ class _Live(anywidget.AnyWidget):
 
     def _settings(self) -> dict[str, Any]:
         """By the names of the front end."""
-        names = {"top_rate": "topRate", "lam": "lam", "quantile": "quantile", "languages": "languages"}
-        return {other: getattr(self, name) for name, other in names.items()}
+        return {other: getattr(self, name) for name, other in _THRESHOLDS.items()}
 
     def _page(self) -> dict[str, Any]:
         """What a page needs beside the settings and the data."""
@@ -191,7 +193,7 @@ class ThresholdExplorer(_Live):
     def observe(self, handler: Callable[[Any], Any], names: Any = traitlets.All, type: Any = "change") -> None:
         """As of every widget; ``"types"`` changes with each threshold, and the handler finds them as ``change.new``."""
         if names == "types":
-            names = ["top_rate", "lam", "quantile", "languages"]
+            names = list(_THRESHOLDS)
             own, handler = handler, lambda _: own(traitlets.Bunch(name="types", owner=self, new=self.types))
         super().observe(handler, names, type)
 
@@ -222,7 +224,7 @@ class ThresholdExplorer(_Live):
         super()._answer(widget, content, buffers)
         if (use := content.get("use")) is not None:
             try:
-                for name in ("top_rate", "lam", "quantile", "languages"):
+                for name in _THRESHOLDS:
                     setattr(self, name, use.get(name, getattr(self, name)))
                 said = {"used": self.use()}
             except (NeuroglotError, OSError, traitlets.TraitError) as error:

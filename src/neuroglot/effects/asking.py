@@ -10,9 +10,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.files import write_bytes
 from ..model.interventions import Intervention
-from ..model.sampling import read_answers, read_settings, sample_rows
+from ..model.sampling import as_examples, read_answers, read_settings, sample_rows
 from ..text import problems
-from ..text.corpora import Corpus, Example
+from ..text.corpora import Corpus
 from ..text.readers import load_corpus
 from .grading import accuracy, grade
 
@@ -100,10 +100,10 @@ def further(
     Raises:
         NeuroglotError: no such file, or another one; no such text or option.
     """
-    graded = grade(read_answers(solved)) if options and number else pd.DataFrame()
-    if not len(graded):
+    if not options or not number:
         return None
-    right = graded["correct"].fillna(False).astype(bool)
+    graded = grade(read_answers(solved))
+    right = graded["correct"].fillna(False)
     first = graded["group"] == graded["group"].min()
     can = right[first].groupby(graded["language"]).mean() >= 0.5
     lacking = right.groupby(graded["language"]).sum() < number
@@ -111,7 +111,7 @@ def further(
     if not languages:
         return None
     there, units = {e.prompt.strip() for e in held_out.examples}, {e.unit for e in held_out.examples}
-    drawn = load_corpus(source, held_out.languages, **(options or {})).only(languages)
+    drawn = load_corpus(source, held_out.languages, **options).only(languages)
     new = tuple(
         replace(example, id=f"more-{example.id}")
         for example in drawn.examples
@@ -134,7 +134,7 @@ def solved_questions(
         held_out: where they are taken from.
         solved: file of the answers, as :func:`solve` writes it.
         number: how many of each language; 0 for none.
-        more: further questions, from :func:`further`, taken after those.
+        more: further questions, from :func:`further`, taken after those of the same wording.
         more_answers: answers to them, from :func:`ask_under`.
 
     Returns:
@@ -143,8 +143,7 @@ def solved_questions(
     Raises:
         NeuroglotError: no such file, or another one; another text's answers.
     """
-    fields = [{name: value for name, value in row.items() if name != "intervention"} for row in more_answers]
-    graded = grade([*read_answers(solved), *(Example(**row) for row in fields)])
+    graded = grade([*read_answers(solved), *as_examples(more_answers)])
     right = graded[graded["correct"].fillna(False)]
     ranked = right.assign(nth=right.groupby(["language", "unit"]).cumcount())
     chosen = ranked.sort_values(["nth", "group"], kind="stable").groupby("language").head(number)

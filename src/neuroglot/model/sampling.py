@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -107,7 +107,7 @@ def sample(
         wait=wait,
         progress=progress,
     )
-    examples = tuple(Example(**row) for row in rows if row["response"].strip())
+    examples = tuple(example for example in as_examples(rows) if example.response.strip())
     silent = set(corpus.languages) - {example.language for example in examples}
     if silent:
         place = f"; see {path}" if path else ""
@@ -145,8 +145,7 @@ def sample_rows(
     With ``interventions``, by name, every question is answered under each of them (``None`` is the
     model as it is), and a row says which in ``intervention``; with ``only``, by its name, just in some languages.
     """
-    if not is_number(temperature) or not (temperature == 0 or temperature >= 1e-3):
-        raise NeuroglotError(f"temperature={quoted(temperature)}: give 0 for greedy or a number from 0.001 on.")
+    _require_temperature(temperature)
     for name, value in {"n": n, "max_new_tokens": max_new_tokens, "batch_size": batch_size}.items():
         require_whole(name, value, 1)
     for name, value in {"shots": shots, "seed": seed}.items():
@@ -169,14 +168,9 @@ def sample_rows(
     ]
     in_order = _in_order(asked, questions)
     batches = [asked[i : i + batch_size] for i in range(0, len(asked), batch_size)]
-    context = context_length(model)
-    longest = max(len(ids) for _, ids in ordered)
-    if context is not None and longest + max_new_tokens > context:
-        place = next(question.place for question, ids in ordered if len(ids) == longest)
-        raise NeuroglotError(
-            f"{place}: its prompt has {longest} tokens, which leaves less than {max_new_tokens} of the context of "
-            f"{context}; use fewer shots or fewer new tokens."
-        )
+    question, ids = max(ordered, key=lambda one: len(one[1]))
+    longest = f"{question.place}: its prompt"
+    _require_room(model, len(ids), max_new_tokens, longest, "use fewer shots or fewer new tokens")
     # Sampled questions are asked as they were: their prompts may hold worked examples already.
     given = corpus.options if corpus.name.startswith("responses:") else {}
     end = _END if (shots and not chat) or (given.get("shots") and not given.get("chat")) else ""
@@ -254,19 +248,13 @@ def continued(
     Raises:
         NeuroglotError: no prompt, or one that leaves too little of the context; another length or temperature.
     """
-    if not is_number(temperature) or not (temperature == 0 or temperature >= 1e-3):
-        raise NeuroglotError(f"temperature={quoted(temperature)}: give 0 for greedy or a number from 0.001 on.")
+    _require_temperature(temperature)
     require_whole("max_new_tokens", max_new_tokens, 1)
     model = itself(model)
     ids = tokenizer(prompt)["input_ids"] if prompt.strip() else []
-    context = context_length(model)
     if not ids:
         raise NeuroglotError("there is no prompt to go on from; give some text.")
-    if context is not None and len(ids) + max_new_tokens > context:
-        raise NeuroglotError(
-            f"the prompt has {len(ids)} tokens, which leaves less than {max_new_tokens} of the context of {context}; "
-            "give a shorter one, or fewer new tokens."
-        )
+    _require_room(model, len(ids), max_new_tokens, "the prompt", "give a shorter one, or fewer new tokens")
     watching = _Told(model, tokenizer, len(ids), told)
     label = f"{seed}/{prompt}"
     with evaluating(model), _changed(model, interventions):
@@ -274,6 +262,19 @@ def continued(
             model, tokenizer, [ids] * len(interventions), None, temperature, label, max_new_tokens, "", watching
         )
     return [text for text, _ in found]
+
+
+def _require_temperature(temperature: float) -> None:
+    if not is_number(temperature) or not (temperature == 0 or temperature >= 1e-3):
+        raise NeuroglotError(f"temperature={quoted(temperature)}: give 0 for greedy or a number from 0.001 on.")
+
+
+def _require_room(model: PreTrainedModel, tokens: int, new: int, prompt: str, advice: str) -> None:
+    context = context_length(model)
+    if context is not None and tokens + new > context:
+        raise NeuroglotError(
+            f"{prompt} has {tokens} tokens, which leaves less than {new} of the context of {context}; {advice}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -607,9 +608,14 @@ def read_rows(path: str | Path) -> list[dict[str, str]]:
 
 
 def read_answers(path: str | Path) -> list[Example]:
-    """:func:`read_rows`, as examples: questions with the model's own responses."""
-    rows: list[dict[str, Any]] = [*read_rows(path)]
-    return [Example(**row) for row in rows]
+    """:func:`read_rows`, as examples."""
+    return as_examples(read_rows(path))
+
+
+def as_examples(rows: Iterable[Mapping[str, Any]]) -> list[Example]:
+    """Rows of :func:`sample_rows` as questions with the model's own responses, whatever they were made under."""
+    fields = [{name: value for name, value in row.items() if name != "intervention"} for row in rows]
+    return [Example(**row) for row in fields]
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
