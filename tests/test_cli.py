@@ -610,6 +610,7 @@ FUNCTIONS = {
     "compare": ("alignment.comparison.compare",),
     "check": (),
     "book": ("book.chapters.run_models", "book.chapters.chosen"),
+    "lab": ("book.lab.start",),
     "serve": ("book.building.serve",),
 }
 
@@ -671,6 +672,7 @@ def test_places_that_no_file_can_have_are_one_sentence(model_folder, texts, coun
         ["align", "--model", model_folder, "--languages", "de", "--pairs", long, "--out", tmp_path / "a"],
         ["book", "--model", model_folder, "--run", "n" * 300, "--no-build"],
         ["serve", "--port", "70000"],
+        ["lab", "--port", "70000"],
     ):
         code, _, err = run(capsys, *command)
         last = err.strip().split("\n")[-1]

@@ -90,7 +90,7 @@ def without_launcher(command):
 def test_commands_are_found():
     found = [command for _, command in BLOCKS]
     assert len(found) > 30
-    assert {command[1] for command in found if command[0] == "neuroglot"} >= {*cli.COMMANDS} - {"serve"}
+    assert {command[1] for command in found if command[0] == "neuroglot"} >= {*cli.COMMANDS} - {"lab", "serve"}
     assert ["neuroglot", "book", "--corpus", "udhr", "--languages", "en vi id ar hi"] in found
     assert any(command[0] == "papermill" for command in found)
 
@@ -136,8 +136,8 @@ def test_shared_options_are_whole_in_every_command():
     for action in next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices.values():
         for flag, own in action._option_string_actions.items():
             assert flag in own.option_strings, (action.prog, flag)
-    assert all("--languages" in flags()[name] for name in cli.COMMANDS if name not in ("compare", "serve"))
-    unwritten = {"check", "serve"}
+    assert all("--languages" in flags()[name] for name in cli.COMMANDS if name not in ("compare", "lab", "serve"))
+    unwritten = {"check", "lab", "serve"}
     assert {name for name, own in flags().items() if "--no-wait" not in own} == unwritten
     assert {name for name, own in flags().items() if "--overwrite" not in own} == unwritten | {"book"}
     assert set(flags()) == set(cli.COMMANDS) == set(SMALL)
@@ -224,6 +224,7 @@ SMALL = {
     "compare": shlex.split("--splits 2"),
     "check": _FEW,
     "book": ["--no-build"],
+    "lab": [],
     "serve": [],
 }
 

@@ -69,7 +69,7 @@ def test_every_block_of_python_is_known():
     pages = [ROOT / "README.md", *sorted((ROOT / "book").glob("*.md"))]
     found = {str(path.relative_to(ROOT)): len(blocks(path)) for path in pages if blocks(path)}
     # Those on contributing are files of the example package (test_examples).
-    assert found == {"README.md": 1, "book/rerun.md": 1, "book/models.md": 1, "book/contributing.md": 4}
+    assert found == {"README.md": 1, "book/rerun.md": 4, "book/models.md": 1, "book/contributing.md": 4}
 
 
 def run(text, replaced, **given):
@@ -103,8 +103,18 @@ def test_the_readme_s_block(apart):
 
 def test_the_block_of_a_run_s_types(apart, names):
     names["types"].save("runs/first/types.safetensors")
-    (block,) = blocks("book/rerun.md")
+    *_, block = blocks("book/rerun.md")
     run(block, {})
+
+
+def test_three_cells_from_a_model_to_its_types(apart):
+    *cells, _ = blocks("book/rerun.md")
+    replaced = {'"gemma3-270m"': '"model"', "top_rate=0.05": "top_rate=0.2, quantile=0.7, lam=0.1"}
+    text = "\n".join(cells)
+    done = run(text, replaced)
+    said = done["explorer"].use()
+    assert said.startswith("Written to runs/mine/types.safetensors. To be run again")
+    assert ng.NeuronTypes.load("runs/mine/types.safetensors").top_rate == 0.2
 
 
 def test_the_block_of_a_new_family(apart, names, monkeypatch):

@@ -103,7 +103,11 @@ def test_types_are_shipped_and_checked_strictly():
     assert settings["strict"] is True and settings["files"] == ["src"]
     assert (ROOT / "src/neuroglot/py.typed").is_file()
     # What is not checked in full is other people's code, or said here.
-    loose = {"neuroglot.book.charts.*": {"warn_return_any"}, "trl.*": {"implicit_reexport"}}
+    loose = {
+        "neuroglot.book.charts.*": {"warn_return_any"},
+        "neuroglot.book.playground": {"disallow_subclassing_any"},
+        "trl.*": {"implicit_reexport"},
+    }
     for override in settings["overrides"]:
         names = override["module"] if isinstance(override["module"], list) else [override["module"]]
         for name in names:

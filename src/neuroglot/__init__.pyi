@@ -2,6 +2,7 @@ from . import alignment, base, book, counts, effects, model, neurons, text
 from .alignment.training import Alignment, align
 from .base.errors import NeuroglotError
 from .base.versions import __version__
+from .book.playground import Playground
 from .book.widgets import NeuronBrowser, ThresholdExplorer
 from .counts.activations import ActivationStats, read_njunlp
 from .counts.collecting import collect, count_activations
@@ -29,6 +30,7 @@ __all__ = [
     "NeuroglotError",
     "NeuronBrowser",
     "NeuronTypes",
+    "Playground",
     "ThresholdExplorer",
     "TopContexts",
     "Writing",

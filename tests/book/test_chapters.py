@@ -55,6 +55,7 @@ def test_chapters_run_and_are_kept(project, ran):
     before = artifacts(project)
     assert set(before) == set(ARTIFACTS.values()) - {
         "responses.jsonl",
+        "more-solved.jsonl",
         "deactivated.jsonl",
         "aligned",
         *CHOICES,

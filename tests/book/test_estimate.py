@@ -31,13 +31,18 @@ def test_tokens_of_each_chapter():
     # One set in ten languages, another in its own; three draws and two of each; a half and a quarter in three orders.
     cells = (1 + 10) * 10 + 10 + 2 * (3 + 2) * 10 + 3 * 2 * 10
     losses = (50 + 24) * (cells * 12 + (1 + 2 * 10) * 10 * 4)
-    chosen = 100 * 10 * (2 + 2) * (12 + 2 * 4)  # the model as it is, without the own set, and two draws
+    chosen = 100 * 10 * (2 + 3) * (12 + 2 * 4)  # the model as it is, without the own set, and three draws
     answers = 2 * (10 * (2 + 2) + 10 * 9) * 100
-    assert TOKENS["05-deactivation"](of) == (losses + chosen + answers, answers)
+    assert TOKENS["05-deactivation"](of) == (losses + chosen, 0)
+    assert TOKENS["05-deactivation"](amounts(answer_questions=2)) == (losses + chosen + answers, answers)
     whole = TOKENS["05-deactivation"](amounts(response_tokens=None))[0]
-    assert whole == losses * 100 / 74 + chosen + answers
+    assert whole == losses * 100 / 74 + chosen
     second = TOKENS["05-deactivation"](amounts(second="udhr", second_options={"articles": 30}))[0]
-    assert second == losses + chosen + answers + ((1 + 10) * 10 + 10 + 2 * 2 * 10) * 30 * 24
+    assert second == losses + chosen + ((1 + 10) * 10 + 10 + 2 * 3 * 10) * 30 * 24
+    more = TOKENS["05-deactivation"](
+        amounts(answer_questions=2, more_questions={"n": 50, "seed": 3})
+    )  # ten of them of held-out wordings
+    assert more == (losses + chosen + answers + 10 * 10 * 500, answers + 10 * 1000)
     responses = 8 * (1 + 3 * 2 * (6 + 2))  # six of the two strengths fixed beforehand, two of the two others
     assert TOKENS["06-steering"](of) == (3 * 1000 + 2 * responses * 200 + responses * 24, responses * 24)
     assert TOKENS["06-steering"](amounts(targets="de zh", prompts=1))[1] == (1 + 2 * 2 * (6 + 2)) * 24
@@ -60,7 +65,7 @@ def test_trainings_of_all_kinds_have_controls_at_every_checkpoint():
 
 def test_less_is_asked_for():
     assert TOKENS["01-activations"](amounts(accuracy_questions=0)) == (48_000, 0)
-    assert TOKENS["05-deactivation"](amounts(answer_questions=0))[1] == 0
+    assert TOKENS["05-deactivation"](amounts(more_questions={"n": 50})) == TOKENS["05-deactivation"](amounts())
     assert TOKENS["07-alignment"](amounts(after="other")) == (2 * 3 * 12_000 + 48_000, 0)
     assert TOKENS["09-stability"](amounts(domains={}))[0] == 0
     half = amounts(documents=30)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroglot import Corpus, Example, Intervention, NeuroglotError, NeuronTypes, load_model, losses
+from neuroglot import ActivationStats, Corpus, Example, Intervention, NeuroglotError, NeuronTypes, load_model, losses
 from neuroglot.base.tables import write_tables
 from neuroglot.book import headlines, presets, reference
 from neuroglot.book.findings import reference as said
@@ -111,6 +111,8 @@ def full(tmp_path, types):
     folder = tmp_path / "runs" / "tiny-full"
     presets.keep(folder, "full")
     types.save(folder / "types.safetensors")
+    counts = np.zeros((1, 4, 2), dtype=np.int64)
+    ActivationStats(counts[None], np.array([[40, 30]]), ("en", "sw")).save(folder / "activations.safetensors")
     write_tables(folder / "effects.json", of(THERE))
     rows = [
         Example(name, code, "Q? ", f"{name} {code}.", cluster=f"w{name}") for code in ("en", "sw") for name in "abcd"
@@ -131,6 +133,7 @@ def test_a_full_run_is_kept_with_a_sample_and_what_it_is_of(full, types, here):
     about = json.loads((folder / "about.json").read_text())
     assert (about["model"], about["run"], about["preset"]) == ("tiny", "tiny-full", presets.PRESETS["full"])
     assert about["versions"]["torch"] and about["corpus_options"] == {"n": 160}
+    assert about["tokens"] == {"en": 40, "sw": 30}
     sample = json.loads((folder / "sample.json").read_text())
     assert sample["neurons"] == {"en": [[0]], "sw": [[1]]} and len(sample["losses"]) == 2 * 2 * 3
     first = sample["losses"][0]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroglot import ActivationStats, NeuroglotError, NeuronBrowser, ThresholdExplorer, classify
+from neuroglot import ActivationStats, NeuroglotError, NeuronBrowser, NeuronTypes, ThresholdExplorer, classify
 from neuroglot.book import pages
 from neuroglot.book.packing import classify_packed, pack
 from neuroglot.book.widgets import panel_rows
@@ -149,3 +149,39 @@ def test_pictures_of_languages_named_like_javascripts_own():
         pictures = re.findall(r"<svg.*?</svg>", made._pictures(), re.S)
         last = pictures[-1]
         assert all(code in last for code in codes) and last.count("<path") > len(codes)
+
+
+def test_types_are_used_from_the_screen(stats, tmp_path):
+    file = tmp_path / "types.safetensors"
+    explorer = ThresholdExplorer(stats, top_rate=0.3, quantile=0.7, use=file)
+    assert explorer.given["use"] is True and '"use":false' in explorer.html(), "a page has nobody to write for it"
+    explorer.languages = ["en", "ru"]
+    sent = []
+    explorer.send = sent.append
+    # What the screen has counts, whether or not it was told apart from this before.
+    explorer._handle_custom_msg({"use": {"top_rate": 0.1, "lam": None}}, [])
+    assert explorer.top_rate == 0.1
+    (said,) = sent
+    wanted = classify(stats.select("en ru"), top_rate=0.1, quantile=0.7)
+    found = NeuronTypes.load(file)
+    assert (found.codes == wanted.codes).all() and found.settings() == wanted.settings()
+    chapters = "03, 00, 04, 05, 06, 07, 08, 09, 10, index"
+    assert said == {"used": f"Written to {file}. To be run again with these types: chapters {chapters}."}
+    explorer.languages, explorer.lam = ["en", "de", "ru", "zh"], None
+    bare = ThresholdExplorer(stats, top_rate=0.3, quantile=0.7)
+    bare.send = sent.append
+    bare._handle_custom_msg({"use": {}}, [])
+    assert bare.given["use"] is False and sent[1]["refused"].startswith("Nothing was written: name the file")
+    explorer._handle_custom_msg({"use": {"top_rate": 7}}, [])
+    assert sent[2]["refused"].startswith("Nothing was written: ") and explorer.top_rate == 0.1
+    assert (NeuronTypes.load(file).codes == wanted.codes).all()
+
+
+def test_types_are_observed(stats):
+    explorer, seen = ThresholdExplorer(stats, top_rate=0.3, quantile=0.7), []
+    explorer.observe(lambda change: seen.append(change.new), "types")
+    explorer.observe(lambda change: seen.append(change.name), "top_rate")
+    explorer.quantile = 0.8
+    explorer.top_rate = 0.1
+    assert [getattr(each, "top_rate", each) for each in seen] == [0.3, 0.1, "top_rate"]
+    assert (seen[1].codes == classify(stats, top_rate=0.1, quantile=0.8).codes).all()

@@ -83,7 +83,14 @@ SAID = {"en": "Together they have {} apples in the basket.", "de": "Zusammen hab
 def answered(path, corpus, right):
     """A file of answers to a corpus, right in these documents of each language."""
     rows = [
-        {"id": e.id, "language": e.language, "prompt": e.prompt, "answer": e.answer, "group": e.group, "cluster": ""}
+        {
+            "id": e.id,
+            "language": e.language,
+            "prompt": e.prompt,
+            "answer": e.answer,
+            "group": e.group,
+            "cluster": e.cluster,
+        }
         | {
             "response": SAID[e.language].format(e.answer if e.document in right[e.language] else "many"),
             "cut_off": False,
@@ -101,6 +108,57 @@ def test_questions_that_were_answered_rightly_the_easiest_first(tmp_path):
     assert [(e.language, e.document) for e in chosen.examples] == [("en", "q1"), ("en", "q2"), ("de", "q4")]
     one = solved_questions(QUESTIONS, solved, 1)
     assert {(e.language, e.document) for e in one.examples} == {("en", "q2"), ("de", "q4")}, "in the file's order"
+
+
+def test_solved_questions_are_of_different_wordings_first(tmp_path):
+    """Three right ones of one wording, one of another and harder one: the second is the harder one."""
+    named = {"q0": "apples", "q1": "apples", "q2": "apples", "q5": "wages"}
+    worded = [replace(e, cluster=named.get(e.document, e.document)) for e in EXAMPLES if e.language == "en"]
+    corpus = Corpus("text:x", ("en",), tuple(worded))
+    solved = answered(tmp_path / "solved", corpus, {"en": set(named)})
+    assert [e.document for e in solved_questions(corpus, solved, 2).examples] == ["q0", "q5"]
+    assert [e.document for e in solved_questions(corpus, solved, 3).examples] == ["q0", "q1", "q5"]
+
+
+def test_more_is_asked_where_the_model_can_do_some_and_was_asked_too_few(tmp_path):
+    """German is right in a third of the easiest ones, English in all; no wording is asked that was counted."""
+    text = load_corpus("problems", "en de", n=60)
+    kept, held = text.split(0.4)
+    easy = [e.document for e in held.examples if e.language == "en" and e.group == "level 1"]
+    hard = [e.document for e in held.examples if e.language == "en" and e.group == "level 4"]
+    solved = answered(tmp_path / "solved", held, {"en": set(easy), "de": {*easy[: len(easy) // 3], *hard}})
+    more = asking.further("problems", {"n": 60, "seed": 3, "levels": "1"}, held, solved, 20)
+    assert more.languages == ("en",) and {e.group for e in more.examples} == {"level 1"} and len(more.examples) > 10
+    assert {e.unit for e in more.examples} == {e.unit for e in held.examples if e.group == "level 1"}
+    assert not {e.unit for e in more.examples} & {e.unit for e in kept.examples}
+    assert not {e.document for e in more.examples} & {e.document for e in text.examples}
+    # The same draw again has the held-out questions themselves, which are not asked twice.
+    again = asking.further("problems", {"n": 60, "seed": 0, "levels": "1"}, held, solved, 20)
+    assert not {e.prompt for e in again.examples} & {e.prompt for e in held.examples}
+    enough = len(easy)
+    assert asking.further("problems", {"n": 60, "levels": "1"}, held, solved, enough) is None, "as many are right"
+    assert asking.further("problems", None, held, solved, 20) is None
+    assert asking.further("problems", {"n": 60}, held, solved, 0) is None
+    other = replace(held, examples=tuple(replace(e, cluster=f"other {e.cluster}") for e in held.examples))
+    assert asking.further("problems", {"n": 60}, other, solved, 20) is None, "none of these wordings"
+    (tmp_path / "empty").touch()
+    assert asking.further("problems", {"n": 60}, held, tmp_path / "empty", 20) is None
+
+
+def test_more_answers_are_taken_after_the_first(tmp_path):
+    more = Corpus("text:x", ("en",), tuple(replace(e, id=f"more-{e.id}") for e in EXAMPLES if e.language == "en"))
+    answers = [
+        {"intervention": AS_IT_IS, "id": e.id, "language": "en", "prompt": e.prompt, "answer": e.answer}
+        | {"group": e.group, "cluster": "", "cut_off": False}
+        | {"response": SAID["en"].format(e.answer if e.id in ("more-q1", "more-q4") else "many")}
+        for e in more.examples
+    ]
+    solved = answered(tmp_path / "solved", QUESTIONS, {"en": {"q2"}, "de": {"q4"}})
+    documents = lambda number: [  # noqa: E731
+        (e.language, e.document) for e in solved_questions(QUESTIONS, solved, number, more, answers).examples
+    ]
+    assert documents(1) == [("en", "q2"), ("de", "q4")]
+    assert documents(20) == [("en", "q2"), ("de", "q4"), ("en", "more-q1"), ("en", "more-q4")]
 
 
 def test_no_question_where_none_was_solved_or_none_is_wanted(tmp_path):

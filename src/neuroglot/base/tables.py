@@ -28,6 +28,7 @@ ARTIFACTS = {
     "number_choices": "number-choices.safetensors",
     "solution_losses": "solution-losses.safetensors",
     "translation_losses": "translation-losses.safetensors",
+    "more_solved": "more-solved.jsonl",
     "deactivated": "deactivated.jsonl",
     "effects": "effects.json",
     "means": "means.safetensors",

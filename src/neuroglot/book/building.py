@@ -21,7 +21,7 @@ from ..base.locks import alone
 from ..base.npm import npm_package
 from ..base.records import is_marked, kept_folder, mark_whole
 from .api import api_page, tidied
-from .chapters import CHAPTERS, file_hashes, project_root, run_folder
+from .chapters import CHAPTERS, executed, file_hashes, project_root, run_folder
 from .pages import facts_of, page, parameters_of
 from .presets import QUICK_BANNER, preset_of
 from .printing import one_page
@@ -67,7 +67,7 @@ def not_run(run: str, *, root: Path | None = None) -> list[str]:
 
 
 def _executed(folder: Path) -> dict[str, Path]:
-    return {chapter.name: folder / "chapters" / f"{chapter.name}.ipynb" for chapter in CHAPTERS}
+    return {chapter.name: executed(folder, chapter.name) for chapter in CHAPTERS}
 
 
 def build(run: str, *, root: Path | None = None, wait: bool = True) -> Path:

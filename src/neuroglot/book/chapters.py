@@ -111,6 +111,26 @@ def chosen(only: Sequence[str] = (), first: str | None = None, last: str | None 
     return CHAPTERS[begin : end + 1]
 
 
+def after(artifact: str) -> list[str]:
+    """The chapters that another file of this kind makes out of date, in the order they are run."""
+    changed, found = {artifact} | ({"runs"} if artifact in COMPARED else set()), []
+    for chapter in CHAPTERS:
+        if changed & {*chapter.reads, *chapter.sees}:
+            found.append(chapter.name)
+            changed.update(chapter.writes)
+    return found
+
+
+def executed(folder: Path, chapter: str) -> Path:
+    """Where a run's folder has a chapter, run; its record, as JSON, lies beside it."""
+    return folder / "chapters" / f"{chapter}.ipynb"
+
+
+def is_finished(folder: Path, chapter: str) -> bool:
+    """Whether a chapter's record says that it was run to its end."""
+    return _said(executed(folder, chapter).with_suffix(".json")).get("key") is not None
+
+
 def project_root(start: str | Path = ".") -> Path:
     """The folder with ``_toc.yml`` at or above ``start``; ``start`` itself where there is none.
 
@@ -393,7 +413,7 @@ def _steps(
     given |= parameters
     steps = []
     for chapter in chapters:
-        output = folder / "chapters" / f"{chapter.name}.ipynb"
+        output = executed(folder, chapter.name)
         own = {name: given[name] for name in known[chapter.name] if name in given}
         outputs = [output, *(root / given[name] for name in chapter.writes)]
         steps.append(_Step(chapter, root / "notebooks" / output.name, own, output, outputs))

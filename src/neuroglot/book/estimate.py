@@ -83,7 +83,7 @@ class Amounts:
         """Documents of each language that are held out."""
         return self.documents * float(self.given["held_out_share"])
 
-    def answers(self, questions: int) -> tuple[float, float]:
+    def answers(self, questions: float) -> tuple[float, float]:
         """Tokens read and written when a model answers questions of chapter 01, each at the length of a document."""
         return self.read(questions, shots=4), self.read(questions)
 
@@ -126,8 +126,12 @@ def _deactivation(of: Amounts) -> tuple[float, float]:
     read = min(begun, of.tokens) * (cells * given["documents"] + few * given["few_documents"])
     beside = languages * (2 + given["choice_draws"])
     read += beside * of.tokens * (given["choice_questions"] + 2 * given["choice_solutions"])
-    answers = given["answer_questions"] * (beside + languages * (languages - 1))
-    return read + second + answers * of.tokens, answers * of.tokens
+    under = languages * (2 + given["answer_draws"]) + languages * (languages - 1)
+    answers = given["answer_questions"] * under
+    # In how many languages more are asked is not known before; in all at most.
+    more = (given["more_questions"] or {}).get("n", 0) * given["held_out_share"] * bool(answers)
+    more_read, more_written = of.answers(more)
+    return read + second + answers * of.tokens + more_read, answers * of.tokens + more_written
 
 
 def _steering(of: Amounts) -> tuple[float, float]:

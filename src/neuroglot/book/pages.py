@@ -85,6 +85,9 @@ def _readable(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
+# Begins what works in a page without its widget's state.
+_BY_THEMSELVES = ("<div data-neuroglot=", '<div class="neuroglot-playground')
+
 
 def _needs_kernel(output: Mapping[str, Any]) -> bool:
     """Whether an output is a widget and nothing else, such as the bar of a model that was loaded."""
@@ -96,7 +99,7 @@ def _prepared(output: Mapping[str, Any]) -> dict[str, Any]:
     """An output whose wide table scrolls by itself, and whose chart's picture has its description."""
     data = output.get("data", {})
     text = "".join(data.get("text/html", ""))
-    if text.startswith("<div data-neuroglot="):  # works in a page by itself, without the widget's state
+    if text.startswith(_BY_THEMSELVES):
         return {**output, "data": {"text/html": text}}
     described = next((content.get("description") for kind, content in data.items() if "vegalite" in kind), None)
     if described and text.startswith('<div class="neuroglot-chart"><svg'):

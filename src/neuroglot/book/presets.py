@@ -64,7 +64,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dose_steps": 4,
         "choice_questions": 24,
         "choice_solutions": 6,
+        "choice_draws": 5,
         "answer_questions": 20,
+        "more_questions": {"n": 100, "seed": 3, "levels": "1"},
         "second": "udhr",
         "second_options": {"articles": 30},
         # 06
@@ -89,7 +91,7 @@ _BESIDE: dict[str, dict[str, Any]] = {
         "dose_steps": 2,
         "few_documents": 4,
         "choice_solutions": 4,
-        "choice_draws": 1,
+        "choice_draws": 3,
         "answer_questions": 0,
         "second": None,
     },

@@ -11,6 +11,7 @@ from ..base.files import read_json, write_json
 from ..base.provenance import versions
 from ..base.records import content_hash
 from ..base.tables import ARTIFACTS, read_tables, write_tables
+from ..counts.activations import ActivationStats
 from ..effects.removals import AS_IT_IS, BOTH, Removal
 from ..model.likelihood import Losses
 from ..neurons.identification import NeuronTypes
@@ -104,7 +105,9 @@ def keep(run: str, *, root: Path | None = None) -> Path:
             write_tables(folder / ARTIFACTS[artifact], read_tables(source / ARTIFACTS[artifact]))
     write_json(folder / "sample.json", _sample(source, types))
     about = _identity(types) | {"model": types.provenance.get("model"), "run": run, "settings": types.settings()}
-    counts = {name: types.provenance.get(name) for name in ("revision", "corpus_source", "corpus_options", "tokens")}
+    counts = {name: types.provenance.get(name) for name in ("revision", "corpus_source", "corpus_options")}
+    stats = ActivationStats.load(source / ARTIFACTS["stats"])
+    counts["tokens"] = dict(zip(stats.languages, stats.tokens.tolist(), strict=True))
     made = {"preset": PRESETS["full"], "versions": versions("python", "torch", "transformers", "numpy", "scipy")}
     write_json(folder / "about.json", about | counts | made)
     return folder

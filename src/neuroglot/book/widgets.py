@@ -5,7 +5,6 @@ import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,8 +18,10 @@ from ..base.errors import NeuroglotError
 from ..base.files import write_bytes
 from ..counts.activations import ActivationStats
 from ..neurons.contexts import TopContexts, block
-from ..neurons.identification import KINDS, MIN_TOKENS, Identifier, NeuronTypes, require_thresholds
+from ..neurons.identification import KINDS, MIN_TOKENS, Identifier, NeuronTypes, classify, require_thresholds
 from ..text.corpora import Corpus
+from .chapters import after
+from .charts.live import LiveChart, NeuronMap, answer, front_end
 from .charts.panels import explorer_panels, neuron_panel
 from .charts.theme import KIND_COLORS, data_script, nameable
 from .markup import html
@@ -28,16 +29,15 @@ from .packing import PAGE_LIMIT, base64_size, pack
 
 _SCRIPTS = ("identify.js", "page.js", "explorer.js", "browser.js")
 
-
-def _front_end(name: str) -> str:
-    return files(__package__).joinpath("frontend", name).read_text(encoding="utf-8")
+# What the types follow from, and what the front end calls it.
+_THRESHOLDS = {"top_rate": "topRate", "lam": "lam", "quantile": "quantile", "languages": "languages"}
 
 
 class _Live(anywidget.AnyWidget):
     """Packed probabilities and thresholds, shared with the front end; in a page, without a kernel, as HTML."""
 
-    _esm = "\n".join(map(_front_end, (*_SCRIPTS, "live.js")))
-    _css = _front_end("neuroglot.css")
+    _esm = "\n".join(map(front_end, (*_SCRIPTS, "bundle.js", "live.js")))
+    _css = front_end("neuroglot.css")
     given = traitlets.Dict().tag(sync=True)
     data = traitlets.Bytes().tag(sync=True)
     top_rate = traitlets.Float().tag(sync=True)
@@ -71,8 +71,7 @@ class _Live(anywidget.AnyWidget):
         return chosen
 
     def _answer(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
-        if content.get("need") == "bundle":
-            self.send({"bundle": vl_convert.javascript_bundle()})  # type: ignore[call-arg] # no snippet is needed
+        answer(self, content)
 
     @property
     def types(self) -> NeuronTypes:
@@ -101,8 +100,7 @@ class _Live(anywidget.AnyWidget):
 
     def _settings(self) -> dict[str, Any]:
         """By the names of the front end."""
-        names = {"top_rate": "topRate", "lam": "lam", "quantile": "quantile", "languages": "languages"}
-        return {other: getattr(self, name) for name, other in names.items()}
+        return {other: getattr(self, name) for name, other in _THRESHOLDS.items()}
 
     def _page(self) -> dict[str, Any]:
         """What a page needs beside the settings and the data."""
@@ -137,7 +135,7 @@ class _Live(anywidget.AnyWidget):
             NeuroglotError: too many neurons for the limit, or the file cannot be written.
         """
         bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg] # no snippet is needed
-        scripts = [bundle, *map(_front_end, (*_SCRIPTS, "start.js"))]
+        scripts = [bundle, *map(front_end, (*_SCRIPTS, "start.js"))]
         # A script may hold the end tag in a string, where a backslash changes nothing.
         tags = "".join("<script>" + script.replace("</script", "<\\/script") + "</script>" for script in scripts)
         title = f"<title>{html(self.given['run'])}</title>"
@@ -164,12 +162,14 @@ class ThresholdExplorer(_Live):
 
     ``ThresholdExplorer(stats)`` in a cell shows it. Its :attr:`types` are those of the thresholds on the
     screen; setting ``explorer.top_rate``, ``lam`` (``None`` solves it), ``quantile`` or ``languages`` moves the
-    sliders. In a built book the same works without a kernel.
+    sliders. ``explorer.observe(handler, "types")`` is told whenever the types change. In a built book the same works
+    without a kernel.
 
     Args:
         stats: activation counts.
         top_rate, lam, quantile, scaled, min_tokens: where to start; as for :func:`neuroglot.classify`.
         browser: address of the page with a :class:`NeuronBrowser`, which listed neurons are linked to.
+        use: file of types that *Use these* writes; live only.
     """
 
     def __init__(
@@ -182,11 +182,54 @@ class ThresholdExplorer(_Live):
         scaled: bool = True,
         min_tokens: int = MIN_TOKENS,
         browser: str | None = None,
+        use: str | Path | None = None,
     ) -> None:
         specs = explorer_panels(stats.shape[0], stats.languages)
-        given = {"kind": "explorer", "specs": specs, "browser": browser}
+        self._file = use
+        given = {"kind": "explorer", "specs": specs, "browser": browser, "use": use is not None}
         settings = {"top_rate": top_rate, "lam": lam, "quantile": quantile, "languages": list(stats.languages)}
         super().__init__(stats, given, scaled, min_tokens, **settings)
+
+    def observe(self, handler: Callable[[Any], Any], names: Any = traitlets.All, type: Any = "change") -> None:
+        """As of every widget; ``"types"`` changes with each threshold, and the handler finds them as ``change.new``."""
+        if names == "types":
+            names = list(_THRESHOLDS)
+            own, handler = handler, lambda _: own(traitlets.Bunch(name="types", owner=self, new=self.types))
+        super().observe(handler, names, type)
+
+    def use(self) -> str:
+        """Write the types at these thresholds, from the exact counts, and say which chapters are to be run again.
+
+        Raises:
+            NeuroglotError: no file was named, no lambda fits, or it cannot be written.
+        """
+        if self._file is None:
+            raise NeuroglotError('name the file: ThresholdExplorer(stats, use="types.safetensors").')
+        found = classify(
+            self.stats.select(self.languages),
+            top_rate=self.top_rate,
+            lam=self.lam,
+            quantile=self.quantile,
+            scaled=self.scaled,
+            min_tokens=self._packed.min_tokens,
+        )
+        found.save(self._file)
+        outdated = ", ".join(name.partition("-")[0] for name in after("types"))
+        return f"Written to {self._file}. To be run again with these types: chapters {outdated}."
+
+    def _page(self) -> dict[str, Any]:
+        return {**self.given, "use": False}
+
+    def _answer(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
+        super()._answer(widget, content, buffers)
+        if (use := content.get("use")) is not None:
+            try:
+                for name in _THRESHOLDS:
+                    setattr(self, name, use.get(name, getattr(self, name)))
+                said = {"used": self.use()}
+            except (NeuroglotError, OSError, traitlets.TraitError) as error:
+                said = {"refused": f"Nothing was written: {error}"}
+            self.send(said)
 
     def _pictures(self) -> str:
         rows = panel_rows(self.types)
@@ -239,6 +282,7 @@ class NeuronBrowser(_Live):
 
     layer = traitlets.Int().tag(sync=True)
     neuron = traitlets.Int().tag(sync=True)
+    among = traitlets.List(traitlets.Int()).tag(sync=True)
 
     def __init__(
         self,
@@ -284,6 +328,29 @@ class NeuronBrowser(_Live):
         if not 0 <= value < size:
             raise NeuroglotError(f"{name}={value}: the model has {size}, counted from 0.")
         return value
+
+    def take(self, neurons: pd.DataFrame) -> None:
+        """Step through these neurons only, and show the first of them; through all, where there are none.
+
+        Args:
+            neurons: their ``layer`` and ``neuron``, such as ``selected`` of a chart or of the map.
+
+        Raises:
+            NeuroglotError: no such columns, or no such neuron.
+        """
+        if len(neurons) and not {"layer", "neuron"} <= set(neurons):
+            raise NeuroglotError("these are no neurons; give a table with the columns layer and neuron.")
+        places = neurons[["layer", "neuron"]].to_numpy(int) if len(neurons) else np.zeros((0, 2), int)
+        for layer, neuron in places[((places < 0) | (places >= self.stats.shape[:2])).any(axis=1)][:1]:
+            raise NeuroglotError(f"there is no neuron {neuron} in layer {layer}; the model has {self.stats.shape[:2]}.")
+        with self.hold_sync():
+            self.among = (places[:, 0] * self.stats.shape[1] + places[:, 1]).tolist()
+            if len(places):
+                self.layer, self.neuron = map(int, places[0])
+
+    def follow(self, chart: LiveChart | NeuronMap) -> None:
+        """:meth:`take` whatever is selected in a chart or the map, whenever that changes."""
+        chart.observe(lambda _: self.take(chart.selected), "chosen")
 
     def _settings(self) -> dict[str, Any]:
         return super()._settings() | {"layer": self.layer, "neuron": self.neuron}

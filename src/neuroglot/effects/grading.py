@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError
 from ..base.uncertainty import LEVEL, share_interval
-from ..model.sampling import sample_rows
+from ..model.sampling import as_examples, sample_rows
 from ..text.corpora import Corpus, Example
 from ..text.languages import is_detectable, is_language, own_letters
 from ..text.numbers import as_number, last_number
@@ -119,7 +119,7 @@ def accuracy(
         As :func:`summarize` has it.
     """
     rows, _ = sample_rows(model, tokenizer, corpus, path, **sampling)
-    return summarize(grade(Example(**row) for row in rows), level=level)
+    return summarize(grade(as_examples(rows)), level=level)
 
 
 def summarize(graded: pd.DataFrame, *, level: float = LEVEL) -> pd.DataFrame:

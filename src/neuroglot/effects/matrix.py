@@ -23,6 +23,7 @@ from ..base.uncertainty import (
 )
 from ..model.likelihood import Losses
 from ..model.loading import weights_hash
+from ..model.sampling import as_examples
 from ..text.corpora import Corpus, Example
 from ..text.languages import own_letters
 from .grading import grade
@@ -392,10 +393,10 @@ def of_answers(rows: Iterable[Mapping[str, str]], questions: Corpus, removals: S
         NeuroglotError: answers that lack a removal.
     """
     languages, units = questions.languages, tuple(dict.fromkeys(e.unit for e in questions.examples))
+    rows = list(rows)
     answers: dict[str, list[Example]] = {}
-    for row in rows:
-        fields: dict[str, Any] = {name: value for name, value in row.items() if name != "intervention"}
-        answers.setdefault(row["intervention"], []).append(Example(**fields))
+    for row, example in zip(rows, as_examples(rows), strict=True):
+        answers.setdefault(row["intervention"], []).append(example)
     right, asked, own, answered = np.zeros((4, len(answers), len(languages), len(units)))
     for number, examples in enumerate(answers.values()):
         graded = grade(examples)

@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -107,7 +107,7 @@ def sample(
         wait=wait,
         progress=progress,
     )
-    examples = tuple(Example(**row) for row in rows if row["response"].strip())
+    examples = tuple(example for example in as_examples(rows) if example.response.strip())
     silent = set(corpus.languages) - {example.language for example in examples}
     if silent:
         place = f"; see {path}" if path else ""
@@ -145,8 +145,7 @@ def sample_rows(
     With ``interventions``, by name, every question is answered under each of them (``None`` is the
     model as it is), and a row says which in ``intervention``; with ``only``, by its name, just in some languages.
     """
-    if not is_number(temperature) or not (temperature == 0 or temperature >= 1e-3):
-        raise NeuroglotError(f"temperature={quoted(temperature)}: give 0 for greedy or a number from 0.001 on.")
+    _require_temperature(temperature)
     for name, value in {"n": n, "max_new_tokens": max_new_tokens, "batch_size": batch_size}.items():
         require_whole(name, value, 1)
     for name, value in {"shots": shots, "seed": seed}.items():
@@ -169,14 +168,9 @@ def sample_rows(
     ]
     in_order = _in_order(asked, questions)
     batches = [asked[i : i + batch_size] for i in range(0, len(asked), batch_size)]
-    context = context_length(model)
-    longest = max(len(ids) for _, ids in ordered)
-    if context is not None and longest + max_new_tokens > context:
-        place = next(question.place for question, ids in ordered if len(ids) == longest)
-        raise NeuroglotError(
-            f"{place}: its prompt has {longest} tokens, which leaves less than {max_new_tokens} of the context of "
-            f"{context}; use fewer shots or fewer new tokens."
-        )
+    question, ids = max(ordered, key=lambda one: len(one[1]))
+    longest = f"{question.place}: its prompt"
+    _require_room(model, len(ids), max_new_tokens, longest, "use fewer shots or fewer new tokens")
     # Sampled questions are asked as they were: their prompts may hold worked examples already.
     given = corpus.options if corpus.name.startswith("responses:") else {}
     end = _END if (shots and not chat) or (given.get("shots") and not given.get("chat")) else ""
@@ -227,6 +221,60 @@ def sample_rows(
         _write_rows(path, provenance, rows)
         parts.remove()
     return rows, provenance
+
+
+def continued(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str,
+    interventions: Sequence[Intervention | None],
+    *,
+    max_new_tokens: int = 48,
+    temperature: float = 0.0,
+    seed: int = 0,
+    told: Callable[[list[str]], bool] = lambda _: False,
+) -> list[str]:
+    """What a model says after a prompt under several interventions, side by side in one batch, token by token.
+
+    Args:
+        model, tokenizer: from :func:`neuroglot.load_model` or transformers.
+        prompt: text, taken as it is.
+        interventions: a response is made under each; ``None`` is the model as it is.
+        max_new_tokens: of each response, at most.
+        temperature: 0 for greedy, or from 0.001 on.
+        seed: of what is drawn.
+        told: called with all responses so far after each token; where it is true, all end there.
+
+    Raises:
+        NeuroglotError: no prompt, or one that leaves too little of the context; another length or temperature.
+    """
+    _require_temperature(temperature)
+    require_whole("max_new_tokens", max_new_tokens, 1)
+    model = itself(model)
+    ids = tokenizer(prompt)["input_ids"] if prompt.strip() else []
+    if not ids:
+        raise NeuroglotError("there is no prompt to go on from; give some text.")
+    _require_room(model, len(ids), max_new_tokens, "the prompt", "give a shorter one, or fewer new tokens")
+    watching = _Told(model, tokenizer, len(ids), told)
+    label = f"{seed}/{prompt}"
+    with evaluating(model), _changed(model, interventions):
+        found = _generate(
+            model, tokenizer, [ids] * len(interventions), None, temperature, label, max_new_tokens, "", watching
+        )
+    return [text for text, _ in found]
+
+
+def _require_temperature(temperature: float) -> None:
+    if not is_number(temperature) or not (temperature == 0 or temperature >= 1e-3):
+        raise NeuroglotError(f"temperature={quoted(temperature)}: give 0 for greedy or a number from 0.001 on.")
+
+
+def _require_room(model: PreTrainedModel, tokens: int, new: int, prompt: str, advice: str) -> None:
+    context = context_length(model)
+    if context is not None and tokens + new > context:
+        raise NeuroglotError(
+            f"{prompt} has {tokens} tokens, which leaves less than {new} of the context of {context}; {advice}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,6 +481,37 @@ class _Moved(StoppingCriteria):
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
+class _Told(StoppingCriteria):
+    """Tells the responses so far, and ends all of them where that is wanted."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        start: int,
+        told: Callable[[list[str]], bool],
+    ) -> None:
+        self.tokenizer, self.start, self.told = tokenizer, start, told
+        self.ends = _ends(model, tokenizer)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        kept = _before(self.ends, input_ids[:, self.start :].tolist())
+        stop = self.told([text.lstrip() for text in self.tokenizer.batch_decode(kept, skip_special_tokens=True)])
+        return torch.full((len(input_ids),), stop, dtype=torch.bool, device=input_ids.device)
+
+
+def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The tokens that end a response."""
+    own = model.generation_config.eos_token_id
+    ends = own if own is not None else tokenizer.eos_token_id
+    return [ends] if isinstance(ends, int) else list(ends or ())
+
+
+def _before(ends: Collection[int], rows: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Tokens up to an end: what follows it is padding, which need be no special token."""
+    return [list(itertools.takewhile(lambda token: token not in ends, row)) for row in rows]
+
+
 class _AtEnd(StoppingCriteria):
     """Rows are done once their last few new tokens hold what ends a response."""
 
@@ -485,13 +564,12 @@ def _generate(
     ids = torch.tensor([[pad] * (width - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
     device = input_device(model)
-    own = model.generation_config.eos_token_id
-    ends = own if own is not None else tokenizer.eos_token_id
+    ends = _ends(model, tokenizer)
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=temperature > 0,
         pad_token_id=pad,
-        eos_token_id=ends,
+        eos_token_id=ends or None,
         **({"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {}),
     )
     with torch.inference_mode(), torch.random.fork_rng(), _plainly(model):
@@ -505,9 +583,7 @@ def _generate(
             stopping_criteria=StoppingCriteriaList([moved, *([_AtEnd(tokenizer, width, end)] if end else [])]),
         )
     new = output[:, width:].tolist()
-    ends = {ends} if isinstance(ends, int) else set(ends or ())
-    # What follows an end is padding, which need be no special token.
-    kept = [list(itertools.takewhile(lambda token: token not in ends, row)) for row in new]
+    kept = _before(ends, new)
     ended = [len(before) < len(row) for before, row in zip(kept, new, strict=True)]
     texts = [text.lstrip() for text in tokenizer.batch_decode(kept, skip_special_tokens=True)]
     return [
@@ -532,9 +608,14 @@ def read_rows(path: str | Path) -> list[dict[str, str]]:
 
 
 def read_answers(path: str | Path) -> list[Example]:
-    """:func:`read_rows`, as examples: questions with the model's own responses."""
-    rows: list[dict[str, Any]] = [*read_rows(path)]
-    return [Example(**row) for row in rows]
+    """:func:`read_rows`, as examples."""
+    return as_examples(read_rows(path))
+
+
+def as_examples(rows: Iterable[Mapping[str, Any]]) -> list[Example]:
+    """Rows of :func:`sample_rows` as questions with the model's own responses, whatever they were made under."""
+    fields = [{name: value for name, value in row.items() if name != "intervention"} for row in rows]
+    return [Example(**row) for row in fields]
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:

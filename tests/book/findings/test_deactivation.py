@@ -182,8 +182,8 @@ def test_other_text_is_said_by_name():
     assert of_other_text(ALL, "udhr") == (
         "On udhr, text of another kind that was not counted either, they change a language's own log-perplexity by "
         "+0.50 (+0.25 to +0.75): 0.50 more than with random neurons that are as often active (+0.25 to +0.75), and not "
-        "told apart from the other languages' neurons (+0.12, -0.25 to +0.50) (beside the other languages' neurons "
-        "0.50 would have been found; dealt to the languages at random, 0.3 of the deals give as much)."
+        "told apart from the other languages' neurons (+0.12, -0.25 to +0.50). There, beside the other languages' "
+        "neurons 0.50 would have been found; dealt to the languages at random, 0.3 of the deals give as much."
     )
     sure = contrasts_of(own__all=OWN, own_less_matched__all=OWN)
     assert of_other_text(sure, "udhr").endswith("that are as often active (+0.25 to +0.75).")
@@ -221,9 +221,10 @@ def test_answers_in_percentage_points():
         {"measure": "change in accuracy", "removed": ["de", "de"], "language": ["de", "en"], "before": [0.75, 1.0],
          "size": [4, 9]}
     )  # fmt: skip
-    examples = tuple(Example(str(i), "de", "?", "2", "2") for i in range(4))
-    assert of_questions(table, answers, Corpus("q", ("de",), examples)) == (
-        "4 questions that the model had answered rightly were asked again under the same conditions, and 3 were right "
-        "again. In percentage points: accuracy changes by -50 (-100 to +0) in the language itself (+12 with random "
-        "neurons that are as often active, -25 with the other languages' neurons); language fidelity: no number."
+    examples = tuple(Example(str(i), "en" if i == 3 else "de", "?", "2", "2") for i in range(4))
+    assert of_questions(table, answers, Corpus("q", ("de", "en"), examples)) == (
+        "4 questions that the model had answered rightly (de 3, en 1) were asked again under the same conditions, and "
+        "3 were right again. In percentage points: accuracy changes by -50 (-100 to +0) in the language itself (+12 "
+        "with random neurons that are as often active, -25 with the other languages' neurons); language fidelity: no "
+        "number."
     )

@@ -15,6 +15,7 @@ from .changes import (
 )
 from .interventions import choices, contrasts, doses, effects
 from .kinds import languages_beside
+from .live import LiveChart, NeuronMap, every_neuron, selectable
 from .neuron_map import neuron_map
 from .sharing import similarity, upset
 from .specificity import first_and_second, how_sure
@@ -26,6 +27,8 @@ __all__ = [
     "DONE_COLORS",
     "KIND_COLORS",
     "LANGUAGE_COLORS",
+    "LiveChart",
+    "NeuronMap",
     "active_share",
     "alignment_at_a_glance",
     "choices",
@@ -34,6 +37,7 @@ __all__ = [
     "doses",
     "effects",
     "enable",
+    "every_neuron",
     "fertility",
     "first_and_second",
     "how_sure",
@@ -47,6 +51,7 @@ __all__ = [
     "neuron_map",
     "outcomes",
     "overlaps",
+    "selectable",
     "shared_changes",
     "similarity",
     "solved",

@@ -58,6 +58,12 @@ def neuron_map(types: NeuronTypes, browser: str | None = None) -> HTML:
     )
 
 
+def place(types: NeuronTypes, layer: np.ndarray, neuron: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Column and row of neurons in the picture."""
+    columns, rows, _, gap = _layout(*types.codes.shape)
+    return neuron % columns, layer * (rows + gap) + neuron // columns
+
+
 def _layout(layers: int, width: int) -> tuple[int, int, int, int]:
     """Columns, rows of a layer, CSS pixels of a neuron, and rows between layers: blocks as large as fit."""
     for cell in (6, 5, 4, 3, 2, 1):

@@ -40,7 +40,10 @@ def first_and_second(
     own_scale = alt.Scale(domain=[max(least, 0), 1], nice=False, zero=False)
     y = alt.Y("first_p:Q", title="in its own language", scale=own_scale, axis=_PERCENT)
     color = alt.Color("first:N", scale=language_scale(sorted(set(own["first"]))), legend=alt.Legend(columns=5))
-    points = alt.Chart(shown).mark_point(filled=True, size=28, opacity=0.6).encode(x=x, y=y, color=color, tooltip=tips)
+    brush = alt.selection_interval(name="brush")
+    seen = alt.condition(brush, alt.value(0.6), alt.value(0.1))
+    points = alt.Chart(shown).mark_point(filled=True, size=28).encode(x=x, y=y, color=color, opacity=seen, tooltip=tips)
+    points = points.add_params(brush)
     if browser is not None:
         points = points.encode(href="address:N")
     rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[5, 4], strokeWidth=1.5)

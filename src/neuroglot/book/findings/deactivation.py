@@ -1,5 +1,6 @@
 """What chapter 05 says in words; its tables are those of :class:`neuroglot.effects.matrix.Effects`."""
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -121,7 +122,7 @@ def of_other_text(contrasts: pd.DataFrame, name: str) -> str:
     return (
         f"On {myst(name)}, text of another kind that was not counted either, they change a language's own "
         f"log-perplexity by {_nats(rows[OWN])}: {', and '.join(_less(what, row) for what, row in beside.items())}"
-        f"{f' ({asides})' if asides else ''}."
+        f".{f' There, {asides}.' if asides else ''}"
     )
 
 
@@ -174,6 +175,8 @@ def of_questions(contrasts: pd.DataFrame, answers: pd.DataFrame, asked: Corpus) 
     """
     own = answers[(answers["measure"] == "change in accuracy") & (answers["removed"] == answers["language"])]
     again = round(float((own["before"] * own["size"]).sum()))
+    numbers = Counter(example.language for example in asked.examples)
+    each = ", ".join(f"{myst(code)} {size}" for code, size in numbers.items())
     parts = []
     for measure in ("accuracy", "language fidelity"):
         rows = _of_all(contrasts[contrasts["measure"] == f"change in {measure}"], BOTH)
@@ -187,8 +190,8 @@ def of_questions(contrasts: pd.DataFrame, answers: pd.DataFrame, asked: Corpus) 
         ]
         parts.append(f"{measure} changes by {_points(rows[OWN])} in the language itself ({', '.join(beside)})")
     return (
-        f"{counted(len(asked.examples), 'question')} that the model had answered rightly were asked again under the "
-        f"same conditions, and {again} were right again. In percentage points: {'; '.join(parts)}."
+        f"{counted(len(asked.examples), 'question')} that the model had answered rightly ({each}) were asked again "
+        f"under the same conditions, and {again} were right again. In percentage points: {'; '.join(parts)}."
     )
 
 

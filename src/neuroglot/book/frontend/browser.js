@@ -67,7 +67,8 @@
    * given: head and values (see identify.js), scaled, colors by type, spec of the chart, contexts (for_page) or null,
    * raised (a block of JSON: by layer and neuron a language, the mean value there and tokens) or null,
    * settings (thresholds, layer, neuron), addressed, ask(layer, neuron) for contexts that are not here (a promise of
-   * for_page; null where nobody can be asked), moved(layer, neuron).
+   * for_page; null where nobody can be asked), moved(layer, neuron). Of settings, `among` are the only neurons to step
+   * through, as numbers; none are all.
    */
   async function browser(place, given) {
     const all = given.head.languages;
@@ -125,11 +126,12 @@
       const apart = language.value && !result?.languages.includes(language.value);
       if (apart) facts.textContent = `${language.value} does not take part in this view.`;
       if (!result || apart) return;
+      const only = settings.among?.length ? new Set(settings.among) : null;
       const wanted = KINDS.indexOf(kind.value);
       const j = result.languages.indexOf(language.value);
       const found = [];
       result.codes.forEach((code, i) => {
-        if ((wanted > 0 ? code === wanted : code) && (j < 0 || identifier.isActive(j, i))) found.push(i);
+        if ((only ? only.has(i) : true) && (wanted > 0 ? code === wanted : code || only) && (j < 0 || identifier.isActive(j, i))) found.push(i);
       });
       if (!found.length) return;
       identifier.byScore(found, result.lam);
@@ -179,8 +181,12 @@
         : given.ask ? "Reading the text for this neuron ..." : none;
     }
 
+    let taken = "[]";
     async function update(fresh) {
       Object.assign(settings, fresh);
+      const among = JSON.stringify(settings.among ?? []);
+      if (among !== taken) kind.value = language.value = ""; // what was chosen is stepped through, whatever it is
+      taken = among;
       const limit = (value, most) => Math.min(Math.max(Math.trunc(Number(value)) || 0, 0), most);
       settings.layer = limit(settings.layer, layers - 1);
       settings.neuron = limit(settings.neuron, width - 1);
@@ -206,7 +212,8 @@
       facts.textContent =
         `Layer ${layer}, neuron ${neuron} is ${type}: above tau = ${result.tau.toFixed(4)} in N = ${result.n[i]} ` +
         `${result.n[i] === 1 ? "language" : "languages"}${active.length ? ` (${active.join(" ")})` : ""}. ` +
-        (identifier.starved[i] ? apart : standing);
+        (identifier.starved[i] ? apart : standing) +
+        (settings.among?.length ? ` Of ${count(settings.among.length)} chosen neurons; next and previous step through them.` : "");
       const probabilities = result.languages.map((code, j) => {
         const above = identifier.isActive(j, i);
         const probability = identifier.probability(all.indexOf(code), i);

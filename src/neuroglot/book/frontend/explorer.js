@@ -87,7 +87,7 @@
    * Fill a place with the explorer.
    * given: head and values (see identify.js), scaled, specs of the three charts, settings to begin with, run (a
    * name), browser (address of the page that shows single neurons), addressed (keep settings in the address),
-   * changed(settings), called after a reader's change.
+   * changed(settings), called after a reader's change, use(settings) (live: writes the types, and says so).
    */
   async function explorer(place, given) {
     const all = given.head.languages;
@@ -120,6 +120,7 @@
       element("button", { type: "button", onclick: () => table("counts", countRows) }, "Counts (CSV)"),
       element("button", { type: "button", onclick: () => table("neurons", neuronRows) }, "Neurons (CSV)"),
     ];
+    const use = given.use ? element("button", { type: "button", onclick: write }, "Use these") : null;
     const back = (text, to) => element("button", { type: "button", onclick: () => later(to) }, text);
     place.classList.add("neuroglot-explorer");
     place.setAttribute("role", "region");
@@ -145,6 +146,7 @@
       element(
         "div",
         { class: "neuroglot-buttons" },
+        use,
         ...tables,
         given.addressed ? link : null,
       ),
@@ -158,6 +160,20 @@
 
     function files() {
       return `${given.run ?? "neurons"}-${inName(result)}`;
+    }
+
+    // The types become those of the run, at the thresholds that were set last, drawn yet or not; what that makes out of
+    // date is said.
+    async function write() {
+      use.disabled = true;
+      clearTimeout(timer);
+      if (await set({})) {
+        const written = given.use({ ...settings });
+        given.changed?.({ ...settings });
+        status.textContent = "Writing ...";
+        status.textContent = await written.catch((error) => error.message);
+      }
+      use.disabled = false;
     }
 
     async function copy() {
@@ -304,6 +320,7 @@
     function able(shown) {
       link.disabled = !shown;
       for (const button of tables) button.disabled = !result;
+      if (use) use.disabled = !shown;
     }
 
     // A click on a bar lists its neurons.

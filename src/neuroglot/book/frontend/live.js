@@ -6,7 +6,7 @@ export default {
     const given = model.get("given");
     const view = model.get("data");
     const values = await unpack(given.head, new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
-    const traits = { topRate: "top_rate", lam: "lam", quantile: "quantile", languages: "languages", layer: "layer", neuron: "neuron" };
+    const traits = { topRate: "top_rate", lam: "lam", quantile: "quantile", languages: "languages", layer: "layer", neuron: "neuron", among: "among" };
     const own = Object.entries(traits).filter(([, trait]) => model.get(trait) !== undefined);
     const settings = () => Object.fromEntries(own.map(([name, trait]) => [name, model.get(trait)]));
     // What is on the screen: what Python changes is followed, what is told to Python is not heard as its echo.
@@ -30,13 +30,25 @@ export default {
         waiting.set(`${layer} ${neuron}`, [resolve, reject]);
         model.send({ want: [layer, neuron] });
       });
+    const written = [];
+    model.on("msg:custom", ({ used, refused }) => {
+      if (used !== undefined) written.shift()?.[0](used);
+      if (refused !== undefined) written.shift()?.[1](new Error(refused));
+    });
+    // The settings go along: what is told apart from this may arrive later.
+    const use = (fresh) =>
+      new Promise((...answers) => {
+        written.push(answers);
+        const given = own.filter(([name]) => fresh[name] !== undefined).map(([name, trait]) => [trait, fresh[name]]);
+        model.send({ use: Object.fromEntries(given) });
+      });
     const place = document.createElement("div");
     place.dataset.lmSuppressShortcuts = "true"; // what is typed here is not for JupyterLab
     el.append(place);
     const made =
       given.kind === "browser"
         ? await browser(place, { ...given, values, settings: settings(), ask: given.live ? ask : null, moved: (layer, neuron) => tell({ layer, neuron }) })
-        : await explorer(place, { ...given, values, settings: settings(), changed: tell });
+        : await explorer(place, { ...given, values, settings: settings(), changed: tell, use: given.use ? use : null });
     const follow = () => {
       const now = JSON.stringify(settings());
       if (telling || now === shown) return;
@@ -47,16 +59,3 @@ export default {
     return () => own.forEach(([, trait]) => model.off(`change:${trait}`, follow));
   },
 };
-
-// In the book the page brings Vega along; elsewhere the module asks Python for it, once.
-async function neuroglotVega(model) {
-  if (globalThis.vegaEmbed) return;
-  await new Promise((resolve) => {
-    model.on("msg:custom", ({ bundle }) => {
-      if (!bundle) return;
-      if (!globalThis.vegaEmbed) new Function("define", "module", "exports", bundle)();
-      resolve();
-    });
-    model.send({ need: "bundle" });
-  });
-}

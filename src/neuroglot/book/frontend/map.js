@@ -1,4 +1,5 @@
-// The map of all neurons in a page: names the neuron under the pointer or the cursor, and opens it.
+// The map of all neurons: names the neuron under the pointer or the cursor; in a page it opens it, in Jupyter a rectangle
+// that is dragged, or drawn with Shift and the arrow keys, is chosen.
 (() => {
   const { KINDS, element, fromBase64, inflate } = neuroglot;
 
@@ -16,7 +17,8 @@
     };
   }
 
-  async function map(figure) {
+  // chose({ left, right, top, bottom }): columns and rows of the picture, in Jupyter; null where nothing is.
+  async function map(figure, chose = null) {
     const { browser: page, ...data } = figure.dataset;
     const [columns, rows, layers, width, gap] = ["columns", "rows", "layers", "width", "gap"].map((name) => Number(data[name]));
     const words = await reader({ ...data, layers, width });
@@ -24,30 +26,56 @@
     const picture = figure.querySelector("img");
     const cursor = element("div", { class: "neuroglot-map-cursor", hidden: true });
     const said = element("p", { class: "neuroglot-map-said", role: "status" });
-    said.textContent = "Point at a neuron to see which it is, or move with the arrow keys; a click or Enter opens it.";
+    said.textContent = chose
+      ? "Drag over neurons to choose them, or move with the arrow keys, with Shift to choose; Escape chooses none."
+      : "Point at a neuron to see which it is, or move with the arrow keys; a click or Enter opens it.";
     const frame = element("div", {
       class: "neuroglot-map-frame",
       tabindex: 0,
       role: "application",
-      "aria-label": "Map of all neurons: arrow keys move, Page Up and Page Down change the layer, Enter opens the neuron",
+      "aria-label": chose
+        ? "Map of all neurons: arrow keys move, with Shift they choose, Page Up and Page Down change the layer"
+        : "Map of all neurons: arrow keys move, Page Up and Page Down change the layer, Enter opens the neuron",
     });
+    const brush = element("div", { class: "neuroglot-map-brush", hidden: true });
+    picture.draggable = false;
     picture.replaceWith(frame);
-    frame.append(picture, cursor);
+    frame.append(picture, cursor, brush);
     figure.append(said);
     let at = null;
 
     const address = ({ layer, neuron }) => `${page}#${new URLSearchParams({ layer, neuron })}`;
-    const open = () => at && (location.href = address(at));
+    const open = () => at && !chose && (location.href = address(at));
 
     function show(to) {
       if (at && to.layer === at.layer && to.neuron === at.neuron) return;
       at = to;
-      const [column, row] = [at.neuron % columns, at.layer * (rows + gap) + Math.floor(at.neuron / columns)];
+      const [column, row] = place(at);
       const percent = (part, whole) => `${(100 * (part + 0.5)) / whole}%`;
       Object.assign(cursor.style, { left: percent(column, columns), top: percent(row, lines) });
       Object.assign(cursor.style, { width: `${100 / columns}%`, height: `${100 / lines}%` });
       cursor.hidden = false;
-      said.replaceChildren(`${words(at)} `, element("a", { href: address(at) }, "Open it"));
+      said.replaceChildren(`${words(at)} `, ...(chose ? [] : [element("a", { href: address(at) }, "Open it")]));
+    }
+
+    const place = ({ layer, neuron }) => [neuron % columns, layer * (rows + gap) + Math.floor(neuron / columns)];
+
+    // The rectangle between two neurons, both in it.
+    let from = null;
+    function frameBetween(one, other) {
+      const [[a, b], [c, d]] = [place(one), place(other)];
+      const chosen = { left: Math.min(a, c), right: Math.max(a, c), top: Math.min(b, d), bottom: Math.max(b, d) };
+      const part = (start, size, whole) => [`${(100 * start) / whole}%`, `${(100 * size) / whole}%`];
+      const [left, wide] = part(chosen.left, chosen.right - chosen.left + 1, columns);
+      const [top, high] = part(chosen.top, chosen.bottom - chosen.top + 1, lines);
+      Object.assign(brush.style, { left, top, width: wide, height: high });
+      brush.hidden = false;
+      return chosen;
+    }
+    function none() {
+      from = null;
+      brush.hidden = true;
+      chose(null);
     }
 
     function under({ clientX, clientY }) {
@@ -81,6 +109,22 @@
       const found = event.pointerType === "touch" ? null : under(event);
       if (found) show(found);
     });
+    if (chose) {
+      let dragged = null;
+      frame.addEventListener("pointerdown", (event) => {
+        from = under(event);
+        if (from) frame.setPointerCapture(event.pointerId);
+        dragged = null;
+      });
+      frame.addEventListener("pointermove", (event) => {
+        const to = event.buttons && from ? under(event) : null;
+        if (to) dragged = frameBetween(from, to);
+      });
+      frame.addEventListener("pointerup", (event) => {
+        if (from && !dragged) dragged = frameBetween(from, from);
+        if (dragged) chose(dragged);
+      });
+    }
     frame.addEventListener("click", (event) => {
       const found = under(event);
       if (!found) return;
@@ -91,11 +135,18 @@
     frame.addEventListener("keydown", (event) => {
       if (event.altKey || event.ctrlKey || event.metaKey) return;
       const opens = event.key === "Enter" || event.key === " ";
-      const to = opens ? null : moved(event.key);
-      if (!opens && !to) return;
+      const leaves = chose && event.key === "Escape";
+      const to = opens || leaves ? null : moved(event.key);
+      if (!opens && !leaves && !to) return;
       event.preventDefault();
-      if (opens) open();
-      else if (to.layer >= 0 && to.layer < layers && to.neuron >= 0 && to.neuron < width) show(to);
+      if (leaves) none();
+      else if (opens && chose) chose(frameBetween((from = at), at));
+      else if (opens) open();
+      else if (to.layer >= 0 && to.layer < layers && to.neuron >= 0 && to.neuron < width) {
+        const start = event.shiftKey ? (from ??= at) : (from = null);
+        show(to);
+        if (chose && start) chose(frameBetween(start, to));
+      }
     });
     figure.dataset.drawn = "true";
   }

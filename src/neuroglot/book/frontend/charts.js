@@ -1,4 +1,4 @@
-// Draw every chart of the page: a div that holds a static picture, followed by its specification.
+// Draw every chart of a page: a div that holds a static picture, followed by its specification.
 (() => {
   const PHONE = 520; // px: with less room, legends have two columns and labels are shorter
   const LEAST = 120; // px of a panel, however little room there is
@@ -109,8 +109,8 @@
     return drawn;
   }
 
-  // The chart again when its room changes (a phone is turned, a sidebar closed), with what was chosen.
-  function keep(place, spec) {
+  // The chart again when its room changes (a phone is turned, a sidebar closed), with what was chosen; `then` is told.
+  function keep(place, spec, then = () => {}) {
     const picture = [...place.childNodes];
     let drawn = null;
     let room = 0;
@@ -130,6 +130,7 @@
         drawn = await show(place, chosen);
         place.view = drawn.view;
         place.dataset.drawn = "true";
+        then(drawn.view);
       } catch (error) {
         place.replaceChildren(...picture); // without its tooltips and sliders, but with its numbers
         console.error(error);
@@ -142,7 +143,7 @@
     }).observe(place);
   }
 
-  globalThis.neuroglotCharts = { show };
+  globalThis.neuroglotCharts = { show, keep };
   document.addEventListener("DOMContentLoaded", () => {
     for (const place of document.querySelectorAll("div.neuroglot-chart")) {
       const source = place.nextElementSibling;
