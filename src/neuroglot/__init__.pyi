@@ -5,7 +5,8 @@ from .base.versions import __version__
 from .book.playground import Playground
 from .book.widgets import NeuronBrowser, ThresholdExplorer
 from .counts.activations import ActivationStats, read_njunlp
-from .counts.collecting import collect, count_activations
+from .counts.collecting import collect
+from .counts.counting import count_activations
 from .effects.grading import accuracy, grade, language_fidelity
 from .effects.writing import Writing, writing
 from .model.batches import tokens_per_language

@@ -12,7 +12,8 @@ from neuroglot import Example, amplify, load_corpus
 from neuroglot.book import checking
 from neuroglot.book.checking import FAILED, OK, UNKNOWN, check
 from neuroglot.cli import main
-from neuroglot.counts.collecting import Collection, Counter
+from neuroglot.counts.collecting import Collection
+from neuroglot.counts.counting import Counter
 from neuroglot.model import batches
 from neuroglot.model.sites import SITES, Site
 from neuroglot.text.corpora import Corpus

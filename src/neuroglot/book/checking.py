@@ -18,7 +18,8 @@ from transformers.pytorch_utils import Conv1D
 
 from ..base import plugins
 from ..base.errors import NeuroglotError, in_a_line, quoted
-from ..counts.collecting import Collection, Counter, count_activations
+from ..counts.collecting import Collection
+from ..counts.counting import Counter, count_activations
 from ..model.batches import tokenize
 from ..model.interventions import deactivate
 from ..model.loading import evaluating, input_device, itself

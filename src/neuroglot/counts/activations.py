@@ -14,6 +14,7 @@ from ..base.artifacts import load_artifact, require_tokens, save_artifact
 from ..base.errors import NeuroglotError, in_a_line, quoted
 from ..base.provenance import table
 from ..text.languages import languages_of, parse_languages, require_codes
+from .gathering import Gathered
 
 # --- the counts --------------------------------------------------------------------------------
 
@@ -35,6 +36,7 @@ class ActivationStats:
             expert after the other. ``None`` in a dense model.
         sums, squares: where moments were asked for, float64 ``[layers, neurons, languages]``: the
             sum over all counted tokens of the neuron's value, and of its square.
+        gathered: where it was asked for, what detectors read of the values.
 
     Raises:
         NeuroglotError: shapes that do not fit, or a count that is negative or above its tokens.
@@ -53,6 +55,7 @@ class ActivationStats:
     shard_routed: np.ndarray | None = None
     sums: np.ndarray | None = None
     squares: np.ndarray | None = None
+    gathered: Gathered | None = None
 
     KIND = "activations"
 
@@ -84,6 +87,8 @@ class ActivationStats:
             raise NeuroglotError("some sums of squares are negative; count again.")
         if routed is not None:
             self._check_routed(routed)
+        if self.gathered is not None:
+            self.gathered.require_fit(self.shape, self.tokens)
         over = np.argwhere(counts.max(axis=(1, 2), initial=0) > tokens)
         if len(over):
             shard, language = over[0]
@@ -209,6 +214,7 @@ class ActivationStats:
             codes,
             self.provenance | {"selected_languages": list(codes)},
             **{name: array[..., index] for name, array in self._optional().items()},
+            gathered=None if self.gathered is None else self.gathered.select(index),
         )
 
     def _index(self, code: str) -> int:
@@ -226,7 +232,7 @@ class ActivationStats:
     def take(self, shards: Iterable[int]) -> "ActivationStats":
         """The same counts for some of the shards, for instance ``range(0, n, 2)`` for one half.
 
-        Moments are kept for the whole only, so a part has none.
+        Moments and histograms are kept for the whole only, so a part has none.
         """
         index = [int(shard) for shard in shards]
         if not index or not all(0 <= i < len(self.shard_tokens) for i in index):
@@ -235,10 +241,12 @@ class ActivationStats:
         if "merged_shards" not in provenance:  # what was merged is whole in every part
             provenance = provenance | {"selected_shards": self._numbers(index)}
         routed = None if self.shard_routed is None else self.shard_routed[index]
-        return ActivationStats(self.shard_counts[index], self.shard_tokens[index], self.languages, provenance, routed)
+        gathered = None if self.gathered is None else self.gathered.take(index)
+        own = (self.shard_counts[index], self.shard_tokens[index], self.languages, provenance, routed)
+        return ActivationStats(*own, gathered=gathered)
 
     def merged(self, shards: Iterable[int]) -> "ActivationStats":
-        """Some of the shards, counted from 0 and as often as they are named, as one; without moments."""
+        """Some of the shards, counted from 0 and as often as they are named, as one; without moments and values."""
         index = [int(shard) for shard in shards]
         times = np.bincount(index, minlength=len(self.shard_tokens))
         some = np.flatnonzero(times)
@@ -266,6 +274,7 @@ class ActivationStats:
             "shard_counts": self.shard_counts.astype(np.min_scalar_type(largest)),
             "shard_tokens": self.shard_tokens.astype(np.int64),
             **self._optional(),
+            **(self.gathered.arrays() if self.gathered is not None else {}),
         }
         metadata = {"languages": list(self.languages), "provenance": self.provenance}
         save_artifact(path, self.KIND, arrays, metadata)
@@ -281,7 +290,8 @@ class ActivationStats:
         languages = languages_of(header, path)
         try:
             optional = {name: arrays[name] for name in _OPTIONAL if name in arrays}
-            return cls(arrays["shard_counts"], arrays["shard_tokens"], languages, header["provenance"], **optional)
+            own = (arrays["shard_counts"], arrays["shard_tokens"], languages, header["provenance"])
+            return cls(*own, **optional, gathered=Gathered.of(arrays))
         except NeuroglotError as error:
             raise NeuroglotError(f"{path}: {error}") from error
 

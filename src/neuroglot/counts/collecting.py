@@ -1,15 +1,14 @@
 """Count activations: one pass over the backbone, in batches, resumable, by one process or many."""
 
-import contextlib
 import functools
 import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,257 +16,18 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.artifacts import finished
-from ..base.errors import NeuroglotError, is_number, quoted, require_whole
+from ..base.errors import NeuroglotError, require_whole
 from ..base.locks import alone
 from ..base.parts import Parts
 from ..base.provenance import differing, record
-from ..model.batches import Batch, Inputs, Portion, portions_of, texts_of
+from ..model.batches import Batch, Portion, Text, portions_of, texts_of
 from ..model.loading import evaluating, input_device, itself, longest_input, model_record
 from ..model.processes import joined, unbroken
-from ..model.sites import QUANTITIES, SITES, Layer, Routing, Seen, keeps_sign, neuron_layers, neuron_site, observed
+from ..model.sites import SITES, neuron_layers, neuron_site
 from ..text.corpora import Corpus
 from .activations import ActivationStats
-
-# --- one batch ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Totals:
-    """What a :class:`Counter` has counted, on the CPU.
-
-    ``counts`` int64 ``[layers, groups, neurons]``; ``routed`` int64 ``[layers, groups, experts]``;
-    ``moments`` int64 ``[4, layers, groups, neurons]``: sums of values in :data:`LIMBS`, then
-    of squares; the last two ``None`` where there are no experts, or no moments wanted.
-    """
-
-    counts: torch.Tensor
-    routed: torch.Tensor | None = None
-    moments: torch.Tensor | None = None
-
-
-#: Moments are summed in two whole numbers, multiples of these, so that any order of batches gives the same.
-LIMBS = (2.0**-16, 2.0**-60)
-
-
-class Counter:
-    """Adds up, for each group of tokens, how often each neuron is active, as a model runs.
-
-    A batch comes with a 0/1 matrix ``weights`` ``[rows, tokens]`` that says which tokens are summed
-    together, and with the group each of its rows belongs to; a token in no row is not counted. One
-    matrix product per layer then counts all rows at once: sums of zeros and ones in float32 are
-    exact up to 2**24 tokens a batch. Counts stay on each layer's device until :meth:`take`.
-
-    Args:
-        layers: from :func:`neuroglot.model.sites.neuron_layers`.
-        n_groups: number of groups.
-        quantity: what is compared, one of :data:`neuroglot.model.sites.QUANTITIES`.
-        above: active is a neuron whose quantity is above this.
-        moments: also sum values and their squares.
-    """
-
-    def __init__(
-        self,
-        layers: Sequence[Layer],
-        n_groups: int = 1,
-        *,
-        quantity: str = "pre-activation",
-        above: float = 0.0,
-        moments: bool = False,
-    ) -> None:
-        self.layers, self.n_groups, self.quantity, self.above, self.moments = layers, n_groups, quantity, above, moments
-        self.weights: torch.Tensor | None = None
-        self.groups = torch.empty(0, dtype=torch.long)
-        self._finite, self._stops = True, False
-        self.whole = True  # whether no pass is half counted
-        self._seen: set[int] = set()
-        self._there: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
-        self._active: dict[torch.device, torch.Tensor] = {}
-        self._clear()
-
-    def _clear(self) -> None:
-        self._counts: dict[int, torch.Tensor] = {}  # by layer, as are the others
-        self._routed: dict[int, torch.Tensor] = {}
-        self._moments: dict[int, torch.Tensor] = {}
-        self._bound: list[torch.Tensor | float] = [0.0] * len(self.layers)
-
-    def attached(self) -> contextlib.AbstractContextManager[None]:
-        """While active, every forward pass of the model is counted."""
-        return observed(self.layers, self._see, self.quantity, values=self.moments)
-
-    def count(self, weights: torch.Tensor | None, groups: torch.Tensor | None = None) -> None:
-        """Which tokens of the next pass to sum, and to which groups; ``None`` counts nothing."""
-        self.weights, self._there = weights, {}
-        self.groups = torch.zeros(1, dtype=torch.long) if groups is None else groups
-
-    def _see(self, number: int, counted: torch.Tensor, value: torch.Tensor | None, routing: Routing | None) -> None:
-        self._seen.add(number)
-        if self.weights is not None:
-            with torch.autocast(counted.device.type, enabled=False):  # sums are exact in float32
-                self._add(number, counted, value, routing)
-
-    def _add(self, number: int, counted: torch.Tensor, value: torch.Tensor | None, routing: Routing | None) -> None:
-        device = counted.device
-        if self.above:  # compared as it was given, not as the model's numbers round it
-            counted = counted.double()
-        if device not in self._there:
-            assert self.weights is not None  # or nothing would be added
-            self._there[device] = self.weights.to(device), self.groups.to(device)
-        weights, groups = self._there[device]
-        if number not in self._counts:
-            self._allocate(number, device)
-        if device not in self._active or self._active[device].shape != counted.shape:
-            self._active[device] = torch.empty(counted.shape, dtype=torch.float32, device=device)
-        active = torch.gt(counted, self.above, out=self._active[device])
-        if routing is None:
-            self._counts[number].index_add_(0, groups, (weights @ active).to(torch.int64))
-            if value is not None:
-                self._add_moments(number, slice(None), weights, groups, value)
-            if self._stops and number == len(self.layers) - 1:
-                self._finite = bool(counted[weights.any(0)].isfinite().all())
-                raise Seen
-            return
-        width = self.layers[number].width
-        for expert, rows in routing.spans:
-            own = weights[:, routing.tokens[rows]]
-            columns = slice(expert * width, (expert + 1) * width)
-            self._counts[number][:, columns].index_add_(0, groups, (own @ active[rows]).to(torch.int64))
-            self._routed[number][:, expert].index_add_(0, groups, own.sum(1).to(torch.int64))
-            if value is not None:
-                self._add_moments(number, columns, own, groups, value[rows])
-
-    def _allocate(self, number: int, device: torch.device) -> None:
-        layer = self.layers[number]
-        whole: dict[str, Any] = {"dtype": torch.int64, "device": device}
-        self._counts[number] = torch.zeros(self.n_groups, layer.neurons, **whole)
-        if layer.experts is not None:
-            self._routed[number] = torch.zeros(self.n_groups, layer.n_experts, **whole)
-        if self.moments:
-            self._moments[number] = torch.zeros(4, self.n_groups, layer.neurons, **whole)
-
-    def _add_moments(
-        self, number: int, columns: slice, weights: torch.Tensor, groups: torch.Tensor, value: torch.Tensor
-    ) -> None:
-        precise = value if value.dtype == torch.float64 else value.float()
-        weights, (large, small) = weights.to(precise.dtype), LIMBS
-        for kind, powers in enumerate((precise, precise.square())):
-            sums = (weights @ powers).double()
-            self._bound[number] = self._bound[number] + sums.abs().max() * len(weights)
-            whole = (sums / large).floor()
-            rest = ((sums / large - whole) * (large / small)).round()
-            for limb, part in enumerate((whole, rest)):
-                self._moments[number][2 * kind + limb][:, columns].index_add_(0, groups, part.to(torch.int64))
-
-    def take(self) -> Totals:
-        """The counts so far; starts again at zero.
-
-        Raises:
-            NeuroglotError: values so large, or not finite, that their sums are not exact.
-        """
-        # Room is left for the sum over a hundred processes.
-        if self.moments and not all(float(bound) < 2**56 * LIMBS[0] for bound in self._bound):
-            raise NeuroglotError("the neurons' values are too large to be summed, or not finite; leave out moments.")
-        numbers = range(len(self.layers))
-        for number in numbers:
-            if number not in self._counts:  # no batch came
-                self._allocate(number, torch.device("cpu"))
-        counts = torch.stack([self._counts[number].cpu() for number in numbers])
-        routed = torch.stack([self._routed[number].cpu() for number in numbers]) if self._routed else None
-        moments = torch.stack([self._moments[number].cpu() for number in numbers], dim=1) if self.moments else None
-        self._clear()
-        return Totals(counts, routed, moments)
-
-    def forward(self, model: PreTrainedModel, inputs: Inputs) -> None:
-        """One pass over the backbone, up to the last layer's neurons: no head and no attention mask.
-
-        Padding must be on the right: attention is causal, so nothing that is counted sees it, and
-        without a mask attention takes its fastest path. Texts that begin alike get the keys and
-        values of their beginning from one earlier pass over it.
-        """
-        device = input_device(model)
-        cache = None
-        if inputs.prefixes is not None:
-            assert inputs.prefix_of is not None
-            self.count(None)  # nothing in a prefix is counted
-            cache = model.base_model(input_ids=inputs.prefixes.to(device), use_cache=True).past_key_values
-            cache.reorder_cache(inputs.prefix_of.to(device))
-        self.count(inputs.weights, inputs.groups)
-        self._seen.clear()
-        own = {"past_key_values": cache, "use_cache": True} if cache is not None else {"use_cache": False}
-        self._stops, self.whole = True, False
-        try:
-            states = model.base_model(input_ids=inputs.ids.to(device), **own).last_hidden_state.flatten(0, 1)
-            self._finite = bool(states[inputs.weights.any(0).to(states.device)].isfinite().all())
-        except Seen:
-            pass
-        finally:
-            self._stops = False
-        if len(self._seen) != len(self.layers):
-            raise NeuroglotError(
-                f"{type(model).__name__} ran {len(self._seen)} of its {len(self.layers)} MLPs as modules; "
-                "load it without fused kernels."
-            )
-        # A state that is not finite compares as "not active" and would pass for a count.
-        if not self._finite:
-            raise NeuroglotError(f"the hidden states in {model.dtype} are not finite; load the model in float32.")
-        self.whole = True
-
-
-def _checked(layers: Sequence[Layer], quantity: str, above: float) -> None:
-    if quantity not in QUANTITIES:
-        raise NeuroglotError(f"quantity {quoted(quantity)} is unknown; use {', '.join(QUANTITIES)}.")
-    if not is_number(above):
-        raise NeuroglotError(f"above={quoted(above)}: give a finite number.")
-    if quantity == "pre-activation" and above == 0 and not keeps_sign(layers):
-        raise NeuroglotError(
-            f"the activation {layers[0].activation} does not keep the sign of its input, so that the sign of the "
-            'pre-activation says nothing; count on the activation (quantity="activation").'
-        )
-
-
-def count_activations(
-    model: PreTrainedModel,
-    input_ids: torch.Tensor,
-    attention_mask: torch.Tensor,
-    count_mask: torch.Tensor | None = None,
-    *,
-    quantity: str = "pre-activation",
-    above: float = 0.0,
-) -> torch.Tensor:
-    """Count, for one batch, the tokens for which each neuron is active.
-
-    Args:
-        model: any causal language model whose neurons are found (:func:`neuroglot.model.sites.neuron_layers`).
-        input_ids: ``[batch, tokens]`` int64.
-        attention_mask: ``[batch, tokens]``, 1 for tokens and 0 for padding, on either side.
-        count_mask: ``[batch, tokens]``, 1 for the tokens to count; default: all but the padding.
-        quantity, above: what makes a neuron active; as for :func:`collect`.
-
-    Returns:
-        int64 ``[layers, neurons]`` on the CPU: tokens with ``act_fn(x W) > 0``.
-
-    Raises:
-        NeuroglotError: shapes that differ, an unknown architecture, or hidden states not finite.
-    """
-    mask = attention_mask if count_mask is None else count_mask
-    if not input_ids.shape == attention_mask.shape == mask.shape or input_ids.ndim != 2:
-        raise NeuroglotError(
-            f"input_ids {tuple(input_ids.shape)}, attention_mask {tuple(attention_mask.shape)} and count_mask "
-            f"{tuple(mask.shape)} must have one shape [batch, tokens]."
-        )
-    # Padding goes to the right, where causal attention never sees it, whatever side it came on.
-    order = attention_mask.bool().logical_not().int().argsort(dim=-1, stable=True)
-    input_ids, attention_mask, mask = (part.gather(-1, order) for part in (input_ids, attention_mask, mask))
-    weights = (mask.bool() & attention_mask.bool()).reshape(1, -1).float()
-    model = itself(model)
-    layers = neuron_layers(model)
-    _checked(layers, quantity, above)
-    counter = Counter(layers, quantity=quantity, above=above)
-    with torch.inference_mode(), evaluating(model), counter.attached():
-        counter.forward(model, Inputs(input_ids, weights, torch.zeros(1, dtype=torch.long)))
-    return counter.take().counts[:, 0]
-
-
-# --- a corpus ----------------------------------------------------------------------------------
+from .counting import LIMBS, Counter, Totals, require_rule
+from .gathering import BINS, Gathered, Gatherer, Rows, require_kinds
 
 
 class Collection:
@@ -282,6 +42,7 @@ class Collection:
         quantity: str = "pre-activation",
         above: float = 0.0,
         moments: bool = False,
+        gather: str | Iterable[str] | None = None,
         shards: int = 20,
         batch_tokens: int = 1024,
         max_tokens: int | None = None,
@@ -300,8 +61,11 @@ class Collection:
         # A family outside the table is proven for plain passes, not for those that go on from kept keys and values.
         share_prefixes = share_prefixes and model.config.model_type in SITES
         self.model, self.layers = model, neuron_layers(model, site)
-        _checked(self.layers, quantity, above)
+        require_rule(self.layers, quantity, above)
         self.rule: dict[str, Any] = {"quantity": quantity, "above": float(above), "moments": moments}
+        self.gather = require_kinds(gather)
+        if self.gather and self.layers[0].experts is not None:
+            raise NeuroglotError("gather: a mixture of experts is counted alone; leave it out.")
         longest = longest_input(model, max_tokens)
         self.processes = joined()
         self.languages = corpus.languages
@@ -327,6 +91,7 @@ class Collection:
             examples_split=self.split,
             settings={
                 **self.rule,
+                **({"gather": list(self.gather)} if self.gather else {}),
                 "shards": shards,
                 "batch_tokens": batch_tokens,
                 "max_tokens": longest,
@@ -361,11 +126,16 @@ class Collection:
         most = max(len(portion.shards) for portion in self.portions)
         # While a part is counted, and twice the result, as it is put together.
         counts = cells * (8 * most * (5 if self.rule["moments"] else 1) + 2 * self._smallest().itemsize * self.n_shards)
+        # A part, and the whole twice, as it is put together and written.
+        neurons, of_texts = len(self.layers) * layer.neurons, [name for name in self.gather if name in _PUT_TOGETHER]
+        gathered = 4 * neurons * len(of_texts) * (2 * len(self.texts) + max(map(len, map(self._texts, self.portions))))
+        gathered += cells * BINS * (4 + 8 + 4) * ("histograms" in self.gather)
         parameters = [*self.model.parameters(), *self.model.buffers()]
         return {
             "model": sum(parameter.numel() * parameter.element_size() for parameter in parameters),
             "batch": batch,
             "counts": counts,
+            **({"gathered": gathered} if self.gather else {}),
         }
 
     def _smallest(self) -> np.dtype:
@@ -385,12 +155,17 @@ class Collection:
         An interruption waits for the end of its pass; what is whole then is given to ``keep``, with the number of
         batches in it.
         """
-        k, done = len(self.languages), 0
-        counter = Counter(self.layers, len(portion.shards) * k, **self.rule)
+        k, done, own = len(self.languages), 0, self._texts(portion)
+        place = {id(text): number for number, text in enumerate(own)}
+        width = self.layers[0].width
+        gatherer = Gatherer(len(self.layers), width, self.gather, len(own), k) if self.gather else None
+        counter = Counter(self.layers, len(portion.shards) * k, **self.rule, gatherer=gatherer)
         with torch.inference_mode(), evaluating(self.model), counter.attached():
             try:
                 for batch in portion.batches if batches is None else batches:
                     with unbroken():
+                        if gatherer is not None:
+                            gatherer.begin(_rows(batch, [place[id(text)] for text in batch.texts]))
                         counter.forward(self.model, batch.tensors(k, portion.shards[0] * k))
                         done += 1
                     if bar is not None:
@@ -401,8 +176,12 @@ class Collection:
                 raise
         return counter.take()
 
+    def _texts(self, portion: Portion) -> list[Text]:
+        """All texts of some shards, or pieces of texts, in the corpus' order."""
+        return [text for text in self.texts if text.bin in portion.shards]
+
     def _arrays(self, portion: Portion, bar: "tqdm[Any]", parts: Parts) -> dict[str, np.ndarray]:
-        """What a part holds: ``counts``, and ``routed`` and ``moments`` where there are any."""
+        """What a part holds: ``counts``, and ``routed``, ``moments`` and what was gathered where there are any."""
         before, single = bar.n, self.processes.number == 1
         name, batches = f"{_part_name(portion)}.begun", self.processes.mine(portion.batches)
         begun, said = (parts.kept(name) if single else None) or ({}, {"batches": 0})
@@ -436,6 +215,10 @@ class Collection:
             arrays["routed"] = by_shard(totals.routed).numpy()
         if totals.moments is not None:
             arrays["moments"] = torch.stack([by_shard(limb).sum(0) for limb in totals.moments]).numpy()
+        # A text was run by one process, so the sum over all is what that one has.
+        arrays |= {name: self.processes.total(tensor).numpy() for name, tensor in totals.gathered.items()}
+        if "histograms" in arrays:
+            arrays["histograms"] = arrays["histograms"].astype(_SUMMED["histograms"])
         return arrays
 
     def run(
@@ -477,6 +260,7 @@ class Collection:
             print(f"counting {what}{place}, about {self.estimate_seconds():.0f} s", file=sys.stderr, flush=True)
         already = sum(int(self.tokens[portion.shards].sum()) for portion in self.portions if portion.shards[0] in have)
         collected: list[dict[str, np.ndarray]] = []
+        summed: dict[str, np.ndarray] = {}
         shown = dict[str, Any](unit="tok", desc="counting", mininterval=1, file=sys.stderr)
         with tqdm(total=total, initial=already, disable=not (progress and first), **shown) as bar:
             for portion in self.portions:
@@ -484,24 +268,33 @@ class Collection:
                 if portion.shards[0] not in have:
                     arrays = self._arrays(portion, bar, parts)
                     once(functools.partial(self._keep, portion, arrays, parts))
-                if first:
+                if first:  # what is of the whole is added up at once, so that no part of it stays
+                    for name, kind in _SUMMED.items():
+                        if (part := arrays.pop(name, None)) is not None:
+                            summed[name] = summed.get(name, 0) + part.astype(kind)
                     collected.append(arrays)
-        once(lambda: results.append(self._finish(path, collected, parts)))
+        once(lambda: results.append(self._finish(path, collected, summed, parts)))
         return results[-1]
 
     def _keep(self, portion: Portion, arrays: dict[str, np.ndarray], parts: Parts) -> None:
         parts.keep(_part_name(portion), arrays)
         parts.discard(f"{_part_name(portion)}.begun")
 
-    def _finish(self, path: Path | None, collected: list[dict[str, np.ndarray]], parts: Parts) -> ActivationStats:
+    def _finish(
+        self,
+        path: Path | None,
+        collected: list[dict[str, np.ndarray]],
+        summed: dict[str, np.ndarray],
+        parts: Parts,
+    ) -> ActivationStats:
         counts = np.concatenate([arrays["counts"] for arrays in collected])
         routed = np.concatenate([a["routed"] for a in collected]) if "routed" in collected[0] else None
         sums = squares = None
-        if "moments" in collected[0]:
-            moments = sum(arrays["moments"].astype(np.float64) for arrays in collected)
-            whole, rest, whole2, rest2 = cast(np.ndarray, moments)
+        if "moments" in summed:
+            whole, rest, whole2, rest2 = summed["moments"]
             sums, squares = (a * LIMBS[0] + b * LIMBS[1] for a, b in ((whole, rest), (whole2, rest2)))
-        stats = ActivationStats(counts, self.tokens, self.languages, self.provenance, routed, sums, squares)
+        own = (counts, self.tokens, self.languages, self.provenance, routed, sums, squares)
+        stats = ActivationStats(*own, self._gathered(collected, summed) if self.gather else None)
         if path is not None:
             # Made among the parts, so that whatever is interrupted leaves nothing beside the file.
             made = parts.folder / path.name
@@ -509,6 +302,51 @@ class Collection:
             made.replace(path)
             parts.remove()
         return stats
+
+    def _gathered(self, collected: list[dict[str, np.ndarray]], summed: dict[str, np.ndarray]) -> Gathered:
+        """Of all parts; pieces of one text are put together."""
+        found = Gathered()
+        if (histograms := summed.get("histograms")) is not None:
+            smallest = np.min_scalar_type(int(histograms.max(initial=0)))
+            found = replace(found, histograms=histograms.astype(smallest).transpose(0, 3, 1, 2))
+        if not any(name in collected[0] for name in _PUT_TOGETHER):
+            return found
+        pieces = [text for portion in self.portions for text in self._texts(portion)]
+        examples = np.array([text.example for text in pieces])
+        order = np.argsort(examples, kind="stable")
+        _, starts = np.unique(examples[order], return_index=True)
+        whole = {}
+        for name, together in _PUT_TOGETHER.items():
+            if name in collected[0]:
+                each = np.concatenate([arrays.pop(name) for arrays in collected], axis=1)[:, order]
+                whole[name] = together(each, starts)
+        first = [pieces[number] for number in order[starts]]
+        places = {
+            "text_languages": np.array([text.language for text in first], dtype=np.int64),
+            "text_shards": np.array([text.bin for text in first], dtype=np.int64),
+        }
+        return replace(found, **whole, **places)
+
+
+#: What is of the whole, and as what kind of numbers it is added up.
+_SUMMED: dict[str, type] = {"moments": np.float64, "histograms": np.uint32}
+
+#: How the pieces of each text, which follow one another, become one.
+_PUT_TOGETHER: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "maxima": lambda each, starts: np.maximum.reduceat(each, starts, axis=1),
+    "absolute": lambda each, starts: np.add.reduceat(each, starts, axis=1),
+    "last": lambda each, starts: each[:, np.append(starts[1:], each.shape[1]) - 1],
+}
+
+
+def _rows(batch: Batch, places: Sequence[int]) -> Rows:
+    """What the rows of a batch are: texts at these places."""
+    width = max(len(text.ids) for text in batch.texts) - batch.shared
+    mask = torch.zeros(len(batch.texts), width, dtype=torch.bool)
+    for row, text in enumerate(batch.texts):
+        mask[row, : len(text.ids) - batch.shared] = torch.tensor(text.counted[batch.shared :])
+    languages = torch.tensor([text.language for text in batch.texts])
+    return Rows(mask, torch.tensor(places), languages, width - 1 - mask.flip(1).int().argmax(1))
 
 
 def _part_name(portion: Portion) -> str:
@@ -524,6 +362,7 @@ def collect(
     quantity: str = "pre-activation",
     above: float = 0.0,
     moments: bool = False,
+    gather: str | Iterable[str] | None = None,
     shards: int = 20,
     batch_tokens: int = 1024,
     max_tokens: int | None = None,
@@ -555,6 +394,9 @@ def collect(
         above: the quantity must be above this.
         moments: also sum each neuron's value and its square over the counted tokens, per language
             (the activation, or the product if that is counted).
+        gather: what else detectors of a language's neurons read of those values
+            (:data:`neuroglot.counts.gathering.KINDS`): ``"histograms"`` of each neuron and language, and of each
+            text its ``"maxima"``, sums of ``"absolute"`` values and ``"last"`` values. Not in a mixture of experts.
         shards: parts of the corpus whose counts are kept apart, for intervals. Examples are dealt
             out by cluster or document, so that translations, all answers to a question and
             all problems of one situation share a shard.
@@ -588,6 +430,7 @@ def collect(
         quantity=quantity,
         above=above,
         moments=moments,
+        gather=gather,
         shards=shards,
         batch_tokens=batch_tokens,
         max_tokens=max_tokens,

@@ -19,7 +19,7 @@ class Inputs:
     """One batch as tensors.
 
     ``ids`` [texts, width], padded on the right; ``weights`` [rows, texts * width] and ``groups``
-    [rows] as :class:`neuroglot.counts.collecting.Counter` has them; where texts begin alike, ``prefixes``
+    [rows] as :class:`neuroglot.counts.counting.Counter` has them; where texts begin alike, ``prefixes``
     [prefixes, tokens] and ``prefix_of`` [texts], which of them comes before each row of ``ids``.
     """
 
@@ -34,13 +34,15 @@ class Inputs:
 class Text:
     """One tokenized example, or one piece of an example longer than the context.
 
-    ``bin`` is the number of what it is added up in: a shard of the counts, a unit of the losses, or itself alone.
+    ``bin`` is the number of what it is added up in: a shard of the counts, a unit of the losses, or itself alone;
+    ``example`` that of the example in its corpus, where that matters.
     """
 
     ids: list[int]
     counted: list[bool]
     language: int
     bin: int
+    example: int = 0
 
 
 @dataclass(frozen=True)
@@ -179,11 +181,11 @@ def texts_of(
     language_of = {code: number for number, code in enumerate(corpus.languages)}
     texts, split = [], 0
     tokenized = tokenize(tokenizer, corpus)
-    for example, id_, (tokens, counted) in zip(corpus.examples, together, tokenized, strict=True):
+    for number, (example, id_, (tokens, counted)) in enumerate(zip(corpus.examples, together, tokenized, strict=True)):
         name = f"{corpus.name}, {example.place}"
         pieces = list(split_text(name, tokens, counted, longest))
         split += len(pieces) > 1
-        place = language_of[example.language], bin_of[id_]
+        place = language_of[example.language], bin_of[id_], number
         texts += [Text(*piece, *place) for piece in pieces if any(piece[1])]
     return texts, split
 

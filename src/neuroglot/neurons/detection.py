@@ -1,6 +1,6 @@
 """Which neurons are a language's, by any detector: a score for each neuron and language, and its own choice."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from inspect import signature
 from pathlib import Path
@@ -14,8 +14,7 @@ from ..base.errors import NeuroglotError, listed, quoted, require_whole
 from ..counts.activations import ActivationStats
 from ..text.languages import languages_of, require_codes
 from . import detectors
-from .drawing import generator, matched_like
-from .identification import MIN_TOKENS, SCORE_PARTS, classify
+from .methods import METHODS, highest
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +86,8 @@ class Detection:
             if len(numbers) != layers:
                 raise NeuroglotError(f"n has {len(numbers)} numbers and the model {layers} layers; give one for each.")
             blocks = self.score
-        selected = np.zeros(blocks.shape, dtype=bool)
-        order = np.argsort(np.where(np.isnan(blocks), np.inf, -blocks), axis=1, kind="stable")
-        for block, number in enumerate(numbers):
-            np.put_along_axis(selected[block], order[block, :number], True, axis=0)
-        return replace(self, selected=(selected & ~np.isnan(blocks)).reshape(self.score.shape))
+        selected = np.stack([highest(block, number) for block, number in zip(blocks, numbers, strict=True)])
+        return replace(self, selected=selected.reshape(self.score.shape))
 
     def sizes(self) -> dict[str, int]:
         """Selected neurons of each language."""
@@ -135,124 +131,6 @@ class Detection:
             return cls(method, languages, arrays["score"], arrays["selected"], settings, header["provenance"])
         except NeuroglotError as error:
             raise NeuroglotError(f"{path}: {error}") from error
-
-
-#: Scores and own selection, both ``[layers, neurons, languages]``.
-_Found = tuple[np.ndarray, np.ndarray]
-
-
-def _lambda_score(
-    stats: ActivationStats,
-    *,
-    top_rate: float = 0.01,
-    lam: float | None = None,
-    quantile: float = 0.95,
-    scaled: bool = True,
-    min_tokens: int = MIN_TOKENS,
-) -> _Found:
-    """The paper's rule (arXiv 2505.21505): selected are its specific and related neurons.
-
-    Scores are :func:`neuroglot.neurons.detectors.score`'s ``lambda``, with the lambda that is solved.
-    """
-    types = classify(stats, top_rate=top_rate, lam=lam, quantile=quantile, scaled=scaled, min_tokens=min_tokens)
-    score = detectors.score("lambda", stats, lam=types.lam, scaled=scaled, min_tokens=min_tokens)
-    narrow = types.selected & (types.n_languages < len(types.languages))
-    return score, types.active & narrow[..., None]
-
-
-def _lape(
-    stats: ActivationStats,
-    *,
-    top_rate: float = 0.01,
-    filter_rate: float = 0.95,
-    bar_rate: float = 0.95,
-    min_tokens: int = MIN_TOKENS,
-) -> _Found:
-    """Language activation probability entropy (arXiv 2402.16438, ``identify.py``).
-
-    A neuron without a probability over the ``filter_rate`` quantile of all is left out before the lowest ``top_rate``
-    of all neurons by entropy are chosen; a neuron is the language's where its probability is over the ``bar_rate``
-    quantile. The released code's order among equal entropies is its sort's; here the first neuron comes first. Scores
-    are the entropy with its sign turned, where the probability is over the bar.
-    """
-    p = stats.probabilities(min_tokens)
-    known = ~np.isnan(p).any(axis=-1)
-    p = np.where(known[..., None], p, 0.0)
-    every = np.sort(p[known], axis=None)
-
-    def over(rate: float) -> np.ndarray:
-        return p > every[max(round(rate * every.size), 1) - 1]
-
-    total = p.sum(axis=-1, keepdims=True)
-    share = np.divide(p, total, out=np.zeros_like(p), where=total > 0)
-    entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1)
-    # What differs only by how a machine rounds a logarithm is a tie.
-    ranked = np.where(known & over(filter_rate).any(axis=-1), np.round(entropy * SCORE_PARTS), np.inf)
-    chosen = np.zeros(ranked.size, dtype=bool)
-    chosen[np.argsort(ranked, axis=None, kind="stable")[: round(top_rate * int(known.sum()))]] = True
-    chosen &= np.isfinite(ranked.ravel())
-    bar = over(bar_rate) & known[..., None]
-    score = np.where(bar & np.isfinite(ranked)[..., None], -entropy[..., None], np.nan)
-    return score, bar & chosen.reshape(ranked.shape)[..., None]
-
-
-def _mean_difference(stats: ActivationStats, *, top_rate: float = 0.001) -> _Found:
-    """Mean value in a language less the mean of the other languages' means (as of SAE latents, arXiv 2505.05111).
-
-    The statistics need ``moments``. Selected are the ``top_rate`` of all neurons with the highest, for every language.
-    """
-    means = stats.means()
-    others = (means.sum(axis=-1, keepdims=True) - means) / (means.shape[-1] - 1)
-    return _highest(means - others, top_rate)
-
-
-def _random(stats: ActivationStats, *, like: Detection, matched: str | None = "firing rate", seed: int = 0) -> _Found:
-    """Random neurons, in each language and layer as many as another detection selects, none of them that language's.
-
-    Args:
-        stats: the counts, for firing rates.
-        like: the other detection.
-        matched: ``"firing rate"``: each is active in the language about as often as one of those; ``None``: any.
-        seed: of the draw.
-    """
-    if like.score.shape != stats.shape or like.languages != stats.languages:
-        raise NeuroglotError("like is not of these statistics' neurons and languages; detect on the same.")
-    if matched not in (None, "firing rate"):
-        raise NeuroglotError(f"matched={quoted(matched)}: give 'firing rate', or None for any neurons.")
-    selected = np.zeros(stats.shape, dtype=bool)
-    p = stats.probabilities()
-    for k, code in enumerate(stats.languages):
-        own, key = like.neurons(code), ("detection", like.method, code, seed)
-        if matched is None:
-            rest = [np.setdiff1d(np.arange(stats.shape[1]), index) for index in own]
-            drawn = [free[np.sort(order)] for free, order in zip(rest, _places(own, rest, key), strict=True)]
-        else:
-            drawn = matched_like(own, p[..., k], key)
-        for layer, index in enumerate(drawn):
-            selected[layer, index, k] = True
-    return np.where(selected, 1.0, np.nan), selected
-
-
-def _places(own: Sequence[np.ndarray], rest: Sequence[np.ndarray], key: Iterable[str | int]) -> list[np.ndarray]:
-    """Random places among the rest, in each layer as many as the set has, as far as they go."""
-    rng = generator("random", *key)
-    return [rng.permutation(len(free))[: len(index)] for index, free in zip(own, rest, strict=True)]
-
-
-def _highest(score: np.ndarray, top_rate: float) -> _Found:
-    layers, width, _ = score.shape
-    number = round(top_rate * layers * width)
-    whole = Detection("", tuple(f"l{k}" for k in range(score.shape[-1])), score, np.zeros(score.shape, dtype=bool))
-    return score, whole.take(number).selected
-
-
-#: By name: what is found in statistics. Those of packages (``neuroglot.detectors``) give scores alone.
-METHODS: dict[str, Callable[..., _Found]] = {
-    "lambda-score": _lambda_score,
-    "lape": _lape,
-    "mean-difference": _mean_difference,
-    "random": _random,
-}
 
 
 def detect(stats: ActivationStats, method: str, **settings: Any) -> Detection:

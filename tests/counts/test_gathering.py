@@ -1,0 +1,190 @@
+"""What is gathered beside counts, against plain arithmetic of every value."""
+
+import os
+import signal
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neuroglot import ActivationStats, NeuroglotError, collect, load_corpus
+from neuroglot.counts import collecting, gathering
+from neuroglot.counts.gathering import BINS, KINDS, bins_of, edges
+from neuroglot.model.batches import texts_of
+
+from ..conftest import tiny_model
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=50))
+@settings(deadline=None)
+def test_every_value_is_between_its_bins_edges(values):
+    lower = edges()
+    middle = BINS // 2
+    for value, bin_ in zip(values, bins_of(torch.tensor(values, dtype=torch.float32)).tolist(), strict=True):
+        upper = lower[bin_ + 1] if bin_ + 1 < BINS else np.inf
+        if bin_ < middle:
+            assert lower[bin_] < value <= upper or (bin_ == 0 and value == -np.inf)
+        elif bin_ == middle:
+            assert lower[bin_] < value < upper
+        else:
+            assert lower[bin_] <= value < upper or (bin_ == BINS - 1 and value == np.inf)
+
+
+def test_the_edges_are_a_rule():
+    lower = edges()
+    assert len(lower) == BINS and (np.diff(lower) > 0).all()
+    assert lower[BINS // 2 + 1] == 2.0**-12 and lower[BINS // 2] == -(2.0**-12) and lower[-1] == 1.5 * 2**7
+    assert bins_of(torch.tensor([0.0, -0.0, 1.0, 1.4999, 1.5, -1.5, -1.0])).tolist() == [
+        40, 40, 65, 65, 66, 14, 15,
+    ]  # fmt: skip
+
+
+def entered(seen, _module, args):
+    seen.append(args[0][0])
+
+
+def activated(seen, act, _module, _args, output):
+    seen.append(act(output[0]))
+
+
+def slow(model, tokenizer, corpus, quantity, shards=20, longest=None):
+    """By language the values of each neuron at every counted token, and by example too; one text after the other."""
+    texts, _ = texts_of(tokenizer, corpus, shards, longest)
+    values = {}
+    for text in texts:
+        seen = []
+        mlps = [block.mlp for block in model.model.layers]
+        if quantity == "product":
+            handles = [mlp.down_proj.register_forward_pre_hook(partial(entered, seen)) for mlp in mlps]
+        else:
+            handles = [mlp.gate_proj.register_forward_hook(partial(activated, seen, mlp.act_fn)) for mlp in mlps]
+        with torch.inference_mode():
+            model(torch.tensor([text.ids]))
+        for handle in handles:
+            handle.remove()
+        kept = torch.stack(seen)[:, torch.tensor(text.counted)].float().numpy()  # [layers, tokens, width]
+        values.setdefault((text.example, text.language, text.bin), []).append(kept)
+    return {place: np.concatenate(pieces, axis=1) for place, pieces in sorted(values.items())}
+
+
+@pytest.mark.parametrize(
+    ("quantity", "longest", "batch_tokens"),
+    [("pre-activation", None, 1024), ("product", 24, 64), ("product", None, 90)],
+)
+def test_gathered_is_what_every_value_gives(llama, tokenizer, texts, quantity, longest, batch_tokens):
+    corpus = load_corpus(f"text:{texts}")
+    stats = collect(
+        llama, tokenizer, corpus, quantity=quantity, gather=KINDS, max_tokens=longest, batch_tokens=batch_tokens,
+        shards=3, progress=False,
+    )  # fmt: skip
+    wanted = slow(llama, tokenizer, corpus, quantity, 3, longest)
+    found = stats.gathered
+    assert found.kinds == KINDS and found.maxima.shape == (stats.shape[0], len(corpus.examples), stats.shape[1])
+    assert [(int(k), int(s)) for k, s in zip(found.text_languages, found.text_shards, strict=True)] == [
+        place[1:] for place in wanted
+    ]
+    for row, values in enumerate(wanted.values()):
+        close = {"rtol": 1e-5, "atol": 1e-6}
+        np.testing.assert_allclose(found.maxima[:, row], values.max(axis=1), **close)
+        np.testing.assert_allclose(found.absolute[:, row], np.abs(values).sum(axis=1), **close)
+        np.testing.assert_allclose(found.last[:, row], values[:, -1], **close)
+    histograms = np.zeros(found.histograms.shape, dtype=int)
+    for (_, language, _), values in wanted.items():
+        for layer, rows in enumerate(bins_of(torch.tensor(values)).numpy()):
+            for neurons in rows:
+                histograms[layer, np.arange(stats.shape[1]), language, neurons] += 1
+    assert np.abs(histograms - found.histograms.astype(int)).sum() <= 4, "values next to an edge"
+    assert (found.histograms.sum(axis=-1) == stats.tokens).all()
+
+
+def test_counts_and_moments_do_not_change(llama, tokenizer, texts, tmp_path):
+    corpus = load_corpus(f"text:{texts}")
+    alone = collect(llama, tokenizer, corpus, moments=True, progress=False)
+    beside = collect(llama, tokenizer, corpus, tmp_path / "a.safetensors", moments=True, gather="last", progress=False)
+    for name in ("shard_counts", "shard_tokens", "sums", "squares"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(beside, name))
+    assert alone.gathered is None and beside.gathered.kinds == ("last",)
+    assert beside.provenance["settings"]["gather"] == ["last"] and "gather" not in alone.provenance["settings"]
+    again = ActivationStats.load(tmp_path / "a.safetensors")
+    for name, array in beside.gathered.arrays().items():
+        np.testing.assert_array_equal(getattr(again.gathered, name), array)
+    with pytest.raises(NeuroglotError, match="settings"):
+        collect(llama, tokenizer, corpus, tmp_path / "a.safetensors", moments=True, progress=False)
+
+
+def test_an_interrupted_pass_goes_on_to_the_same_bytes(llama, tokenizer, texts, tmp_path, monkeypatch):
+    corpus = load_corpus(f"text:{texts}")
+    how = {"gather": KINDS, "batch_tokens": 64, "shards": 2, "progress": False}
+    collect(llama, tokenizer, corpus, tmp_path / "whole.safetensors", **how)
+    forward, passes = collecting.Counter.forward, []
+
+    def until(self, *of):
+        forward(self, *of)
+        passes.append(1)
+        if len(passes) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(collecting.Counter, "forward", until)
+    with pytest.raises(KeyboardInterrupt):
+        collect(llama, tokenizer, corpus, tmp_path / "begun.safetensors", **how)
+    assert list((tmp_path / "begun.safetensors.parts").iterdir())
+    monkeypatch.setattr(collecting.Counter, "forward", forward)
+    collect(llama, tokenizer, corpus, tmp_path / "begun.safetensors", **how)
+    assert (tmp_path / "begun.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+
+
+def test_parts_of_what_is_gathered(llama, tokenizer, texts):
+    corpus = load_corpus(f"text:{texts}")
+    stats = collect(llama, tokenizer, corpus, gather=KINDS, shards=4, progress=False)
+    some = stats.select("ru de")
+    codes = [stats.languages.index(code) for code in ("ru", "de")]
+    np.testing.assert_array_equal(some.gathered.histograms, stats.gathered.histograms[:, :, codes])
+    kept = np.isin(stats.gathered.text_languages, codes)
+    np.testing.assert_array_equal(some.gathered.last, stats.gathered.last[:, kept])
+    assert [codes[k] for k in some.gathered.text_languages] == stats.gathered.text_languages[kept].tolist()
+    half = stats.take([3, 1])
+    kept = np.isin(stats.gathered.text_shards, [1, 3])
+    assert half.gathered.histograms is None
+    np.testing.assert_array_equal(half.gathered.maxima, stats.gathered.maxima[:, kept])
+    assert [[3, 1][s] for s in half.gathered.text_shards] == stats.gathered.text_shards[kept].tolist()
+    assert stats.merged([0, 1]).gathered is None
+
+
+def test_what_cannot_be_gathered_is_said(llama, tokenizer, texts):
+    corpus = load_corpus(f"text:{texts}")
+    with pytest.raises(NeuroglotError, match="gather: there is no 'histogram'; use histograms, maxima"):
+        collect(llama, tokenizer, corpus, gather="histogram", progress=False)
+    with pytest.raises(NeuroglotError, match="mixture of experts"):
+        collect(tiny_model("mixtral"), tokenizer, corpus, gather="last", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"histograms": lambda a: a[..., :-1]}, "histograms of shape"),
+        ({"histograms": lambda a: a * 2}, "do not hold the tokens"),
+        ({"maxima": lambda a: a[:, 1:]}, "values of texts of shape"),
+        ({"last": lambda a: a * np.nan}, "not finite"),
+        ({"absolute": lambda a: -a}, "negative"),
+        ({"text_languages": lambda a: a + 3}, "do not fit"),
+        ({"text_shards": lambda a: None}, "come without"),
+    ],
+)
+def test_what_does_not_fit_is_refused(llama, tokenizer, texts, changed, said):
+    stats = collect(llama, tokenizer, load_corpus(f"text:{texts}"), gather=KINDS, progress=False)
+    own = stats.gathered.arrays()
+    own |= {name: change(own[name]) for name, change in changed.items()}
+    with pytest.raises(NeuroglotError, match=said):
+        ActivationStats(
+            stats.shard_counts, stats.shard_tokens, stats.languages, gathered=gathering.Gathered(**own)
+        )  # fmt: skip
+
+
+def test_a_pass_that_never_began_is_nothing():
+    gatherer = gathering.Gatherer(2, 3, KINDS, 4, 2)
+    found = gatherer.take()
+    assert found["histograms"].shape == (2, 2, BINS, 3) and found["maxima"].shape == (2, 4, 3)
+    assert not any(array.any() for array in found.values())
