@@ -21,6 +21,7 @@ from neuroglot import (
 from neuroglot.base import provenance
 from neuroglot.base.parts import Parts
 from neuroglot.counts import collecting as module
+from neuroglot.model import sites
 
 from ..conftest import byte_tokenizer, tiny_model, unsettled
 from ..reference import brute_force, expert_tokens, neurons
@@ -487,10 +488,10 @@ def test_other_types_of_numbers(family, dtype, tokenizer):
     corpus = Corpus("one", ("en", "fr"), (Example("1", "en", "", text), Example("2", "fr", "", "Un texte.")))
     stats = collect(model, tokenizer, corpus, batch_tokens=1, progress=False)
     gates = []  # in half precision only the model's own arithmetic tells the sign
-    layers = module.neuron_layers(model)
+    layers = sites.neuron_layers(model)
     with (
         torch.no_grad(),
-        module.observed(layers, lambda layer, z, _, routing: gates.append((layer, z.clone(), routing))),
+        sites.observed(layers, lambda layer, z, _, routing: gates.append((layer, z.clone(), routing))),
     ):
         model(torch.tensor([tokenizer(text)["input_ids"]]))
     expected = np.zeros((3, 48), dtype=np.int64)
@@ -516,7 +517,7 @@ def test_a_level_is_compared_as_it_was_given(tokenizer, texts):
     model = tiny_model("llama").to(torch.bfloat16)
     ids = torch.randint(1, 256, (1, 64), generator=torch.Generator().manual_seed(0))
     read = []
-    with torch.no_grad(), module.observed(module.neuron_layers(model), lambda layer, z, *_: read.append(z.double())):
+    with torch.no_grad(), sites.observed(sites.neuron_layers(model), lambda layer, z, *_: read.append(z.double())):
         model.model(ids)
     expected = torch.stack([(z > 0.05).sum(0) for z in read])
     rounded = torch.stack([(z > torch.tensor(0.05).bfloat16().double()).sum(0) for z in read])
@@ -535,7 +536,7 @@ def test_counts_are_exact_whatever_the_surroundings(llama, tokenizer):
     finally:
         torch.set_default_dtype(torch.float32)
     assert np.array_equal(other.counts, usual.counts)
-    counter = module.Counter(module.neuron_layers(llama))
+    counter = module.Counter(sites.neuron_layers(llama))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         z = torch.ones(301, 48)
         counter.count(torch.ones(1, 301))

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroglot import ActivationStats, NeuroglotError, classify
-from neuroglot.neurons import detection
 from neuroglot.neurons.detection import Detection, detect
 
 TOKENS = 12
@@ -161,4 +160,3 @@ def test_what_cannot_be_detected_is_said():
         detect(stats, "random", like=detect(made(np.ones((2, 8, 3), dtype=int)), "lape"))
     with pytest.raises(NeuroglotError, match="there is no language 'xx'"):
         detect(stats, "lape").neurons("xx")
-    assert set(detection.METHODS) == {"lambda-score", "lape", "mean-difference", "random"}
