@@ -16,12 +16,15 @@ import torch
 
 from neuroglot import (
     ActivationStats,
+    Attributions,
+    Detection,
     Losses,
     NeuroglotError,
     NeuronTypes,
     TopContexts,
     classify,
     collect,
+    detect,
     load_corpus,
     load_model,
     losses,
@@ -403,6 +406,43 @@ def test_bad_input_to_collect(arguments, message, model_folder, texts, tmp_path,
     assert not (tmp_path / "out.safetensors").exists()
 
 
+def test_collect_and_attribute_then_detect(model_folder, texts, tmp_path, capsys):
+    counts, slopes = tmp_path / "counts.safetensors", tmp_path / "attributions.safetensors"
+    read = ["--model", model_folder, "--corpus", f"text:{texts}", "--languages", "de en ru"]
+    gather = [word for kind in ("histograms", "maxima", "absolute", "last") for word in ("--gather", kind)]
+    code, out, _ = run(capsys, "collect", *read, *gather, "--dry-run", "--out", counts)
+    assert code == 0 and "gathered 0.00 GiB" in out and not counts.exists()
+    assert run(capsys, "collect", *read, *gather, "--moments", "--out", counts)[0] == 0
+    assert "mixture" not in run(capsys, "attribute", *read, "--out", slopes)[1]
+    stats = ActivationStats.load(counts)
+    for method in ("average-precision", "plnd", "percentile", "overlap", "mean-difference"):
+        out = run(capsys, "detect", counts, "--method", method)[1]
+        sizes = ", ".join(f"{code} {number:,}" for code, number in detect(stats, method).sizes().items())
+        assert out == f"{method}: {sizes} neurons\n"
+    own = ["--method", "attribution", "--attributions", slopes, "--take", "7"]
+    code, out, _ = run(capsys, "detect", counts, *own, "--out", tmp_path / "some.safetensors")
+    assert (code, out.splitlines()[0]) == (0, "attribution: de 7, en 7, ru 7 neurons")
+    some = Detection.load(tmp_path / "some.safetensors")
+    assert some.settings == {"attributions": Attributions.load(slopes).provenance["input_sha256"]}
+    out = run(capsys, "detect", counts, "--method", "random", "--like", tmp_path / "some.safetensors")[1]
+    assert out == "random: de 7, en 7, ru 7 neurons\n"
+    table = tmp_path / "lape.csv"
+    lape = ["--method", "lape", "--set", "top_rate", "0.1", "--set", "bar_rate", "0.5", "--set", "filter_rate", "0.5"]
+    assert run(capsys, "detect", counts, *lape, "--languages", "ru en", "--out", table)[0] == 0
+    found = detect(stats.select("ru en"), "lape", top_rate=0.1, bar_rate=0.5, filter_rate=0.5)
+    assert len(found.table()) and table.read_text().splitlines()[0] == "language,layer,neuron,score"
+    assert len(table.read_text().splitlines()) == len(found.table()) + 1
+    for words, said in {
+        ("--method", "lapse"): "there is no method 'lapse'",
+        ("--method", "lape", "--set", "like", "x"): "use --like",
+        ("--method", "random", "--like", slopes): "holds attributions, not detection",
+        ("--method", "random"): "missing a required",
+        ("--method", "lape", "--take", "-1"): "n=-1",
+    }.items():
+        code, out, err = run(capsys, "detect", counts, *words)
+        assert code == 2 and said in err and not out, err
+
+
 def test_bad_input_to_classify(counted, tmp_path, capsys):
     whole = counted.read_bytes()
     changes = [
@@ -603,6 +643,8 @@ FUNCTIONS = {
     "sample": ("model.sampling.sample",),
     "collect": ("counts.collecting.Collection", "counts.collecting.Collection.run"),
     "classify": ("neurons.identification.classify",),
+    "attribute": ("model.attribution.attributions",),
+    "detect": ("neurons.detection.detect",),
     "losses": ("model.likelihood.losses", "effects.removals.removals"),
     "contexts": ("neurons.contexts.top_contexts", "neurons.contexts.chosen_neurons"),
     "steer": ("cli.effects._steer",),

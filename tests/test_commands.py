@@ -213,6 +213,8 @@ _FEW = shlex.split("-o n 4 -o levels 1 --languages en,de,zh")
 SMALL = {
     "sample": shlex.split("--n 2 --max-new-tokens 4 --shots 1"),
     "collect": [*_FEW, "--overwrite"],  # one name for counts of several models
+    "attribute": _FEW,
+    "detect": [],
     "classify": shlex.split("--lam 0.1 --top-rate 0.3 --quantile 0.8"),
     "losses": _FEW,
     "contexts": _FEW,

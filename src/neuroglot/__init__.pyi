@@ -9,12 +9,14 @@ from .counts.collecting import collect
 from .counts.counting import count_activations
 from .effects.grading import accuracy, grade, language_fidelity
 from .effects.writing import Writing, writing
+from .model.attribution import Attributions, attributions
 from .model.batches import tokens_per_language
 from .model.interventions import Intervention, amplify, deactivate, intervene, set_to
 from .model.likelihood import Losses, losses, perplexity
 from .model.loading import load_model
 from .model.sampling import sample
 from .neurons.contexts import TopContexts, top_contexts
+from .neurons.detection import Detection, detect
 from .neurons.identification import KINDS, NeuronTypes, classify, overlap, overlap_of_halves
 from .neurons.layers import four_parts, layer_profile
 from .text.corpora import Corpus, Example
@@ -24,7 +26,9 @@ __all__ = [
     "KINDS",
     "ActivationStats",
     "Alignment",
+    "Attributions",
     "Corpus",
+    "Detection",
     "Example",
     "Intervention",
     "Losses",
@@ -40,6 +44,7 @@ __all__ = [
     "align",
     "alignment",
     "amplify",
+    "attributions",
     "base",
     "book",
     "classify",
@@ -47,6 +52,7 @@ __all__ = [
     "count_activations",
     "counts",
     "deactivate",
+    "detect",
     "effects",
     "four_parts",
     "grade",

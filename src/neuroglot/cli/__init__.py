@@ -17,6 +17,8 @@ COMMANDS = {
     "sample": "counting",
     "collect": "counting",
     "classify": "counting",
+    "attribute": "counting",
+    "detect": "counting",
     "contexts": "counting",
     "losses": "effects",
     "steer": "effects",

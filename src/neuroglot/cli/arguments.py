@@ -32,6 +32,8 @@ def parser() -> argparse.ArgumentParser:
         _sample,
         _collect,
         _classify,
+        _attribute,
+        _detect,
         _losses,
         _contexts,
         _steer,
@@ -160,6 +162,13 @@ def _collect(commands: "_Commands[_Command]") -> None:
     _quantity(collect)
     collect.add_argument("--above", type=float, help="the least it must exceed; default: 0.0")
     collect.add_argument("--moments", action="store_true", help="also sum values and squares per language")
+    collect.add_argument(
+        "--gather",
+        action="append",
+        metavar="WHAT",
+        help="what else detectors read: histograms of the values, and of each text its maxima, sums of absolute values "
+        "and last ones (histograms, maxima, absolute, last); several times for several; default: none",
+    )
     collect.add_argument("--shards", type=int, help="parts kept apart for intervals; default: 20")
     collect.batches()
 
@@ -199,6 +208,43 @@ def _classify(commands: "_Commands[_Command]") -> None:
         type=int,
         help="tokens of each language that a mixture's neuron must have seen; default: 20",
     )
+
+
+def _attribute(commands: "_Commands[_Command]") -> None:
+    attribute = commands.add_parser(
+        "attribute",
+        help="estimate what switching off each single neuron does to each language's loss",
+        description="One pass forward and one back over a corpus: first-order estimates for every neuron and language, "
+        "which detect ranks by (--method attribution). An interrupted run goes on where it stopped.",
+    )
+    attribute.reads()
+    attribute.writes("file to write, for instance attributions.safetensors", "a file that holds other attributions")
+    attribute.batches()
+
+
+def _detect(commands: "_Commands[_Command]") -> None:
+    detect = commands.add_parser(
+        "detect",
+        help="find a language's neurons in counts by any published method",
+        description="Score every neuron for every language by one method and say which neurons it chooses, or as many "
+        "of every language.",
+    )
+    detect.add_argument("stats", type=Path, help="file written by neuroglot collect")
+    detect.add_argument(
+        "--method",
+        required=True,
+        help="lambda-score, lape, average-precision, plnd, percentile, overlap, mean-difference, attribution, random, "
+        "or an installed one",
+    )
+    detect.writes(
+        "file to write; a .csv name writes a table of the neurons chosen", "a file that holds something else",
+        required=False,
+    )  # fmt: skip
+    detect.add_argument("--languages", help="use only these languages of the counts")
+    detect.add_argument("--take", type=int, help="choose as many of every language, the highest scores first")
+    detect.add_argument("--attributions", type=Path, help="file written by neuroglot attribute on the same languages")
+    detect.add_argument("--like", type=Path, help="types or a detection that random neurons stand in for")
+    detect.pairs("--set", dest="changes", help="another setting of the method, for instance: --set top_rate 0.02")
 
 
 def _losses(commands: "_Commands[_Command]") -> None:

@@ -12,10 +12,10 @@ from ..base.files import write_bytes
 from ..base.locks import write_kept
 from ..counts.activations import ActivationStats
 from ..counts.collecting import Collection
-from ..model import sampling
+from ..model import attribution, sampling
 from ..model.processes import joined, leave
 from ..neurons import contexts as passages
-from ..neurons import identification
+from ..neurons import detection, identification
 from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus
 from ..text.readers import load_corpus
@@ -97,6 +97,42 @@ def classify(arguments: argparse.Namespace) -> None:
                 write_bytes(path, types.table().to_csv(index=False, lineterminator="\n").encode())
             else:
                 types.save(path)
+
+        write_kept(arguments.out, save, **settings(arguments, write_kept))
+        print(f"wrote {arguments.out}")
+
+
+def attribute(arguments: argparse.Namespace) -> None:
+    """Estimate what switching off each neuron does to each language's loss."""
+    with given.held(arguments):
+        corpus = given.text(arguments)
+        model, tokenizer = given.model(arguments)
+        own = settings(arguments, attribution.attributions)
+        found = attribution.attributions(model, tokenizer, corpus, arguments.out, **own)
+    print(f"wrote {arguments.out}: {found.values[..., 0].size:,} neurons, {int(found.tokens.sum()):,} scored tokens")
+
+
+def detect(arguments: argparse.Namespace) -> None:
+    """Find each language's neurons in counts by one method."""
+    stats = ActivationStats.load(arguments.stats)
+    if hasattr(arguments, "languages"):
+        stats = stats.select(arguments.languages)
+    own = given.options(arguments.changes, ("like", "attributions"), "--like and --attributions")
+    if hasattr(arguments, "attributions"):
+        own["attributions"] = attribution.Attributions.load(arguments.attributions)
+    if hasattr(arguments, "like"):
+        own["like"] = detection.selection(arguments.like)
+    found = detection.detect(stats, arguments.method, **own)
+    if hasattr(arguments, "take"):
+        found = found.take(arguments.take)
+    print(f"{found.method}: {', '.join(f'{code} {number:,}' for code, number in found.sizes().items())} neurons")
+    if hasattr(arguments, "out"):
+
+        def save(path: Path) -> None:
+            if path.suffix == ".csv":
+                write_bytes(path, found.table().to_csv(index=False, lineterminator="\n").encode())
+            else:
+                found.save(path)
 
         write_kept(arguments.out, save, **settings(arguments, write_kept))
         print(f"wrote {arguments.out}")

@@ -289,9 +289,9 @@ class ActivationStats:
         arrays, header = load_artifact(path, cls.KIND, ("shard_counts", "shard_tokens"))
         languages = languages_of(header, path)
         try:
-            optional = {name: arrays[name] for name in _OPTIONAL if name in arrays}
-            own = (arrays["shard_counts"], arrays["shard_tokens"], languages, header["provenance"])
-            return cls(*own, **optional, gathered=Gathered.of(arrays))
+            optional: dict[str, Any] = {name: arrays[name] for name in _OPTIONAL if name in arrays}
+            optional["gathered"] = Gathered.of(arrays)
+            return cls(arrays["shard_counts"], arrays["shard_tokens"], languages, header["provenance"], **optional)
         except NeuroglotError as error:
             raise NeuroglotError(f"{path}: {error}") from error
 

@@ -13,10 +13,11 @@ from ..counts.activations import ActivationStats
 from ..model.interventions import Intervention
 from ..model.likelihood import losses
 from ..model.sampling import continued
+from ..neurons.drawing import matched_like, random_like
 from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus, Example
 from ..text.languages import loops, main_language
-from .removals import AS_IT_IS, BOTH, SETS, firing_rates, matched_like, random_like
+from .removals import AS_IT_IS, BOTH, SETS, firing_rates
 
 #: What is done to a set of neurons: switched off, their values times the strength, or set to so many times their mean
 #: in the language.

@@ -7,5 +7,6 @@ take, answers and losses, each with or without the change.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, ["batches", "interventions", "likelihood", "loading", "processes", "readout", "sampling", "sites"]
+    __name__,
+    ["attribution", "batches", "interventions", "likelihood", "loading", "processes", "readout", "sampling", "sites"],
 )

@@ -453,6 +453,12 @@ class Head:
         logits = logits * self.scale if self.scale != 1 else logits
         return self.cap * torch.tanh(logits / self.cap) if self.cap else logits
 
+    def whole(self, states: torch.Tensor) -> torch.Tensor:
+        """All logits of some states, ``[n, vocabulary]``; gradients go through."""
+        with align_module_device(self.head):
+            bias = None if self.head.bias is None else self.head.bias.detach()
+            return self._finish(nn.functional.linear(states.to(self.head.weight), self.head.weight.detach(), bias))
+
     def logits(self, states: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """Of some words each, ``[n, words]``, of states ``[n, size]`` and words ``[n, words]``."""
         with torch.inference_mode(), align_module_device(self.head):

@@ -14,6 +14,7 @@ from ..base.errors import NeuroglotError, listed, quoted, require_whole
 from ..counts.activations import ActivationStats
 from ..text.languages import languages_of, require_codes
 from . import detectors
+from .identification import NeuronTypes
 from .methods import METHODS, highest
 
 
@@ -158,5 +159,27 @@ def detect(stats: ActivationStats, method: str, **settings: Any) -> Detection:
     else:
         every = dict.fromkeys([*METHODS, *detectors.names()])
         raise NeuroglotError(f"there is no method {quoted(method)}; use {listed(every)}.")
-    plain = {name: value.method if isinstance(value, Detection) else value for name, value in settings.items()}
-    return Detection(method, stats.languages, score, selected, plain, dict(stats.provenance))
+    said = {name: _said(value) for name, value in settings.items()}
+    return Detection(method, stats.languages, score, selected, said, dict(stats.provenance))
+
+
+def selection(path: str | Path) -> "Detection | NeuronTypes":
+    """The detection or the neuron types that a file holds.
+
+    Raises:
+        NeuroglotError: it holds neither.
+    """
+    try:
+        return Detection.load(path)
+    except NeuroglotError as error:
+        try:
+            return NeuronTypes.load(path)
+        except NeuroglotError:
+            raise error from None
+
+
+def _said(value: Any) -> Any:
+    """A setting as a file has it: of a detection its method, of attributions and types what they were made of."""
+    if isinstance(value, Detection):
+        return value.method
+    return value.provenance.get("input_sha256") if hasattr(value, "provenance") else value

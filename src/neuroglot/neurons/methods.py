@@ -8,6 +8,7 @@ import numpy as np
 from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..counts.activations import ActivationStats
 from ..counts.gathering import Gathered
+from ..model.attribution import Attributions
 from . import detectors
 from .drawing import generator, matched_like
 from .identification import MIN_TOKENS, SCORE_PARTS, classify
@@ -24,7 +25,8 @@ def highest(score: np.ndarray, number: int) -> np.ndarray:
     order = np.argsort(np.where(np.isnan(score), np.inf, -score), axis=0, kind="stable")
     chosen = np.zeros(score.shape, dtype=bool)
     np.put_along_axis(chosen, order[:number], True, axis=0)
-    return chosen & ~np.isnan(score)
+    chosen &= ~np.isnan(score)
+    return chosen
 
 
 def _top(score: np.ndarray, top_rate: float) -> Found:
@@ -91,7 +93,8 @@ def _lape(
     every = np.sort(p[known], axis=None)
 
     def over(rate: float) -> np.ndarray:
-        return p > every[max(round(rate * every.size), 1) - 1]
+        above: np.ndarray = p > every[max(round(rate * every.size), 1) - 1]
+        return above
 
     total = p.sum(axis=-1, keepdims=True)
     share = np.divide(p, total, out=np.zeros_like(p), where=total > 0)
@@ -275,10 +278,24 @@ def _parted(overlaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     linked = overlaps > weakest[:, None, None]
     linked[:, np.arange(k), np.arange(k)] = True
     for _ in range(max(k - 1, 1).bit_length()):
-        linked = (linked[..., None] & linked[:, None]).any(axis=2)
+        linked = np.einsum("nij,njk->nik", linked, linked)
     sizes = linked.sum(axis=-1)
     smallest = sizes.argmin(axis=-1)  # the first of those, so of equal groups the one with the first language
     return weakest, linked[rows, smallest]
+
+
+# --- of gradients ------------------------------------------------------------------------------
+
+
+def _attribution(stats: ActivationStats, *, attributions: Attributions, top_rate: float = 0.001) -> Found:
+    """What switching a neuron off would do to a language's loss, less the mean of the others' (attribution patching).
+
+    First-order estimates, of :func:`neuroglot.attributions`. A relevance-based ranking for languages is arXiv
+    2601.04664. Selected are the ``top_rate`` of all neurons with the highest, for every language.
+    """
+    if attributions.languages != stats.languages or attributions.values.shape != stats.shape:
+        raise NeuroglotError("attributions are not of these statistics' neurons and languages; estimate on the same.")
+    return _top(_less_others(attributions.values), top_rate)
 
 
 # --- of chance ---------------------------------------------------------------------------------
@@ -337,5 +354,6 @@ METHODS: dict[str, Callable[..., Found]] = {
     "percentile": _percentile,
     "overlap": _overlap,
     "mean-difference": _mean_difference,
+    "attribution": _attribution,
     "random": _random,
 }
