@@ -13,6 +13,7 @@ import pytest
 
 from neuroglot import collect, load_corpus, load_model
 from neuroglot.counts.collecting import Collection
+from neuroglot.counts.gathering import KINDS
 from neuroglot.model.processes import Processes, joined
 
 from ..conftest import byte_tokenizer, tiny_model
@@ -36,7 +37,8 @@ def place(tmp_path_factory):
 
 def launch(place, out, *launcher, family="llama", more=()):
     command = [*map(str, launcher), "collect", "--model", family, "--corpus", "text:texts", "--batch-tokens", "60"]
-    command += ["--moments", *more, "--out", out]
+    gather = [word for kind in KINDS for word in ("--gather", kind)] if family != "mixtral" else []
+    command += ["--moments", *gather, *more, "--out", out]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         environment.pop(name, None)
@@ -145,7 +147,7 @@ def count(place: Path, out: Path) -> None:
     torch.set_num_threads(1)
     model, tokenizer = load_model(str(place / "llama"))
     corpus = load_corpus(f"text:{place / 'texts'}")
-    collect(model, tokenizer, corpus, out, batch_tokens=8, moments=True, progress=False)
+    collect(model, tokenizer, corpus, out, batch_tokens=8, moments=True, gather=KINDS, progress=False)
 
 
 def test_killed_at_random_moments_and_rerun_gives_the_same_bytes(place, tmp_path):
