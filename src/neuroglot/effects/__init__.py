@@ -7,5 +7,6 @@ losses and in answers, beside random neurons.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, ["asking", "choices", "grading", "matrix", "measuring", "playing", "removals", "steering", "writing"]
+    __name__,
+    ["asking", "choices", "comparing", "grading", "matrix", "measuring", "playing", "removals", "steering", "writing"],
 )

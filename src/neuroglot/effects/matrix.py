@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..base.uncertainty import (
     leave_one_out,
     paired_p,
     ratios,
+    together,
     verdicts,
 )
 from ..model.likelihood import Losses
@@ -127,6 +129,13 @@ class _Block:
             drawn = scatter.get(what.removeprefix("own less "))
             rows_ += self._rows(what, value, drawn, columns, dealt)
         return rows_
+
+    def own_less(self, what: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """A language's own set less its draws: ``[1 + units, languages]``, the draws themselves, and the languages."""
+        rows, columns = np.array(self.known, dtype=int).reshape(-1, 2).T
+        drawn = self.draws[what][..., rows]
+        value = self.change[:, rows, columns] - known_mean(drawn, 1)
+        return value, drawn[0], [self.languages[c] for c in columns]
 
     def _rows(
         self, what: str, value: np.ndarray, drawn: np.ndarray | None, columns: np.ndarray, dealt: float
@@ -240,6 +249,39 @@ class Effects:
             [row for block in blocks for row in block.contrasts()], columns=[*columns, "units", "neurons"]
         )
         return found.drop_duplicates(["set", "measure", "what", "language"]).reset_index(drop=True)
+
+    def between(self, what: str = MATCHED) -> pd.DataFrame:
+        """Every two sets: how much more one does in its languages than the other, each beside its own draws.
+
+        Args:
+            what: :data:`MATCHED` or :data:`AS_MANY`, the draws that each set stands beside.
+
+        Returns:
+            One row per pair of sets: ``one``, ``other``, ``effect`` (nats per token, mean over the languages that both
+            have: own less draws of ``one``, less that of ``other``), ``low``, ``high``, ``detectable``, ``p``,
+            ``verdict`` (over all pairs together), ``units``. Both are measured on the same wordings, so it is their
+            difference that is jackknifed; the draws of both scatter.
+        """
+        blocks = [block for block in self.blocks if block.measure == LOG_PERPLEXITY and what in block.draws]
+        found, names = [], []
+        for one, other in combinations(blocks, 2):
+            sides, codes = [], [code for code in one.own_less(what)[2] if code in other.own_less(what)[2]]
+            for block in (one, other):
+                value, drawn, known = block.own_less(what)
+                some = [known.index(code) for code in codes]
+                sides.append((known_mean(value[:, some], -1), known_mean(drawn[:, some], -1)))
+            (mine, drawn), (theirs, theirs_drawn) = sides
+            units = _any(one.present[:, [self.languages.index(code) for code in codes]])
+            estimate = jackknife((mine - theirs)[0], (mine - theirs)[1:], units)
+            found.append(estimate.scattered(drawn).scattered(theirs_drawn))
+            names.append((one.of[0].set, other.of[0].set, int(units.sum())))
+        columns = ["one", "other", "effect", "low", "high", "detectable", "p", "verdict", "units"]
+        if not found:
+            return pd.DataFrame(columns=columns)
+        every = together(found)
+        rows = _table([""] * len(found), every, every.p(), verdicts(every).tolist(), [units for *_, units in names])
+        pairs = pd.DataFrame([(one, other) for one, other, _ in names], columns=columns[:2])
+        return pd.concat([pairs, pd.DataFrame(rows).drop(columns="language")], axis=1)[columns]
 
     def summary(self, pivot: str | None = "en") -> pd.DataFrame:
         """Each set and measure in a few numbers; one language, the ``pivot``, is looked at apart.

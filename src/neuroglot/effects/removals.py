@@ -103,16 +103,42 @@ def removals(
     rates = firing_rates(types, stats) if matched == "firing rate" else None
     result = []
     for set_, kinds in sets.items():
-        for k, language in enumerate(types.languages):
-            own = types.neurons(language, kinds)
-            result.append(Removal(set_, language, own))
-            for draw in range(1, draws + 1):
-                key = (seed, set_, language, draw)
-                if rates is None:
-                    result.append(Removal(set_, language, random_like(own, size, key), "random", draw))
-                else:
-                    like = matched_like(own, rates[..., k], key, width=width)
-                    result.append(Removal(set_, language, like, "matched", draw))
+        own = {language: types.neurons(language, kinds) for language in types.languages}
+        result += beside(set_, own, draws=draws, size=size, rates=rates, width=width, seed=seed)
+    return result
+
+
+def beside(
+    set_: str,
+    own: Mapping[str, list[np.ndarray]],
+    *,
+    draws: int,
+    size: int,
+    rates: np.ndarray | None,
+    width: float | None = None,
+    seed: int = 0,
+) -> list[Removal]:
+    """One set of each language, and ``draws`` times as many random neurons.
+
+    Args:
+        set_: its name.
+        own: by language, in the order of the rates, one index array per layer.
+        draws: beside each language's.
+        size: neurons of a layer.
+        rates: ``[layers, neurons, languages]``, firing rates to match by; ``None`` matches by layer alone.
+        width: how far rates may be apart; default: the nearest that there are.
+        seed: of the draws.
+    """
+    result = []
+    for k, (language, neurons) in enumerate(own.items()):
+        result.append(Removal(set_, language, neurons))
+        for draw in range(1, draws + 1):
+            key = (seed, set_, language, draw)
+            if rates is None:
+                result.append(Removal(set_, language, random_like(neurons, size, key), "random", draw))
+            else:
+                like = matched_like(neurons, rates[..., k], key, width=width)
+                result.append(Removal(set_, language, like, "matched", draw))
     return result
 
 
@@ -152,17 +178,24 @@ def of_others(
     require_whole("draws", draws, 0)
     result = []
     for set_, kinds in sets.items():
-        every = {language: types.neurons(language, kinds) for language in types.languages}
-        for language, own in every.items():
-            rest = [index for code, index in every.items() if code != language]
-            pool = [
-                np.setdiff1d(np.concatenate(layer), mine)
-                for layer, mine in zip(zip(*rest, strict=True), own, strict=True)
-            ]
-            for draw in range(1, draws + 1):
-                rng = generator("others", seed, set_, language, draw)
-                some = [np.sort(rng.permutation(a)[: len(mine)]) for a, mine in zip(pool, own, strict=True)]
-                result.append(Removal(set_, language, some, "others", draw))
+        own = {language: types.neurons(language, kinds) for language in types.languages}
+        result += of_the_others(set_, own, draws=draws, seed=seed)
+    return result
+
+
+def of_the_others(set_: str, own: Mapping[str, list[np.ndarray]], *, draws: int, seed: int = 0) -> list[Removal]:
+    """Beside one set of each language, neurons of the other languages' that are not its own, in each layer as many."""
+    result = []
+    for language, neurons in own.items():
+        rest = [index for code, index in own.items() if code != language]
+        pool = [
+            np.setdiff1d(np.concatenate(layer), mine)
+            for layer, mine in zip(zip(*rest, strict=True), neurons, strict=True)
+        ]
+        for draw in range(1, draws + 1):
+            rng = generator("others", seed, set_, language, draw)
+            some = [np.sort(rng.permutation(a)[: len(mine)]) for a, mine in zip(pool, neurons, strict=True)]
+            result.append(Removal(set_, language, some, "others", draw))
     return result
 
 

@@ -9,7 +9,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     [
-        *("contexts", "detection", "detectors", "drawing", "examples"),
+        *("agreement", "contexts", "detection", "detectors", "drawing", "examples"),
         *("identification", "layers", "methods", "sharing", "specificity", "thresholds"),
     ],
 )

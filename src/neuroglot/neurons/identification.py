@@ -15,6 +15,7 @@ from ..base.artifacts import load_artifact, save_artifact
 from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..counts.activations import ActivationStats
 from ..text.languages import languages_of, require_codes
+from .agreement import jaccard
 
 #: Neuron types, in the order of their codes; "unclassified" is none of the paper's three.
 KINDS = ("unclassified", "specific", "related", "general")
@@ -578,18 +579,14 @@ def overlap(one: NeuronTypes, other: NeuronTypes) -> pd.DataFrame:
     """
     if one.score.shape != other.score.shape:
         raise NeuroglotError(f"types of shapes {one.score.shape} and {other.score.shape} are of different models.")
-    width, rows = one.score.shape[1], []
+    rows = []
     for code, kind in enumerate(KINDS):
         if kind == "unclassified":
             continue
         a, b = one.codes == code, other.codes == code
-        sizes = int(a.sum()), int(b.sum())
-        both = int((a & b).sum())
-        expected = float((a.sum(axis=1) * b.sum(axis=1) / width).sum())
-        jaccard, chance = ((x / (sum(sizes) - x) if sum(sizes) else float("nan")) for x in (both, expected))
-        rows.append(
-            {"kind": kind, "one": sizes[0], "other": sizes[1], "both": both, "jaccard": jaccard, "chance": chance}
-        )
+        both, index, chance = jaccard(a, b)
+        row = {"kind": kind, "one": int(a.sum()), "other": int(b.sum())}
+        rows.append(row | {"both": both, "jaccard": index, "chance": chance})
     return pd.DataFrame(rows)
 
 

@@ -1,7 +1,6 @@
 """The published ways to find a language's neurons: each gives a score of every neuron and language, and its choice."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from ..counts.activations import ActivationStats
 from ..counts.gathering import Gathered
 from ..model.attribution import Attributions
 from . import detectors
+from .agreement import Selection
 from .drawing import generator, matched_like
 from .identification import MIN_TOKENS, SCORE_PARTS, classify
 
@@ -62,12 +62,13 @@ def _lambda_score(
 ) -> Found:
     """The paper's rule (arXiv 2505.21505): selected are its specific and related neurons.
 
-    Scores are :func:`neuroglot.neurons.detectors.score`'s ``lambda``, with the lambda that is solved.
+    Scores are :func:`neuroglot.neurons.detectors.score`'s ``lambda``, with the lambda that is solved, where the
+    probability is over the quantile: what they say of a neuron is nearly the same in every language.
     """
     types = classify(stats, top_rate=top_rate, lam=lam, quantile=quantile, scaled=scaled, min_tokens=min_tokens)
     score = detectors.score("lambda", stats, lam=types.lam, scaled=scaled, min_tokens=min_tokens)
     narrow = types.selected & (types.n_languages < len(types.languages))
-    return score, types.active & narrow[..., None]
+    return np.where(types.active, score, np.nan), types.active & narrow[..., None]
 
 
 def _lape(
@@ -299,15 +300,6 @@ def _attribution(stats: ActivationStats, *, attributions: Attributions, top_rate
 
 
 # --- of chance ---------------------------------------------------------------------------------
-
-
-class Selection(Protocol):
-    """Neurons by language, as :class:`neuroglot.neurons.detection.Detection` and the neuron types have them."""
-
-    languages: tuple[str, ...]
-
-    def neurons(self, language: str) -> Sequence[np.ndarray]:
-        """One index array per layer."""
 
 
 def _random(stats: ActivationStats, *, like: Selection, matched: str | None = "firing rate", seed: int = 0) -> Found:
