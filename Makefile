@@ -31,9 +31,9 @@ check: $(READY) lint
 test: $(READY) lint
 	$(BIN)/mypy & types=$$!; $(PYTEST) --dist loadfile; tests=$$?; wait $$types && exit $$tests
 
-# The built pages, in headless Chromium with every other host refused.
+# The built pages, in headless Chromium with every other host refused; a file's tests share a book or a JupyterLab.
 pages: $(READY)
-	$(PYTEST) --dist loadgroup tests/pages --override-ini testpaths=tests/pages
+	$(PYTEST) --dist loadfile tests/pages --override-ini testpaths=tests/pages
 
 # The built book as _build/neuroglot.pdf, through Chromium.
 pdf: $(READY)

@@ -10,8 +10,6 @@ from neuroglot.book import building, chapters
 from ..conftest import byte_tokenizer, tiny_model
 from .conftest import ROOT, serving
 
-pytestmark = pytest.mark.xdist_group("foreign")  # they look at one book, which takes long to make
-
 #: Without a slash, so that it can name a file.
 NAME = "<img src=x onerror=window.__owned=1>{{{{ 7*7 }}}} $x$ `{field}` &lt; **a** if a <b and c> d -- e"
 TEXT = (

@@ -31,7 +31,6 @@ SETTINGS = {
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("jupyterlab") is None, reason="JupyterLab is not installed"),
     pytest.mark.skipif(not RUNS, reason="no finished run here; run: make quick"),
-    pytest.mark.xdist_group("lab"),
 ]
 
 
@@ -54,8 +53,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lab(project: Path) -> Iterator[str]:
-    """The address of a JupyterLab, started as ``neuroglot lab`` starts it."""
+def lab(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a JupyterLab, started as ``neuroglot lab`` starts it; two at once would starve each other."""
+    if run := os.environ.get("PYTEST_XDIST_TESTRUNUID"):
+        tmp_path_factory.getbasetemp().parent.joinpath(f"lab-{run}").touch(exist_ok=False)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
