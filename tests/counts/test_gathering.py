@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -188,3 +189,37 @@ def test_a_pass_that_never_began_is_nothing():
     found = gatherer.take()
     assert found["histograms"].shape == (2, 2, BINS, 3) and found["maxima"].shape == (2, 4, 3)
     assert not any(array.any() for array in found.values())
+
+
+def test_two_texts_joined_are_one(llama, tokenizer, texts):
+    corpus = load_corpus(f"text:{texts}")
+    units = sorted({example.unit for example in corpus.examples})
+    parts = [
+        replace(corpus, examples=tuple(e for e in corpus.examples if e.unit in some)) for some in (units[:2], units[2:])
+    ]
+    how = {"gather": KINDS, "moments": True, "shards": 2, "progress": False}
+    one, other = (collect(llama, tokenizer, part, **how) for part in parts)
+    both, whole = one.joined(other), collect(llama, tokenizer, corpus, **how)
+    np.testing.assert_array_equal(both.counts, whole.counts)
+    np.testing.assert_array_equal(both.gathered.histograms, whole.gathered.histograms)
+    np.testing.assert_allclose(both.means(), whole.means(), rtol=1e-9)
+    for name in ("maxima", "absolute", "last"):
+        mine, theirs = (
+            np.sort(getattr(stats.gathered, name)[:, stats.gathered.text_languages == 1], axis=1)
+            for stats in (both, whole)
+        )
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5)
+    halves = [both.take(shards) for shards in ([0, 1], [2, 3])]
+    assert [half.tokens.tolist() for half in halves] == [one.tokens.tolist(), other.tokens.tolist()]
+    np.testing.assert_array_equal(halves[1].gathered.last, other.gathered.last)
+    assert both.provenance["joined"] == [part.provenance["input_sha256"] for part in (one, other)]
+    assert both.provenance["input_sha256"] not in both.provenance["joined"]
+    alone = collect(llama, tokenizer, parts[1], shards=2, moments=True, progress=False)
+    for wrong, said in (
+        (alone, "settings differ"),
+        (other.select("en de"), "other languages"),
+        (replace(other, gathered=None), "gathered other values"),
+        (replace(other, sums=None, squares=None), "moments"),
+    ):
+        with pytest.raises(NeuroglotError, match=said):
+            one.joined(wrong)

@@ -11,8 +11,9 @@ import pandas as pd
 import torch
 
 from ..base.artifacts import load_artifact, require_tokens, save_artifact
-from ..base.errors import NeuroglotError, in_a_line, quoted
+from ..base.errors import NeuroglotError, in_a_line, listed, quoted
 from ..base.provenance import table
+from ..base.records import content_hash
 from ..text.languages import languages_of, parse_languages, require_codes
 from .gathering import Gathered
 
@@ -258,6 +259,36 @@ class ActivationStats:
         own = {name: value for name, value in self.provenance.items() if name != "selected_shards"}
         own["merged_shards"] = self._numbers(index)
         return ActivationStats(total(self.shard_counts), total(self.shard_tokens), self.languages, own, routed)
+
+    def joined(self, other: "ActivationStats") -> "ActivationStats":
+        """With the counts of other text, counted alike: its shards after these, moments and values of both together.
+
+        Raises:
+            NeuroglotError: counts of another model, of other languages, or counted or gathered in another way.
+        """
+        alike = ("weights_sha256", "settings")
+        if self.languages != other.languages or self.shape != other.shape:
+            raise NeuroglotError("counts of other languages or neurons cannot be joined; count the same.")
+        if differ := [name for name in alike if self.provenance.get(name) != other.provenance.get(name)]:
+            raise NeuroglotError(f"counts cannot be joined: {listed(differ)} differ; count alike.")
+        if self._optional().keys() != other._optional().keys():
+            raise NeuroglotError("of counts with moments and without none can be joined; count alike.")
+        mine, theirs = self.gathered, other.gathered
+        if (mine.kinds if mine is not None else ()) != (theirs.kinds if theirs is not None else ()):
+            raise NeuroglotError("counts that gathered other values cannot be joined; count alike.")
+        together = dict[str, Any](self._optional())
+        for name, array in other._optional().items():
+            both = together[name], array
+            together[name] = np.concatenate(both) if name == "shard_routed" else np.add(*both)
+        together["gathered"] = None if mine is None or theirs is None else mine.joined(theirs, len(self.shard_tokens))
+        inputs = [one.provenance.get("input_sha256") for one in (self, other)]
+        return ActivationStats(
+            np.concatenate([self.shard_counts, other.shard_counts]),
+            np.concatenate([self.shard_tokens, other.shard_tokens]),
+            self.languages,
+            self.provenance | {"input_sha256": content_hash(inputs), "joined": inputs},
+            **together,
+        )
 
     def _numbers(self, index: list[int]) -> list[int]:
         """Which shards of what was counted some of these are."""

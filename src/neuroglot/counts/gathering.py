@@ -126,6 +126,20 @@ class Gathered:
         numbers = np.array([index.index(int(shard)) for shard in found.text_shards], dtype=np.int64)
         return Gathered(**found.arrays() | {"text_shards": numbers})
 
+    def joined(self, other: "Gathered", shards: int) -> "Gathered":
+        """With what was gathered of other text, whose shards come after these, so many; both of the same kinds."""
+        found: dict[str, Any] = {}
+        for name, array in self.arrays().items():
+            theirs = other.arrays()[name]
+            if name == "histograms":
+                found[name] = array.astype(np.int64) + theirs
+                found[name] = found[name].astype(np.min_scalar_type(int(found[name].max(initial=0))))
+            elif name == "text_shards":
+                found[name] = np.concatenate([array, theirs + shards])
+            else:
+                found[name] = np.concatenate([array, theirs], axis=1 if array.ndim == 3 else 0)
+        return Gathered(**found)
+
     def _texts(self, kept: np.ndarray, histograms: np.ndarray | None, languages: np.ndarray) -> "Gathered":
         own: dict[str, Any] = {name: getattr(self, name) for name in _OF_TEXTS}
         own = {name: None if array is None else array[:, kept] for name, array in own.items()}
