@@ -20,6 +20,7 @@ from report import machine, table, write
 
 import neuroglot
 from neuroglot.counts.collecting import Collection
+from neuroglot.counts.gathering import KINDS
 from neuroglot.model.sites import neuron_layers
 
 SIZES = [512, 1024, 2048]
@@ -70,7 +71,11 @@ def main() -> None:
     arguments = parser.parse_args()
     model, tokenizer = neuroglot.load_model(arguments.model)
     with torch.inference_mode():
-        lines = [*against_forward(model, tokenizer, arguments), *against_peers(model, tokenizer, arguments)]
+        lines = [
+            *against_forward(model, tokenizer, arguments),
+            *against_peers(model, tokenizer, arguments),
+            *gathering(model, tokenizer, arguments),
+        ]
     lines += memory(arguments)
     write("collect", "\n\n".join(lines))
 
@@ -128,6 +133,32 @@ def against_forward(model, tokenizer, arguments) -> list[str]:
         "texts that are counted.",
         table(rows),
     ]
+
+
+def gathering(model, tokenizer, arguments) -> list[str]:
+    """What detectors read beside counts, in the same pass."""
+    corpus = neuroglot.load_corpus("problems", n=arguments.peer_problems)
+
+    def collect(**more) -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "counts.safetensors"
+            neuroglot.collect(model, tokenizer, corpus, path, progress=False, **more)
+            return path.stat().st_size
+
+    alone = "counts alone"
+    contenders = {
+        alone: collect,
+        "and histograms": lambda: collect(gather="histograms"),
+        "and each text's maxima, absolute and last values": lambda: collect(gather=KINDS[1:]),
+        "and all of these, and moments": lambda: collect(gather=KINDS, moments=True),
+    }
+    seconds, sizes = timed(contenders, arguments.rounds)
+    rows = [("", "seconds", "times as long", "file, MB")]
+    rows += [
+        (name, f"{statistics.median(times):.1f}", f"{ratio(seconds, name, alone):.2f}", f"{sizes[name] / 1e6:.0f}")
+        for name, times in seconds.items()
+    ]
+    return ["What detectors read beside counts, on as many tokens:", table(rows)]
 
 
 def against_peers(model, tokenizer, arguments) -> list[str]:
