@@ -230,7 +230,7 @@ def test_a_change_of_one_model_reaches_the_page_that_compares_them(project, said
     assert {key for key, took in changed.items() if took} == {
         f"{beside} 02-identification",
         f"{beside} 03-layers",
-        "10-models",
+        "11-models",
     }
 
 
@@ -359,10 +359,10 @@ def test_several_models_are_set_side_by_side(project, ran, monkeypatch):
     name, seconds = chapters.run_models(pair, root=project, run="tiny")
     beside = chapters.run_name(pair[1])
     folder = project / "runs" / beside
-    assert name == "tiny" and seconds["10-models"] > 0 and seconds[f"{beside} 01-activations"] > 0
+    assert name == "tiny" and seconds["11-models"] > 0 and seconds[f"{beside} 01-activations"] > 0
     written = {path.stem for path in (folder / "chapters").glob("*.ipynb")}
     assert written == {"01-activations", "02-identification", "03-layers"}
-    page = (project / "runs/tiny/chapters/10-models.ipynb").read_text()
+    page = (project / "runs/tiny/chapters/11-models.ipynb").read_text()
     assert "comparisons" in page and "hold in all of these models" in page and "other" in page
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
     monkeypatch.setattr(chapters, "_execute", lambda *_: pytest.fail("ran again"))

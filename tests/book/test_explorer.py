@@ -161,7 +161,7 @@ def test_the_margin_leaves_out_what_it_cannot_read(project):
 
 def test_the_margin_lists_every_run_that_is_compared(project):
     shutil.copytree(project / "runs/tiny", project / "runs/<b>")
-    made = pages.page(chapter(runs=["runs/tiny", "runs/<b>"]), "10-models", run="tiny", root=project)
+    made = pages.page(chapter(runs=["runs/tiny", "runs/<b>"]), "11-models", run="tiny", root=project)
     margin = made["cells"][1]["source"]
     assert re.findall(r"<dt>run</dt><dd>(.*?)</dd>", margin) == ["tiny", "&lt;b&gt;"]
     assert margin.count("<dl") == 2 == margin.count("<dt>τ</dt>")
@@ -172,7 +172,7 @@ def test_a_name_stays_in_the_margin(project):
     sources = []
     for folder in ("b", name.replace("/", "")):
         shutil.copytree(project / "runs/tiny", project / "runs" / folder)
-        made = pages.page(chapter(runs=[f"runs/{folder}"]), "10-models", run="tiny", root=project)
+        made = pages.page(chapter(runs=[f"runs/{folder}"]), "11-models", run="tiny", root=project)
         sources.append(made["cells"][1]["source"].splitlines())
     plain, other = sources
     assert len(plain) == len(other) and plain[:2] + plain[3:] == other[:2] + other[3:] and "<script" not in other[2]

@@ -45,7 +45,7 @@ def test_a_model_of_few_layers_has_a_book_without_the_four_parts(project):
     assert set(read_tables(project / "runs/few/layers.json")) == {"profile", "bands", "segments"}
     for name, said in {
         "03-layers": "With fewer than four layers there are no four parts",
-        "10-models": "few has fewer than four layers",
+        "11-models": "few has fewer than four layers",
     }.items():
         executed = nbformat.read(project / f"runs/few/chapters/{name}.ipynb", as_version=4)
         outputs = [out.get("data", {}) for cell in executed.cells if cell.cell_type == "code" for out in cell.outputs]

@@ -40,6 +40,9 @@ ARTIFACTS = {
     "changes": "changes.json",
     "spontaneous": "spontaneous.json",
     "stability": "stability.json",
+    "gathered": "gathered",
+    "detector_losses": "detector-losses.safetensors",
+    "detectors_found": "detectors.json",
 }
 
 

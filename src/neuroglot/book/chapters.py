@@ -60,7 +60,8 @@ CHAPTERS = (
         writes=("spontaneous",),
     ),
     Chapter("09-stability", reads=("stats", "types", "variants"), writes=("stability",)),
-    Chapter("10-models", reads=("runs",)),
+    Chapter("10-detectors", reads=("types", "counted", "held_out"), writes=("detectors_found",)),
+    Chapter("11-models", reads=("runs",)),
     Chapter("index", reads=("stats", "types", "layers"), sees=("written", "effects", "stability")),
 )
 
@@ -69,8 +70,8 @@ BESIDE = tuple(chapter for chapter in CHAPTERS if set(chapter.writes) & set(COMP
 
 
 def beside(preset: str) -> tuple[Chapter, ...]:
-    """The chapters of a run that is set beside another one: in full it also switches its neurons off."""
-    more = {"05-deactivation"} if preset == "full" else set()
+    """The chapters of a run that is set beside another one: in full it also switches neurons off."""
+    more = {"05-deactivation", "10-detectors"} if preset == "full" else set()
     return tuple(chapter for chapter in CHAPTERS if chapter in BESIDE or chapter.name in more)
 
 

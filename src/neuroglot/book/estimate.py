@@ -179,6 +179,15 @@ def _stability(of: Amounts) -> tuple[float, float]:
     return 2 * of.read(documents), 0
 
 
+def _detectors(of: Amounts) -> tuple[float, float]:
+    """Two texts once (attribution as four times), and some documents under each detector's removals."""
+    given, names = of.given, of.given["detectors"].split()
+    read = of.read(2 * given["detector_documents"]) * (1 + 4 * ("attribution" in names))
+    begun = of.tokens if given["response_tokens"] is None else of.tokens / 2 + given["response_tokens"]
+    sets = len(names) * len(given["budgets"]) * (1 + 2 * given["detector_draws"])
+    return read + (1 + sets) * of.languages * given["compared_documents"] * min(begun, of.tokens), 0
+
+
 #: Tokens that a chapter reads and writes with the model, by its name; others run no model.
 TOKENS: dict[str, Callable[[Amounts], tuple[float, float]]] = {
     "01-activations": _activations,
@@ -188,6 +197,7 @@ TOKENS: dict[str, Callable[[Amounts], tuple[float, float]]] = {
     "07-alignment": _alignment,
     "08-spontaneous": _spontaneous,
     "09-stability": _stability,
+    "10-detectors": _detectors,
 }
 
 

@@ -87,6 +87,13 @@ def stability(tables: Tables) -> pd.DataFrame:
     return _rows(some, some["comparison"] + ", " + some["kind"], "jaccard")
 
 
+def detectors(tables: Tables) -> pd.DataFrame:
+    """What each detector's neurons do less random ones and less other languages', in nats per token."""
+    table = tables["detectors"]
+    some = table[table["what"] != "own"]
+    return _rows(some, some["what"] + ", " + some["detector"] + ", " + some["budget"], "effect")
+
+
 #: What a chapter writes, by its name: its main numbers, and the tables that they are read from.
 HEADLINES: dict[str, tuple[Callable[[Tables], pd.DataFrame], tuple[str, ...]]] = {
     "layers": (layers, ("claims",)),
@@ -96,6 +103,7 @@ HEADLINES: dict[str, tuple[Callable[[Tables], pd.DataFrame], tuple[str, ...]]] =
     "changes": (alignment, ("changes", "measures")),
     "spontaneous": (spontaneous, ("neurons",)),
     "stability": (stability, ("overlaps",)),
+    "detectors_found": (detectors, ("detectors",)),
 }
 
 

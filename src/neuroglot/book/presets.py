@@ -48,6 +48,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": [1],
         "score_questions": 1,
         "domains": {"udhr": {"articles": 2}},
+        # 10
+        "detectors": "lambda-score lape average-precision overlap",
+        "budgets": [50],
+        "detector_documents": 2,
+        "compared_documents": 1,
     },
     # Two to three hours on two cores: every held-out wording, more draws, several trainings of each kind.
     "full": {
@@ -77,6 +82,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "chosen_only": True,
         "overlap_splits": 15,
         "domains": {"udhr": {}},
+        # 10
+        "detectors": "lambda-score lape average-precision plnd percentile overlap mean-difference attribution",
+        "budgets": [100, 20, "its own choice"],
+        "detector_documents": 20,
+        "compared_documents": 12,
+        "detector_draws": 3,
     },
 }
 

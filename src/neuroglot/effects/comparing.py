@@ -1,21 +1,168 @@
 """Several detectors' neurons, removed one after the other: what each does beside random neurons, and beside others."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..base.errors import NeuroglotError, quoted, require_whole
+from ..base.errors import NeuroglotError, listed, quoted, require_whole
 from ..base.uncertainty import Estimate, verdicts
 from ..counts.activations import ActivationStats
-from ..neurons.agreement import Selection
-from ..neurons.detection import Detection
+from ..counts.collecting import collect
+from ..counts.gathering import KINDS
+from ..model.attribution import Attributions, attributions
+from ..model.likelihood import Losses
+from ..model.loading import itself
+from ..model.sites import neuron_layers
+from ..neurons.agreement import Selection, agreement
+from ..neurons.detection import Detection, detect
+from ..neurons.detectors import names
 from ..neurons.identification import MIN_TOKENS
-from .matrix import ALL, AS_MANY, LOG_PERPLEXITY, MATCHED, OWN, Effects
+from ..neurons.methods import METHODS, NEEDS
+from ..text.corpora import Corpus
+from .matrix import ALL, AS_MANY, LOG_PERPLEXITY, MATCHED, OWN, Effects, of_losses
 from .removals import Removal, beside, of_the_others
 
 #: What a detector chooses by itself.
 ITS_OWN = "its own choice"
+
+
+def named(detectors: str | Iterable[str]) -> list[str]:
+    """The detectors that are named, each once.
+
+    Raises:
+        NeuroglotError: one that there is not, or random neurons, which every detector stands beside.
+    """
+    found = list(dict.fromkeys(detectors.split() if isinstance(detectors, str) else detectors))
+    every = [name for name in dict.fromkeys([*METHODS, *names()]) if name != "random"]
+    for name in found:
+        if name not in every:
+            raise NeuroglotError(f"detectors: there is no {quoted(name)} to compare; use {listed(every)}.")
+    return found
+
+
+def able(detectors: Iterable[str], model: PreTrainedModel) -> tuple[list[str], dict[str, str]]:
+    """The detectors that can read a model, and why the others cannot, by name: in a mixture of experts some."""
+    if neuron_layers(itself(model))[0].experts is None:
+        return list(detectors), {}
+    left = dict.fromkeys(_PLAIN, "it reads values of single neurons, which are not gathered in a mixture of experts")
+    return [name for name in detectors if name not in left], {name: left[name] for name in detectors if name in left}
+
+
+# What needs more than counts and moments.
+_PLAIN = [name for name, needed in NEEDS.items() if set(needed) - {"moments"}]
+
+
+def two_texts(corpus: Corpus, documents: int) -> tuple[Corpus, Corpus]:
+    """Two texts of different wordings, to find neurons on both and on each.
+
+    Args:
+        corpus: of which some documents are taken.
+        documents: of each language, in each of the two, as far as they go.
+
+    Raises:
+        NeuroglotError: a number that is none, or a text of a single wording.
+    """
+    some = corpus.spread(2 * documents)
+    units = list(dict.fromkeys(example.unit for example in some.examples))
+    if len(units) < 2:
+        raise NeuroglotError(f"corpus {corpus.name} has one wording; to compare detectors give it two or more.")
+    parts = (set(units[::2]), set(units[1::2]))
+    one, other = (replace(some, examples=tuple(e for e in some.examples if e.unit in part)) for part in parts)
+    return one, other
+
+
+#: What detectors read of a text: counts with what was gathered, and attributions where one needs them.
+Read = tuple[ActivationStats, Attributions | None]
+
+
+def read(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    folder: str | Path,
+    detectors: Iterable[str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    batch_tokens: int = 1024,
+    overwrite: bool = False,
+) -> Read:
+    """Read a text as some detectors need it: one pass, and one back where attributions are asked for.
+
+    Args:
+        model, tokenizer: from :func:`neuroglot.load_model` or transformers.
+        corpus: the text.
+        folder: where to keep it, ``counts.safetensors`` and ``attributions.safetensors``.
+        detectors: what is read depends on them (:data:`neuroglot.neurons.methods.NEEDS`).
+        settings: of other counts, whose ``quantity``, ``above`` and ``max_tokens`` are taken.
+        batch_tokens, overwrite: as for :func:`neuroglot.collect`.
+    """
+    needed = {what for name in detectors for what in NEEDS.get(name, ())}
+    said = settings or {}
+    same = {name: said[name] for name in ("quantity", "above", "max_tokens") if name in said}
+    how: dict[str, Any] = {"batch_tokens": batch_tokens, "overwrite": overwrite}
+    gather, moments = [kind for kind in KINDS if kind in needed], "moments" in needed
+    place = Path(folder)
+    counts = collect(
+        model, tokenizer, corpus, place / "counts.safetensors", gather=gather, moments=moments, **same, **how
+    )
+    assert counts is not None  # in a chapter there is one process
+    if "attributions" not in needed:
+        return counts, None
+    longest = {"max_tokens": same["max_tokens"]} if "max_tokens" in same else {}
+    return counts, attributions(model, tokenizer, corpus, place / "attributions.safetensors", **longest, **how)
+
+
+def joined(read: Sequence[Read]) -> Read:
+    """Two texts as one."""
+    (one, slopes), (other, others) = read
+    return one.joined(other), None if slopes is None or others is None else slopes.joined(others)
+
+
+def detected(
+    detectors: Iterable[str], stats: ActivationStats, attributions: Attributions | None = None
+) -> tuple[dict[str, Detection], dict[str, str]]:
+    """What each detector finds in the same statistics, at its own defaults; and why others find nothing, by name."""
+    own = {"attribution": {"attributions": attributions}} if attributions is not None else {}
+    found, left = {}, {}
+    for name in detectors:
+        try:
+            found[name] = detect(stats, name, **own.get(name, {}))
+        except NeuroglotError as error:
+            left[name] = str(error)
+    return found, left
+
+
+def first_number(budgets: Iterable[int | str]) -> int:
+    """The first budget that is a number; 100 where there is none."""
+    return next((budget for budget in budgets if not isinstance(budget, str)), 100)
+
+
+def costs(detectors: Iterable[str], stats: ActivationStats, attributions: Attributions | None = None) -> pd.DataFrame:
+    """What each detector reads, and how large that is: ``detector``, ``reads``, ``MB``."""
+    moments = sum(part.nbytes for part in (stats.sums, stats.squares) if part is not None)
+    sizes = {"moments": moments} | {"attributions": 0 if attributions is None else attributions.values.nbytes}
+    sizes |= {} if stats.gathered is None else {name: array.nbytes for name, array in stats.gathered.arrays().items()}
+    words = {
+        "moments": "means of values",
+        "maxima": "each text's largest values",
+        "absolute": "each text's absolute values",
+        "histograms": "histograms of values",
+        "attributions": "a pass forward and one back",
+    }
+    rows = [
+        {
+            "detector": name,
+            "reads": ", ".join(words[what] for what in NEEDS.get(name, ())) or "counts",
+            "MB": sum(sizes.get(what, 0) for what in NEEDS.get(name, ())) / 1e6 or stats.counts.nbytes / 1e6,
+        }
+        for name in detectors
+    ]
+    return pd.DataFrame(rows, columns=["detector", "reads", "MB"])
 
 
 def at_budgets(detections: Mapping[str, Selection], budgets: Iterable[int | str]) -> dict[str, dict[str, Selection]]:
@@ -85,9 +232,56 @@ def removals_of(
     return found
 
 
+def every_set(sets: Mapping[str, Mapping[str, Selection]]) -> dict[str, Selection]:
+    """All of :func:`at_budgets`, by ``"detector, budget"``."""
+    return {f"{name}, {budget}": one for budget, some in sets.items() for name, one in some.items()}
+
+
 def in_own_language(removals: Iterable[Removal]) -> dict[str, list[str]]:
     """Which languages each is to be measured in, for :func:`neuroglot.losses`: its own alone."""
     return {removal.name: [removal.language] for removal in removals if removal.size}
+
+
+def side_by_side(
+    found: Losses, removals: Sequence[Removal], sets: Mapping[str, Iterable[str]]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the detectors do at each budget, and how they differ from each other.
+
+    Args:
+        found: losses of :data:`neuroglot.effects.removals.AS_IT_IS` and of the removals.
+        removals: of :func:`removals_of`, of the sets of :func:`every_set`.
+        sets: the detectors at each budget.
+
+    Returns:
+        :func:`compared` and :meth:`neuroglot.effects.matrix.Effects.between`, each with a column ``budget``.
+    """
+    tables, pairs = [], []
+    for budget, detectors in sets.items():
+        names_ = {f"{name}, {budget}": name for name in detectors}
+        effects = of_losses(found, [removal for removal in removals if removal.set in names_])
+        table, apart = compared(effects), effects.between()
+        tables.append(table.assign(detector=table["detector"].map(names_), budget=budget))
+        ends = {end: apart[end].map(names_) for end in ("one", "other")}
+        pairs.append(apart.assign(**ends, budget=budget))
+    return pd.concat(tables, ignore_index=True), pd.concat(pairs, ignore_index=True)
+
+
+def again(one: Mapping[str, Detection], other: Mapping[str, Detection], number: int) -> pd.DataFrame:
+    """How far each detector finds the same neurons on two texts, at equal numbers a language.
+
+    Returns:
+        One row per detector: ``detector``, ``jaccard`` and ``chance`` (means over the languages), ``low`` and ``high``
+        (the least and the most of a language).
+    """
+    rows = []
+    for name, mine in one.items():
+        if name not in other:
+            continue
+        width = mine.score.shape[1]
+        table = agreement({"one": mine.take(number), "other": other[name].take(number)}, width)
+        row = {"detector": name, "jaccard": table["jaccard"].mean(), "chance": table["chance"].mean()}
+        rows.append(row | {"low": table["jaccard"].min(), "high": table["jaccard"].max()})
+    return pd.DataFrame(rows, columns=["detector", "jaccard", "chance", "low", "high"])
 
 
 def compared(effects: Effects) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from ..base.errors import NeuroglotError, require_whole
 from ..base.locks import one_writer
 from ..base.parts import Parts
 from ..base.provenance import record
+from ..base.records import content_hash
 from ..text.corpora import Corpus
 from ..text.languages import languages_of, require_codes
 from .batches import Batch, batches_of, texts_of
@@ -56,6 +57,22 @@ class Attributions:
         if len(self.tokens) != len(self.languages) or not np.issubdtype(self.tokens.dtype, np.integer):
             raise NeuroglotError("attributions do not fit their languages; estimate again.")
         require_tokens(self.tokens, axis=0)
+
+    def joined(self, other: "Attributions") -> "Attributions":
+        """Of both texts together, weighted by their tokens.
+
+        Raises:
+            NeuroglotError: of other languages, another model, or estimated in another way.
+        """
+        alike = ("weights_sha256", "settings")
+        differ = [name for name in alike if self.provenance.get(name) != other.provenance.get(name)]
+        if differ or self.languages != other.languages or self.values.shape != other.values.shape:
+            raise NeuroglotError("attributions of other languages, models or settings cannot be joined.")
+        tokens = self.tokens + other.tokens
+        inputs = [one.provenance.get("input_sha256") for one in (self, other)]
+        said = self.provenance | {"input_sha256": content_hash(inputs), "joined": inputs}
+        values = (self.values * self.tokens + other.values * other.tokens) / tokens
+        return Attributions(values, tokens, self.languages, said)
 
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, whole or not at all; the same attributions give the same bytes."""

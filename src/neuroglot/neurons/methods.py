@@ -349,3 +349,14 @@ METHODS: dict[str, Callable[..., Found]] = {
     "attribution": _attribution,
     "random": _random,
 }
+
+#: What each reads beside counts: ``moments``, what is gathered (:data:`neuroglot.counts.gathering.KINDS`), or
+#: ``attributions``.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "average-precision": ("maxima",),
+    "plnd": ("absolute",),
+    "percentile": ("histograms",),
+    "overlap": ("histograms",),
+    "mean-difference": ("moments",),
+    "attribution": ("attributions",),
+}

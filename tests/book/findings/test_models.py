@@ -1,4 +1,4 @@
-"""What chapter 10 says of one run and several, with and without parts and claims that hold."""
+"""What chapter 11 says of one run and several, with and without parts and claims that hold."""
 
 import pandas as pd
 

@@ -13,6 +13,7 @@ from .changes import (
     training,
     transitions,
 )
+from .detectors import agreements, detectors, where_they_look
 from .interventions import choices, contrasts, doses, effects
 from .kinds import languages_beside
 from .live import LiveChart, NeuronMap, every_neuron, selectable
@@ -30,10 +31,12 @@ __all__ = [
     "LiveChart",
     "NeuronMap",
     "active_share",
+    "agreements",
     "alignment_at_a_glance",
     "choices",
     "contrasts",
     "depth",
+    "detectors",
     "doses",
     "effects",
     "enable",
@@ -60,6 +63,7 @@ __all__ = [
     "training",
     "transitions",
     "upset",
+    "where_they_look",
     "writing",
     "writing_by_layer",
     "written_tokens",

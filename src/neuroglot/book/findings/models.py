@@ -1,4 +1,4 @@
-"""What chapter 10 says in words."""
+"""What chapter 11 says in words."""
 
 import pandas as pd
 

@@ -1,0 +1,143 @@
+"""What chapter 10 says in words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from ...base.uncertainty import LESS, MORE, SAME
+from ...effects.matrix import AS_MANY, MATCHED
+from ..markup import myst
+from .words import counted, interval, number
+
+_LESS_MATCHED, _LESS_OTHERS = (f"own less {what}" for what in (MATCHED, AS_MANY))
+
+
+def opening(table: pd.DataFrame) -> str:
+    """How many detectors' neurons do more harm than random ones and than other languages', at the first budget.
+
+    Args:
+        table: from :func:`neuroglot.effects.comparing.side_by_side`.
+    """
+    if table.empty:
+        return "**Nothing was compared: no detector found a neuron.**"
+    budget = table["budget"].iloc[0]
+    rows = table[table["budget"] == budget]
+    total = rows["detector"].nunique()
+    at_random, at_others = (rows[rows["what"] == what] for what in (_LESS_MATCHED, _LESS_OTHERS))
+    return (
+        f"**Of {counted(total, 'detector')} ({myst(budget)}), {_who(at_random, MORE)} more harm to a language than "
+        f"random neurons that are as often active; {_who(at_others, MORE)} more than as many of other languages' "
+        "neurons.**"
+    )
+
+
+def _who(rows: pd.DataFrame, verdict: str) -> str:
+    """The number of detectors of a verdict, and which."""
+    found = rows.loc[rows["verdict"] == verdict, "detector"]
+    if not rows["verdict"].notna().any():
+        return "of none it can be said whether its neurons do"
+    names = f" ({', '.join(map(myst, found))})" if len(found) else ""
+    return f"the neurons of {len(found) or 'none'}{names} do"
+
+
+def each(table: pd.DataFrame) -> str:
+    """A list: at each budget which detectors do more, less or neither, beside random and beside others' neurons."""
+    lines = []
+    for budget, rows in table.groupby("budget", sort=False):
+        for what, said in {_LESS_MATCHED: "random neurons", _LESS_OTHERS: "as many of other languages'"}.items():
+            some = rows[rows["what"] == what]
+            lines.append(f"- {myst(str(budget))}, beside {said}: {'; '.join(_verdicts(some)) or 'not measured'}.")
+    return "\n".join(lines)
+
+
+def _verdicts(rows: pd.DataFrame) -> list[str]:
+    said = []
+    for verdict in (MORE, LESS):
+        some = rows[rows["verdict"] == verdict].to_dict("records")
+        if some:
+            said.append(f"{verdict} by {', '.join(map(_difference, some))}")
+    if len(same := rows[rows["verdict"] == SAME]):
+        most = number(same["detectable"].max(), "{:.2f}")
+        said.append(f"{SAME}: {', '.join(map(myst, same['detector']))} ({most} nats would have been found)")
+    if len(unknown := rows[rows["verdict"].isna()]):
+        said.append(f"not known: {', '.join(map(myst, unknown['detector']))}")
+    return said
+
+
+def _difference(row: Mapping[Any, Any]) -> str:
+    return f"{myst(row['detector'])} ({row['effect']:+.2f}, {interval(row['low'], row['high'], '{:+.2f}')})"
+
+
+def between(pairs: pd.DataFrame) -> str:
+    """Which detectors differ from which, each beside its own random neurons.
+
+    Args:
+        pairs: from :func:`neuroglot.effects.comparing.side_by_side`.
+    """
+    known = pairs[pairs["verdict"].notna()]
+    if known.empty:
+        return (
+            "Whether one detector's neurons do more than another's is not known: too few wordings, draws or detectors."
+        )
+    apart = known[known["verdict"] != SAME]
+    most = number(known["detectable"].median(), "{:.2f}")
+    lead = (
+        f"Of {counted(len(known), 'pair')} of detectors, {len(apart) or 'none'} {'is' if len(apart) == 1 else 'are'} "
+        f"told apart (a difference of {most} nats would have been found in half of them)"
+    )
+    if apart.empty:
+        return f"{lead}."
+    rows = [
+        (row["one"], row["other"], row) if row["verdict"] == MORE else (row["other"], row["one"], row)
+        for row in apart.to_dict("records")
+    ]
+    said = "; ".join(
+        f"{myst(a)} above {myst(b)} ({abs(row['effect']):.2f}, {myst(row['budget'])})" for a, b, row in rows
+    )
+    return f"{lead}: {said}."
+
+
+def agree(table: pd.DataFrame, again: pd.DataFrame) -> str:
+    """How far detectors agree with each other, and each with itself on other text.
+
+    Args:
+        table: from :func:`neuroglot.neurons.agreement.agreement`.
+        again: from :func:`neuroglot.effects.comparing.again`.
+    """
+    if again.empty:
+        return ""
+    itself = ", ".join(f"{myst(row['detector'])} {_share(row['jaccard'])}" for row in again.to_dict("records"))
+    said = f"On two texts of different wordings a detector finds the same neurons in these shares: {itself}."
+    if table.empty:
+        return said
+    means = table.groupby(["one", "other"], sort=False, as_index=False)[["jaccard", "chance"]].mean()
+    ordered = means.sort_values("jaccard", kind="stable").to_dict("records")
+    return (
+        f"Two detectors share {_share(means['jaccard'].median())} of their neurons in the middle of all pairs (random "
+        f"sets {_share(means['chance'].median())}), most {_pair(ordered[-1])}, least {_pair(ordered[0])}. {said}"
+    )
+
+
+def _pair(row: Mapping[Any, Any]) -> str:
+    return f"{myst(row['one'])} and {myst(row['other'])} ({_share(row['jaccard'])})"
+
+
+def _share(value: float) -> str:
+    return "an unknown share" if pd.isna(value) else f"{value:.0%}"
+
+
+def left_out(reasons: Mapping[str, str]) -> str:
+    """Which detectors are left out, and why, by name; or nothing."""
+    return "\n\n".join(f"*{myst(name)} is left out: {myst(why)}*" for name, why in reasons.items())
+
+
+def rests_on(detectors: Sequence[str], tokens: int, wordings: int, draws: int) -> str:
+    """What it all rests on, and what was left out."""
+    left = "" if "attribution" in detectors else " Attribution, which takes a pass forward and one back, is left out."
+    return (
+        f"All detectors read the same {tokens:,} tokens. Removals are measured on {counted(wordings, 'wording')} that "
+        f"none of them saw, beside {counted(draws, 'draw')} of random neurons.{left} Few neurons look selective and "
+        "weak, many strong and unselective: detectors are compared at equal numbers. A neuron set to zero also gives "
+        "the layers above values they never see otherwise, so harm is not proof of a function."
+    )
