@@ -14,6 +14,8 @@ from neuroglot import ActivationStats, classify, layer_profile
 from neuroglot.alignment import answers, comparison, stability
 from neuroglot.book import charts
 from neuroglot.neurons import layers
+from neuroglot.neurons.agreement import agreement, by_layer
+from neuroglot.neurons.detection import Detection
 from neuroglot.neurons.specificity import how_sure, probability_intervals, specificity
 
 
@@ -65,6 +67,9 @@ def figures(stats, types):
         "doses": charts.doses(doses_table()),
         "contrasts": charts.contrasts(nulls_table()),
         "choices": charts.choices(choices_table()),
+        "detectors": charts.detectors(detectors_table()),
+        "agreements": charts.agreements(agreement(detections(types), types.score.shape[1]), ["one", "other"]),
+        "where_they_look": charts.where_they_look(by_layer(detections(types), types.score.shape[1])),
         "steered": charts.steered(contrasts_table()),
         "outcomes": charts.outcomes(outputs_table()),
         "written_tokens": charts.written_tokens(tokens_table()),
@@ -107,6 +112,25 @@ def test_languages_named_like_a_column_have_their_own_numbers(stats):
     names = ("layer", "language", "probability", "toString")
     means = values(charts.active_share(replace(stats, languages=names))).groupby("language")["probability"].mean()
     assert means.to_dict() == pytest.approx(dict(zip(names, stats.probabilities().mean(axis=(0, 1)), strict=True)))
+
+
+def detectors_table():
+    rows = [
+        {"detector": name, "budget": budget, "what": what, "effect": effect, "low": effect - 0.1, "high": effect + 0.1,
+         "detectable": 0.2, "p": 0.01, "verdict": verdict, "units": 12}
+        for budget in ("100 a language", "its own choice")
+        for what in ("own", "own less matched", "own less as many of theirs")
+        for name, effect, verdict in (("one", 0.5, "more"), ("other", np.nan, None))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def detections(types):
+    made = np.random.default_rng(0).random((2, *types.active.shape)) < 0.1
+    score = np.zeros(types.active.shape)
+    return {
+        name: Detection(name, types.languages, score, one) for name, one in zip(("one", "other"), made, strict=True)
+    }
 
 
 def effects_table():

@@ -10,6 +10,10 @@ from neuroglot.effects.comparing import ITS_OWN, at_budgets, compared, in_own_la
 from neuroglot.effects.matrix import LOG_PERPLEXITY, of_losses
 from neuroglot.effects.removals import AS_IT_IS, zeroing
 from neuroglot.model.likelihood import Losses
+from neuroglot.neurons.agreement import agreement
+from neuroglot.neurons.methods import METHODS, NEEDS
+
+from ..conftest import tiny_model
 
 CODES = ("en", "de", "ru")
 
@@ -169,3 +173,71 @@ def test_a_model_from_end_to_end(llama, tokenizer, texts):
     table = compared(of_losses(found, removals))
     assert table["what"].tolist() == ["own", "own less matched", "own less as many of theirs"]
     assert table["effect"].notna().all() and comparing.LOG_PERPLEXITY == LOG_PERPLEXITY
+
+
+def test_detectors_are_named_and_what_they_read_is_known():
+    assert comparing.named("lape  plnd lape") == ["lape", "plnd"] == comparing.named(["lape", "plnd"])
+    with pytest.raises(NeuroglotError, match="detectors: there is no 'random' to compare; use lambda-score, lape"):
+        comparing.named("lape random")
+    assert comparing.first_number([ITS_OWN, 30, 20]) == 30 and comparing.first_number([ITS_OWN]) == 100
+    assert set(NEEDS) == set(METHODS) - {"lambda-score", "lape", "random"}
+
+
+def test_a_mixture_is_read_by_those_that_can(llama):
+    every = comparing.named(list(METHODS)[:-1])
+    assert comparing.able(every, llama) == (every, {})
+    names, left = comparing.able(every, tiny_model("mixtral"))
+    assert names == ["lambda-score", "lape", "mean-difference"] and set(left) | set(names) == set(every)
+    assert all("mixture of experts" in why for why in left.values())
+
+
+def test_two_texts_of_different_wordings(texts):
+    corpus = load_corpus(f"text:{texts}")
+    one, other = comparing.two_texts(corpus, 2)
+    units = [{example.unit for example in part.examples} for part in (one, other)]
+    assert not units[0] & units[1] and all(part.languages == corpus.languages for part in (one, other))
+    assert [len(part.examples) for part in (one, other)] == [2 * len(corpus.languages)] * 2
+    with pytest.raises(NeuroglotError, match="one wording"):
+        comparing.two_texts(corpus.take([corpus.examples[0].document]), 2)
+
+
+def test_what_is_read_is_what_detectors_need(llama, tokenizer, texts, tmp_path):
+    one, other = comparing.two_texts(load_corpus(f"text:{texts}"), 2)
+    counts, slopes = comparing.read(llama, tokenizer, one, tmp_path / "0", ["lape"])
+    assert counts.gathered is None and counts.sums is None and slopes is None
+    every = list(METHODS)[:-1]
+    said = {"quantity": "product", "above": 0.0, "max_tokens": 64, "moments": False}
+    parts = [
+        comparing.read(llama, tokenizer, t, tmp_path / f"all-{n}", every, settings=said)
+        for n, t in enumerate((one, other))
+    ]
+    counts, slopes = comparing.joined(parts)
+    assert counts.gathered.kinds == ("histograms", "maxima", "absolute") and counts.sums is not None
+    assert counts.provenance["settings"]["quantity"] == "product"
+    weighted = sum(each.values * each.tokens for _, each in parts) / sum(each.tokens for _, each in parts)
+    np.testing.assert_allclose(slopes.values, weighted)
+    found, left = comparing.detected(every, counts, slopes)
+    assert list(found) + list(left) == every or set(found) | set(left) == set(every)
+    assert set(left) <= {"lambda-score"}
+    table = comparing.costs(found, counts, slopes)
+    assert table["detector"].tolist() == list(found) and (table["MB"] > 0).all()
+    assert table.set_index("detector").loc["overlap", "MB"] == counts.gathered.histograms.nbytes / 1e6
+    halves = [comparing.detected(found, *part)[0] for part in parts]
+    again = comparing.again(*halves, 5)
+    width = counts.shape[1]
+    for row in again.to_dict("records"):
+        mine, theirs = (half[row["detector"]].take(5) for half in halves)
+        each = agreement({"a": mine, "b": theirs}, width)
+        assert row["jaccard"] == each["jaccard"].mean() and row["low"] == each["jaccard"].min()
+
+
+def test_budgets_are_told_apart(stats, detections):
+    sets = at_budgets(detections, [3, 6])
+    removals = removals_of(comparing.every_set(sets), stats)
+    found = made(removals, lambda r: 0.5 if r.order == "score" else 0.1)
+    table, pairs = comparing.side_by_side(found, removals, sets)
+    assert list(dict.fromkeys(table["budget"])) == ["3 a language", "6 a language"]
+    assert set(table["detector"]) == set(detections) and len(table) == 2 * 2 * 3 and len(pairs) == 2
+    alone = of_losses(found, [r for r in removals if r.set.endswith("6 a language")])
+    wanted = compared(alone)
+    np.testing.assert_array_equal(table.loc[table["budget"] == "6 a language", "effect"], wanted["effect"])

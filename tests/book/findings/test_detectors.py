@@ -1,0 +1,96 @@
+import pandas as pd
+
+from neuroglot.book.findings.detectors import agree, between, each, left_out, opening, rests_on
+
+NAN = float("nan")
+
+
+def row(detector, what, effect, verdict, budget="100 a language"):
+    ends = {"low": effect - 0.1, "high": effect + 0.1} if verdict else {"low": NAN, "high": NAN}
+    return {"detector": detector, "what": what, "effect": effect, **ends, "detectable": 0.25, "verdict": verdict,
+            "budget": budget}  # fmt: skip
+
+
+TABLE = pd.DataFrame(
+    [
+        *(row(name, "own", 1.0, "more") for name in ("lape", "plnd", "x*")),
+        row("lape", "own less matched", 0.4, "more"),
+        row("plnd", "own less matched", -0.3, "less"),
+        row("x*", "own less matched", 0.02, "not told apart"),
+        row("lape", "own less as many of theirs", 0.5, "more"),
+        row("plnd", "own less as many of theirs", 0.6, "more"),
+        row("x*", "own less as many of theirs", 0.0, None),
+        row("lape", "own", 2.0, "more", "its own choice"),
+        row("lape", "own less matched", 0.7, "more", "its own choice"),
+    ]
+)
+
+
+def test_the_opening_counts_detectors_at_the_first_budget():
+    assert opening(TABLE) == (
+        "**Of 3 detectors (100 a language), the neurons of 1 (lape) do more harm to a language than random neurons "
+        "that are as often active; the neurons of 2 (lape, plnd) do more than as many of other languages' neurons.**"
+    )
+    alone = TABLE[TABLE["what"] == "own"]
+    assert "of none it can be said whether its neurons do more harm" in opening(alone)
+    one = TABLE[(TABLE["detector"] == "plnd") & (TABLE["what"] == "own less matched")]
+    assert opening(one).startswith("**Of 1 detector (100 a language), the neurons of none do more harm")
+    assert opening(TABLE.iloc[:0]) == "**Nothing was compared: no detector found a neuron.**"
+
+
+def test_every_budget_has_its_verdicts():
+    assert each(TABLE).splitlines() == [
+        "- 100 a language, beside random neurons: more by lape (+0.40, +0.30 to +0.50); less by plnd (-0.30, -0.40 to "
+        "-0.20); not told apart: x&#42; (0.25 nats would have been found).",
+        "- 100 a language, beside as many of other languages': more by lape (+0.50, +0.40 to +0.60), plnd (+0.60, "
+        "+0.50 to +0.70); not known: x&#42;.",
+        "- its own choice, beside random neurons: more by lape (+0.70, +0.60 to +0.80).",
+        "- its own choice, beside as many of other languages': not measured.",
+    ]
+
+
+def pair(one, other, effect, verdict):
+    return {"one": one, "other": other, "effect": effect, "detectable": 0.3, "verdict": verdict,
+            "budget": "100 a language"}  # fmt: skip
+
+
+def test_pairs_that_are_told_apart_are_named():
+    pairs = pd.DataFrame(
+        [pair("lape", "plnd", 0.7, "more"), pair("lape", "x*", -0.2, "less"), pair("plnd", "x*", 0.1, "not told apart")]
+    )
+    assert between(pairs) == (
+        "Of 3 pairs of detectors, 2 are told apart (a difference of 0.30 nats would have been found in half of them): "
+        "lape above plnd (0.70, 100 a language); x&#42; above lape (0.20, 100 a language)."
+    )
+    assert between(pairs[2:]) == (
+        "Of 1 pair of detectors, none are told apart (a difference of 0.30 nats would have been found in half of them)."
+    )
+    assert between(pairs.assign(verdict=None)).startswith("Whether one detector's neurons do more than another's is")
+
+
+def test_agreement_with_each_other_and_with_themselves():
+    table = pd.DataFrame(
+        [
+            {"one": a, "other": b, "language": code, "jaccard": value, "chance": 0.02}
+            for a, b, value in (("a", "b*", 0.5), ("a", "c", 0.1), ("b*", "c", 0.2))
+            for code in ("en", "de")
+        ]
+    )
+    again = pd.DataFrame({"detector": ["a", "b*"], "jaccard": [0.8, NAN]})
+    itself = (
+        "On two texts of different wordings a detector finds the same neurons in these shares: a 80%, b&#42; an "
+        "unknown share."
+    )
+    assert agree(table, again) == (
+        "Two detectors share 20% of their neurons in the middle of all pairs (random sets 2%), most a and b&#42; "
+        f"(50%), least a and c (10%). {itself}"
+    )
+    assert agree(table.iloc[:0], again) == itself and agree(table, again.iloc[:0]) == ""
+
+
+def test_what_it_rests_on_and_what_is_left_out():
+    said = rests_on(["lape"], 12345, 1, 2)
+    assert "the same 12,345 tokens" in said and "on 1 wording that" in said and "2 draws of" in said
+    assert "Attribution, which takes a pass forward and one back, is left out." in said
+    assert "Attribution" not in rests_on(["lape", "attribution"], 1, 2, 2)
+    assert left_out({}) == "" and left_out({"x*": "*why*"}) == "*x&#42; is left out: &#42;why&#42;*"
