@@ -129,7 +129,7 @@ class Collection:
         # A part, and the whole twice, as it is put together and written.
         neurons, of_texts = len(self.layers) * layer.neurons, [name for name in self.gather if name in _PUT_TOGETHER]
         gathered = 4 * neurons * len(of_texts) * (2 * len(self.texts) + max(map(len, map(self._texts, self.portions))))
-        gathered += cells * BINS * (4 + 8 + 4) * ("histograms" in self.gather)
+        gathered += 4 * 4 * cells * BINS * ("histograms" in self.gather)
         parameters = [*self.model.parameters(), *self.model.buffers()]
         return {
             "model": sum(parameter.numel() * parameter.element_size() for parameter in parameters),
@@ -218,7 +218,8 @@ class Collection:
         # A text was run by one process, so the sum over all is what that one has.
         arrays |= {name: self.processes.total(tensor).numpy() for name, tensor in totals.gathered.items()}
         if "histograms" in arrays:
-            arrays["histograms"] = arrays["histograms"].astype(_SUMMED["histograms"])
+            most = int(self.tokens[portion.shards].sum(axis=0).max())
+            arrays["histograms"] = arrays["histograms"].astype(np.min_scalar_type(most))
         return arrays
 
     def run(
@@ -271,7 +272,9 @@ class Collection:
                 if first:  # what is of the whole is added up at once, so that no part of it stays
                     for name, kind in _SUMMED.items():
                         if (part := arrays.pop(name, None)) is not None:
-                            summed[name] = summed.get(name, 0) + part.astype(kind)
+                            if name not in summed:
+                                summed[name] = np.zeros(part.shape, kind)
+                            summed[name] += part
                     collected.append(arrays)
         once(lambda: results.append(self._finish(path, collected, summed, parts)))
         return results[-1]
