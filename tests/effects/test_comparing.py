@@ -179,6 +179,8 @@ def test_detectors_are_named_and_what_they_read_is_known():
     assert comparing.named("lape  plnd lape") == ["lape", "plnd"] == comparing.named(["lape", "plnd"])
     with pytest.raises(NeuroglotError, match="detectors: there is no 'random' to compare; use lambda-score, lape"):
         comparing.named("lape random")
+    assert comparing.among(["lape", "plnd"], None) == ["lape", "plnd"]
+    assert comparing.among(["lape", "plnd"], "overlap plnd") == ["plnd"]
     assert comparing.first_number([ITS_OWN, 30, 20]) == 30 and comparing.first_number([ITS_OWN]) == 100
     assert set(NEEDS) == set(METHODS) - {"lambda-score", "lape", "random"}
 

@@ -184,7 +184,8 @@ def _detectors(of: Amounts) -> tuple[float, float]:
     given, names = of.given, of.given["detectors"].split()
     read = of.read(2 * given["detector_documents"]) * (1 + 4 * ("attribution" in names))
     begun = of.tokens if given["response_tokens"] is None else of.tokens / 2 + given["response_tokens"]
-    sets = len(names) * len(given["budgets"]) * (1 + 2 * given["detector_draws"])
+    removed = names if given["removed"] is None else given["removed"].split()
+    sets = len(removed) * len(given["budgets"]) * (1 + 2 * given["detector_draws"])
     return read + (1 + sets) * of.languages * given["compared_documents"] * min(begun, of.tokens), 0
 
 

@@ -50,6 +50,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "domains": {"udhr": {"articles": 2}},
         # 10
         "detectors": "lambda-score lape average-precision overlap",
+        "removed": "lambda-score lape",
         "budgets": [50],
         "detector_documents": 2,
         "compared_documents": 1,
@@ -84,6 +85,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "domains": {"udhr": {}},
         # 10
         "detectors": "lambda-score lape average-precision plnd percentile overlap mean-difference attribution",
+        "removed": None,
         "budgets": [100, 20, "its own choice"],
         "detector_documents": 20,
         "compared_documents": 12,

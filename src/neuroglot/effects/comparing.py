@@ -53,6 +53,12 @@ def able(detectors: Iterable[str], model: PreTrainedModel) -> tuple[list[str], d
     return [name for name in detectors if name not in left], {name: left[name] for name in detectors if name in left}
 
 
+def among(detectors: Sequence[str], some: str | Iterable[str] | None) -> list[str]:
+    """Those of the detectors that are also named among some others, in their order; ``None`` names all."""
+    wanted = list(detectors) if some is None else named(some)
+    return [name for name in detectors if name in wanted]
+
+
 # What needs more than counts and moments.
 _PLAIN = [name for name, needed in NEEDS.items() if set(needed) - {"moments"}]
 

@@ -32,7 +32,12 @@ def test_the_opening_counts_detectors_at_the_first_budget():
         "that are as often active; the neurons of 2 (lape, plnd) do more than as many of other languages' neurons.**"
     )
     alone = TABLE[TABLE["what"] == "own"]
-    assert "of none it can be said whether its neurons do more harm" in opening(alone)
+    assert opening(alone) == (
+        "**Whether the neurons of 3 detectors (100 a language) do more harm to a language than random ones is not "
+        "known: too few wordings, or draws.**"
+    )
+    no_others = TABLE[TABLE["what"] != "own less as many of theirs"]
+    assert "of none it can be said whether its neurons do more than as many" in opening(no_others)
     one = TABLE[(TABLE["detector"] == "plnd") & (TABLE["what"] == "own less matched")]
     assert opening(one).startswith("**Of 1 detector (100 a language), the neurons of none do more harm")
     assert opening(TABLE.iloc[:0]) == "**Nothing was compared: no detector found a neuron.**"
@@ -89,8 +94,10 @@ def test_agreement_with_each_other_and_with_themselves():
 
 
 def test_what_it_rests_on_and_what_is_left_out():
-    said = rests_on(["lape"], 12345, 1, 2)
+    said = rests_on(["lape"], ["lape"], 12345, 1, 2)
     assert "the same 12,345 tokens" in said and "on 1 wording that" in said and "2 draws of" in said
     assert "Attribution, which takes a pass forward and one back, is left out." in said
-    assert "Attribution" not in rests_on(["lape", "attribution"], 1, 2, 2)
+    every = ["lape", "plnd", "attribution"]
+    assert "Attribution" not in rests_on(every, every, 1, 2, 2) and "not removed" not in rests_on(every, every, 1, 2, 2)
+    assert "The neurons of plnd, attribution are not removed here (`removed`)." in rests_on(every, ["lape"], 1, 2, 2)
     assert left_out({}) == "" and left_out({"x*": "*why*"}) == "*x&#42; is left out: &#42;why&#42;*"

@@ -48,13 +48,13 @@ def detectors(table: pd.DataFrame) -> alt.FacetChart:
     chart = alt.Chart(data).transform_filter("datum.budget == budget_")
     ends, both = drawn(chart, "effect", "low", "high")
     points, there = drawn(chart, "effect", "effect")
-    title = "nats per token"
+    axis: dict[str, Any] = {"title": "nats per token", "axis": alt.Axis(tickCount=4)}
     spans = ends.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low_drawn:Q", title=title), x2="high_drawn:Q", opacity=seen(both), **where
+        x=alt.X("low_drawn:Q", **axis), x2="high_drawn:Q", opacity=seen(both), **where
     )
     shape = alt.Shape("verdict:N", scale=alt.Scale(domain=verdicts, range=[_VERDICT_SHAPES[v] for v in verdicts]))
     dots = points.mark_point(filled=True, size=90).encode(
-        x=alt.X("effect_drawn:Q", title=title), opacity=seen(there), shape=shape, **where
+        x=alt.X("effect_drawn:Q", **axis), opacity=seen(there), shape=shape, **where
     )
     zero = alt.Chart(data).mark_rule(strokeDash=[4, 4]).encode(x=alt.datum(0))
     each = alt.layer(zero, spans, dots, data=data).properties(width=185, height=max(80, 28 * len(names)))

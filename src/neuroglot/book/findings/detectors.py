@@ -25,6 +25,11 @@ def opening(table: pd.DataFrame) -> str:
     rows = table[table["budget"] == budget]
     total = rows["detector"].nunique()
     at_random, at_others = (rows[rows["what"] == what] for what in (_LESS_MATCHED, _LESS_OTHERS))
+    if not pd.concat([at_random, at_others])["verdict"].notna().any():
+        return (
+            f"**Whether the neurons of {counted(total, 'detector')} ({myst(budget)}) do more harm to a language than "
+            "random ones is not known: too few wordings, or draws.**"
+        )
     return (
         f"**Of {counted(total, 'detector')} ({myst(budget)}), {_who(at_random, MORE)} more harm to a language than "
         f"random neurons that are as often active; {_who(at_others, MORE)} more than as many of other languages' "
@@ -132,9 +137,11 @@ def left_out(reasons: Mapping[str, str]) -> str:
     return "\n\n".join(f"*{myst(name)} is left out: {myst(why)}*" for name, why in reasons.items())
 
 
-def rests_on(detectors: Sequence[str], tokens: int, wordings: int, draws: int) -> str:
-    """What it all rests on, and what was left out."""
+def rests_on(detectors: Sequence[str], removed: Sequence[str], tokens: int, wordings: int, draws: int) -> str:
+    """What it all rests on, and what was left out: attributions, and removals of some detectors' neurons."""
     left = "" if "attribution" in detectors else " Attribution, which takes a pass forward and one back, is left out."
+    if others := [name for name in detectors if name not in removed]:
+        left = f" The neurons of {', '.join(map(myst, others))} are not removed here (`removed`).{left}"
     return (
         f"All detectors read the same {tokens:,} tokens. Removals are measured on {counted(wordings, 'wording')} that "
         f"none of them saw, beside {counted(draws, 'draw')} of random neurons.{left} Few neurons look selective and "
