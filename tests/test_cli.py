@@ -584,7 +584,7 @@ def test_some_chapters(books, capsys):
     for words, names in {
         ("--only", "05"): ["05-deactivation"],
         ("--only", "index", "--only", "02-identification"): ["02-identification", "index"],
-        ("--from", "08"): ["08-spontaneous", "09-stability", "11-models", "index"],
+        ("--from", "08"): ["08-spontaneous", "09-stability", "10-detectors", "11-models", "index"],
         ("--to", "02"): ["01-activations", "02-identification"],
         ("--from", "00", "--to", "04-neurons"): ["00-introduction", "04-neurons"],
     }.items():

@@ -58,6 +58,7 @@ def test_chapters_run_and_are_kept(project, ran):
         "more-solved.jsonl",
         "deactivated.jsonl",
         "aligned",
+        "gathered",
         *CHOICES,
         "second-losses.safetensors",
     }
