@@ -142,6 +142,7 @@ SHOWN = {
     "07-alignment": (MODEL, LANGUAGE, CORPUS, name("after")),
     "08-spontaneous": (MODEL, LANGUAGE, CORPUS, name("after")),
     "09-stability": (MODEL, LANGUAGE, CORPUS, name("after"), f"jsonl:{name('domain')}", f"jsonl:{name('missing')}"),
+    "10-detectors": (MODEL, CORPUS),
     "11-models": (MODEL, LANGUAGE, CORPUS, name("beside")),
     "04-neurons": (MODEL, LANGUAGE, CORPUS, text("response")),
     "search": (f"neuroglot: {MODEL}",),
