@@ -591,7 +591,7 @@ def test_some_chapters(books, capsys):
         assert run(capsys, "book", "--no-build", *words)[0] == 0
         assert [chapter.name for chapter in books[-1][1]["chapters"]] == names, words
     for words, said in {
-        ("--only", "11"): "there is no chapter '11'; there are, as they are run, 01-activations, 02-identification,",
+        ("--only", "12"): "there is no chapter '12'; there are, as they are run, 01-activations, 02-identification,",
         ("--from", "deactivation"): "there is no chapter 'deactivation'",
         ("--to", ""): "there is no chapter ''",
         ("--from", "05", "--to", "02"): "chapter 05-deactivation is run after 02-identification",

@@ -165,7 +165,7 @@ def test_types_are_used_from_the_screen(stats, tmp_path):
     wanted = classify(stats.select("en ru"), top_rate=0.1, quantile=0.7)
     found = NeuronTypes.load(file)
     assert (found.codes == wanted.codes).all() and found.settings() == wanted.settings()
-    chapters = "03, 00, 04, 05, 06, 07, 08, 09, 10, index"
+    chapters = "03, 00, 04, 05, 06, 07, 08, 09, 10, 11, index"
     assert said == {"used": f"Written to {file}. To be run again with these types: chapters {chapters}."}
     explorer.languages, explorer.lam = ["en", "de", "ru", "zh"], None
     bare = ThresholdExplorer(stats, top_rate=0.3, quantile=0.7)
