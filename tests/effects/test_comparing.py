@@ -6,8 +6,9 @@ import pytest
 from neuroglot import ActivationStats, NeuroglotError, classify, collect, detect, load_corpus, losses
 from neuroglot.base.uncertainty import MORE, SAME, jackknife, leave_one_out, together, verdicts
 from neuroglot.effects import comparing
-from neuroglot.effects.comparing import ITS_OWN, at_budgets, compared, in_own_language, removals_of
+from neuroglot.effects.comparing import ITS_OWN, at_budgets, compared, removals_of
 from neuroglot.effects.matrix import LOG_PERPLEXITY, of_losses
+from neuroglot.effects.measuring import only_in_their_own
 from neuroglot.effects.removals import AS_IT_IS, zeroing
 from neuroglot.model.likelihood import Losses
 from neuroglot.neurons.agreement import agreement
@@ -67,7 +68,7 @@ def test_beside_each_are_its_draws(stats, detections):
         else:
             others = [set(sets[r.set].neurons(code)[i]) for code in CODES if code != r.language for i in range(3)]
             assert all(any(j in some for some in others) for row in r.neurons for j in row)
-    assert in_own_language(found)["de, lape"] == ["de"]
+    assert only_in_their_own(found)["de, lape"] == ["de"]
     with pytest.raises(NeuroglotError, match="not of the languages"):
         removals_of(sets, stats.select("en de"))
     with pytest.raises(NeuroglotError, match="draws=-1"):
@@ -168,7 +169,7 @@ def test_a_model_from_end_to_end(llama, tokenizer, texts):
     stats = collect(llama, tokenizer, corpus, progress=False)
     sets = {"a": detect(stats, "lape", top_rate=0.3, filter_rate=0.3, bar_rate=0.3).take(4)}
     removals = removals_of(sets, stats, draws=2, other_draws=2)
-    only = in_own_language(removals)
+    only = only_in_their_own(removals)
     found = losses(llama, tokenizer, corpus, zeroing(removals), only=only, progress=False)
     table = compared(of_losses(found, removals))
     assert table["what"].tolist() == ["own", "own less matched", "own less as many of theirs"]

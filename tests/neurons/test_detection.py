@@ -187,4 +187,3 @@ def test_lape_of_the_released_counts_is_its_definition(shared):
     tied = (entropy - edge).abs().numpy() < 1e-11
     assert not different[~tied].any() and tied.sum() < 5
     assert set(found.sizes()) == set(stats.languages) and min(found.sizes().values()) > 10
-    print(found.sizes())

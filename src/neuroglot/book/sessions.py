@@ -77,7 +77,7 @@ def begin(chapter: str, namespace: dict[str, Any], run: str | None = "newest") -
         if missing := [name for name in own.reads if not _there(root, namespace[name])]:
             raise NotRunError(
                 f"Chapter {chapter} reads {namespace[missing[0]]}, and no run here has it: run `make book` in the "
-                "project's folder first (35 minutes; `make quick`, ten, with little text), or name the file "
+                "project's folder first (some 40 minutes; `make quick`, 13, with little text), or name the file "
                 f"in the first cell ({missing[0]})."
             )
 

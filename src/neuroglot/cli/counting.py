@@ -16,6 +16,7 @@ from ..model import attribution, sampling
 from ..model.processes import joined, leave
 from ..neurons import contexts as passages
 from ..neurons import detection, identification
+from ..neurons.detection import Detection
 from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus
 from ..text.readers import load_corpus
@@ -90,13 +91,18 @@ def classify(arguments: argparse.Namespace) -> None:
         .loc[list(types.languages), ["specific", "related"]]
         .to_string()
     )
+    _write(arguments, types)
+
+
+def _write(arguments: argparse.Namespace, found: NeuronTypes | Detection) -> None:
+    """Where ``--out`` is given, what was found, or its table as CSV."""
     if hasattr(arguments, "out"):
 
         def save(path: Path) -> None:
             if path.suffix == ".csv":
-                write_bytes(path, types.table().to_csv(index=False, lineterminator="\n").encode())
+                write_bytes(path, found.table().to_csv(index=False, lineterminator="\n").encode())
             else:
-                types.save(path)
+                found.save(path)
 
         write_kept(arguments.out, save, **settings(arguments, write_kept))
         print(f"wrote {arguments.out}")
@@ -126,16 +132,7 @@ def detect(arguments: argparse.Namespace) -> None:
     if hasattr(arguments, "take"):
         found = found.take(arguments.take)
     print(f"{found.method}: {', '.join(f'{code} {number:,}' for code, number in found.sizes().items())} neurons")
-    if hasattr(arguments, "out"):
-
-        def save(path: Path) -> None:
-            if path.suffix == ".csv":
-                write_bytes(path, found.table().to_csv(index=False, lineterminator="\n").encode())
-            else:
-                found.save(path)
-
-        write_kept(arguments.out, save, **settings(arguments, write_kept))
-        print(f"wrote {arguments.out}")
+    _write(arguments, found)
 
 
 def contexts(arguments: argparse.Namespace) -> None:

@@ -155,7 +155,8 @@ class Collection:
         An interruption waits for the end of its pass; what is whole then is given to ``keep``, with the number of
         batches in it.
         """
-        k, done, own = len(self.languages), 0, self._texts(portion)
+        k, done = len(self.languages), 0
+        own = self._texts(portion) if self.gather else []
         place = {id(text): number for number, text in enumerate(own)}
         width = self.layers[0].width
         gatherer = Gatherer(len(self.layers), width, self.gather, len(own), k) if self.gather else None

@@ -19,10 +19,9 @@ from ..model.likelihood import Losses
 from ..model.loading import itself
 from ..model.sites import neuron_layers
 from ..neurons.agreement import Selection, agreement
-from ..neurons.detection import Detection, detect
-from ..neurons.detectors import names
+from ..neurons.detection import Detection, detect, methods
 from ..neurons.identification import MIN_TOKENS
-from ..neurons.methods import METHODS, NEEDS
+from ..neurons.methods import NEEDS
 from ..text.corpora import Corpus
 from .matrix import ALL, AS_MANY, LOG_PERPLEXITY, MATCHED, OWN, Effects, of_losses
 from .removals import Removal, beside, of_the_others
@@ -38,7 +37,7 @@ def named(detectors: str | Iterable[str]) -> list[str]:
         NeuroglotError: one that there is not, or random neurons, which every detector stands beside.
     """
     found = list(dict.fromkeys(detectors.split() if isinstance(detectors, str) else detectors))
-    every = [name for name in dict.fromkeys([*METHODS, *names()]) if name != "random"]
+    every = [name for name in methods() if name != "random"]
     for name in found:
         if name not in every:
             raise NeuroglotError(f"detectors: there is no {quoted(name)} to compare; use {listed(every)}.")
@@ -49,18 +48,15 @@ def able(detectors: Iterable[str], model: PreTrainedModel) -> tuple[list[str], d
     """The detectors that can read a model, and why the others cannot, by name: in a mixture of experts some."""
     if neuron_layers(itself(model))[0].experts is None:
         return list(detectors), {}
-    left = dict.fromkeys(_PLAIN, "it reads values of single neurons, which are not gathered in a mixture of experts")
-    return [name for name in detectors if name not in left], {name: left[name] for name in detectors if name in left}
+    why = "it reads values of single neurons, which are not gathered in a mixture of experts"
+    left = {name: why for name in detectors if set(NEEDS.get(name, ())) - {"moments"}}
+    return [name for name in detectors if name not in left], left
 
 
 def among(detectors: Sequence[str], some: str | Iterable[str] | None) -> list[str]:
     """Those of the detectors that are also named among some others, in their order; ``None`` names all."""
     wanted = list(detectors) if some is None else named(some)
     return [name for name in detectors if name in wanted]
-
-
-# What needs more than counts and moments.
-_PLAIN = [name for name, needed in NEEDS.items() if set(needed) - {"moments"}]
 
 
 def two_texts(corpus: Corpus, documents: int) -> tuple[Corpus, Corpus]:
@@ -195,12 +191,10 @@ def at_budgets(detections: Mapping[str, Selection], budgets: Iterable[int | str]
             assert isinstance(budget, int)
             some = {name: one.take(budget) for name, one in detections.items() if isinstance(one, Detection)}
         word = budget if isinstance(budget, str) else f"{budget:,} a language"
-        found[word] = {name: one for name, one in some.items() if any(_size(one, code) for code in one.languages)}
+        found[word] = {
+            name: one for name, one in some.items() if any(any(map(len, one.neurons(c))) for c in one.languages)
+        }
     return found
-
-
-def _size(one: Selection, code: str) -> int:
-    return sum(map(len, one.neurons(code)))
 
 
 def removals_of(
@@ -241,11 +235,6 @@ def removals_of(
 def every_set(sets: Mapping[str, Mapping[str, Selection]]) -> dict[str, Selection]:
     """All of :func:`at_budgets`, by ``"detector, budget"``."""
     return {f"{name}, {budget}": one for budget, some in sets.items() for name, one in some.items()}
-
-
-def in_own_language(removals: Iterable[Removal]) -> dict[str, list[str]]:
-    """Which languages each is to be measured in, for :func:`neuroglot.losses`: its own alone."""
-    return {removal.name: [removal.language] for removal in removals if removal.size}
 
 
 def side_by_side(

@@ -134,14 +134,19 @@ class Detection:
             raise NeuroglotError(f"{path}: {error}") from error
 
 
+def methods() -> tuple[str, ...]:
+    """All that :func:`detect` knows: neuroglot's own, then the detectors, those of installed packages among them."""
+    return tuple(dict.fromkeys([*METHODS, *detectors.names()]))
+
+
 def detect(stats: ActivationStats, method: str, **settings: Any) -> Detection:
     """Which neurons are a language's, by one method.
 
     Args:
-        stats: activation counts, with ``moments`` for ``"mean-difference"``.
-        method: one of :data:`METHODS`, or the name of an installed detector, which selects none by itself:
-            :meth:`Detection.take` does.
-        **settings: of the method; see the functions in this module.
+        stats: activation counts, with what the method reads beside them (:data:`neuroglot.neurons.methods.NEEDS`).
+        method: one of :data:`neuroglot.neurons.methods.METHODS`, or the name of a detector, which selects none by
+            itself: :meth:`Detection.take` does.
+        **settings: of the method; see the functions in :mod:`neuroglot.neurons.methods`.
 
     Raises:
         NeuroglotError: no such method or setting, or statistics that lack what it needs.
@@ -151,14 +156,13 @@ def detect(stats: ActivationStats, method: str, **settings: Any) -> Detection:
         try:
             signature(function).bind(stats, **settings)
         except TypeError as error:
-            raise NeuroglotError(f"the method {method}: {error}; see neuroglot.neurons.detection.") from error
+            raise NeuroglotError(f"the method {method}: {error}; see neuroglot.neurons.methods.") from error
         score, selected = function(stats, **settings)
     elif method in detectors.names():
         score = detectors.score(method, stats, **settings)
         selected = np.zeros(score.shape, dtype=bool)
     else:
-        every = dict.fromkeys([*METHODS, *detectors.names()])
-        raise NeuroglotError(f"there is no method {quoted(method)}; use {listed(every)}.")
+        raise NeuroglotError(f"there is no method {quoted(method)}; use {listed(methods())}.")
     said = {name: _said(value) for name, value in settings.items()}
     return Detection(method, stats.languages, score, selected, said, dict(stats.provenance))
 
