@@ -14,7 +14,7 @@ from neuroglot import ActivationStats, classify, layer_profile
 from neuroglot.alignment import answers, comparison, stability
 from neuroglot.book import charts
 from neuroglot.neurons import layers
-from neuroglot.neurons.agreement import agreement, by_layer
+from neuroglot.neurons.agreement import agreement, agreement_by_layer, by_layer
 from neuroglot.neurons.detection import Detection
 from neuroglot.neurons.specificity import how_sure, probability_intervals, specificity
 
@@ -69,6 +69,7 @@ def figures(stats, types):
         "choices": charts.choices(choices_table()),
         "detectors": charts.detectors(detectors_table()),
         "agreements": charts.agreements(agreement(detections(types), types.score.shape[1]), ["one", "other"]),
+        "where_they_agree": charts.where_they_agree(agreement_by_layer(detections(types), types.score.shape[1])),
         "where_they_look": charts.where_they_look(by_layer(detections(types), types.score.shape[1])),
         "steered": charts.steered(contrasts_table()),
         "outcomes": charts.outcomes(outputs_table()),
@@ -117,7 +118,8 @@ def test_languages_named_like_a_column_have_their_own_numbers(stats):
 def detectors_table():
     rows = [
         {"detector": name, "budget": budget, "what": what, "effect": effect, "low": effect - 0.1, "high": effect + 0.1,
-         "detectable": 0.2, "p": 0.01, "verdict": verdict, "units": 12}
+         "detectable": 0.2, "p": 0.01, "verdict": verdict, "units": 12, "text": text}
+        for text in ("problems", "udhr")
         for budget in ("100 a language", "its own choice")
         for what in ("own", "own less matched", "own less as many of theirs")
         for name, effect, verdict in (("one", 0.5, "more"), ("other", np.nan, None))

@@ -219,16 +219,18 @@ def test_what_is_read_is_what_detectors_need(llama, tokenizer, texts, tmp_path):
     assert counts.provenance["settings"]["quantity"] == "product"
     weighted = sum(each.values * each.tokens for _, each in parts) / sum(each.tokens for _, each in parts)
     np.testing.assert_allclose(slopes.values, weighted)
-    found, left = comparing.detected(every, counts, slopes)
+    found, left, seconds = comparing.detected(every, counts, slopes)
     assert list(found) + list(left) == every or set(found) | set(left) == set(every)
     assert set(left) <= {"lambda-score"}
-    table = comparing.costs(found, counts, slopes)
+    table = comparing.costs(seconds, counts, slopes)
     assert table["detector"].tolist() == list(found) and (table["MB"] > 0).all()
+    assert table["seconds"].tolist() == list(seconds.values()) and min(seconds.values()) > 0
     assert table.set_index("detector").loc["overlap", "MB"] == counts.gathered.histograms.nbytes / 1e6
     halves = [comparing.detected(found, *part)[0] for part in parts]
-    again = comparing.again(*halves, 5)
+    again = comparing.again(halves[0], {comparing.OTHER_WORDINGS: halves[1], "itself": halves[0]}, 5)
     width = counts.shape[1]
-    for row in again.to_dict("records"):
+    assert (again.loc[again["text"] == "itself", "jaccard"] == 1).all() and len(again) == 2 * len(halves[0])
+    for row in again[again["text"] == comparing.OTHER_WORDINGS].to_dict("records"):
         mine, theirs = (half[row["detector"]].take(5) for half in halves)
         each = agreement({"a": mine, "b": theirs}, width)
         assert row["jaccard"] == each["jaccard"].mean() and row["low"] == each["jaccard"].min()
@@ -238,7 +240,9 @@ def test_budgets_are_told_apart(stats, detections):
     sets = at_budgets(detections, [3, 6])
     removals = removals_of(comparing.every_set(sets), stats)
     found = made(removals, lambda r: 0.5 if r.order == "score" else 0.1)
-    table, pairs = comparing.side_by_side(found, removals, sets)
+    twice, twice_pairs = comparing.side_by_side({"problems": found, "other": found}, removals, sets)
+    assert list(dict.fromkeys(twice["text"])) == ["problems", "other"] and len(twice_pairs) == 4
+    table, pairs = (each[each["text"] == "other"] for each in (twice, twice_pairs))
     assert list(dict.fromkeys(table["budget"])) == ["3 a language", "6 a language"]
     assert set(table["detector"]) == set(detections) and len(table) == 2 * 2 * 3 and len(pairs) == 2
     alone = of_losses(found, [r for r in removals if r.set.endswith("6 a language")])

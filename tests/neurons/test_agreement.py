@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neuroglot import NeuroglotError
-from neuroglot.neurons.agreement import agreement, by_layer, jaccard, mask
+from neuroglot.neurons.agreement import agreement, agreement_by_layer, by_layer, jaccard, mask
 from neuroglot.neurons.detection import Detection
 
 
@@ -48,6 +48,28 @@ def test_every_pair_in_every_language():
     with pytest.raises(NeuroglotError, match="different languages"):
         agreement({"a": made(masks["a"]), "b": made(masks["b"], ("en", "ru"))}, 20)
     assert len(agreement({"a": made(masks["a"])}, 20)) == 0
+
+
+def test_agreement_in_each_layer_is_counted_pair_by_pair():
+    rng = np.random.default_rng(2)
+    masks = {name: rng.random((3, 20, 2)) < 0.3 for name in "abc"}
+    masks["a"][2] = masks["b"][2] = masks["c"][2] = False
+    table = agreement_by_layer({name: made(selected) for name, selected in masks.items()}, 20)
+    assert len(table) == 9
+    for row in table.to_dict("records"):
+        mine, both, either, chance = masks[row["set"]][row["layer"]], 0, 0, 0.0
+        for other in set("abc") - {row["set"]}:
+            theirs = masks[other][row["layer"]]
+            both += int((mine & theirs).sum())
+            either += int((mine | theirs).sum())
+            chance += sum(mine[:, k].sum() * theirs[:, k].sum() / 20 for k in range(2))
+        assert (row["both"], row["either"]) == (both, either)
+        if row["layer"] == 2:
+            assert np.isnan(row["jaccard"]) and np.isnan(row["chance"])
+        else:
+            assert row["jaccard"] == both / either
+            assert row["chance"] == pytest.approx(chance / (both + either - chance))
+    assert len(agreement_by_layer({"a": made(masks["a"])}, 20)) == 0
 
 
 def test_layers_count_a_neuron_once():

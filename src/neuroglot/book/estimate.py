@@ -180,13 +180,18 @@ def _stability(of: Amounts) -> tuple[float, float]:
 
 
 def _detectors(of: Amounts) -> tuple[float, float]:
-    """Two texts once (attribution as four times), and some documents under each detector's removals."""
-    given, names = of.given, of.given["detectors"].split()
-    read = of.read(2 * given["detector_documents"]) * (1 + 4 * ("attribution" in names))
+    """Two texts and others once (attribution as four times), and some documents of each under all removals.
+
+    Other text is taken to have documents as long as a response, half of a document here.
+    """
+    given, names, others = of.given, of.given["detectors"].split(), len(of.given["elsewhere"] or {})
+    read = of.read((2 + others / 2) * given["detector_documents"]) * (1 + 4 * ("attribution" in names))
     begun = of.tokens if given["response_tokens"] is None else of.tokens / 2 + given["response_tokens"]
     removed = names if given["removed"] is None else given["removed"].split()
     sets = len(removed) * len(given["budgets"]) * (1 + 2 * given["detector_draws"])
-    return read + (1 + sets) * of.languages * given["compared_documents"] * min(begun, of.tokens), 0
+    scored = of.tokens / 2 if given["response_tokens"] is None else given["response_tokens"]
+    each = min(begun, of.tokens) + others * min(scored, of.tokens / 2)
+    return read + (1 + sets) * of.languages * given["compared_documents"] * each, 0
 
 
 #: Tokens that a chapter reads and writes with the model, by its name; others run no model.

@@ -91,7 +91,9 @@ def detectors(tables: Tables) -> pd.DataFrame:
     """What each detector's neurons do less random ones and less other languages', in nats per token."""
     table = tables["detectors"]
     some = table[table["what"] != "own"]
-    return _rows(some, some["what"] + ", " + some["detector"] + ", " + some["budget"], "effect")
+    return _rows(
+        some, some["what"] + ", " + some["detector"] + ", " + some["budget"] + ", on " + some["text"], "effect"
+    )
 
 
 #: What a chapter writes, by its name: its main numbers, and the tables that they are read from.

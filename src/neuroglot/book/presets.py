@@ -54,6 +54,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "budgets": [50],
         "detector_documents": 2,
         "compared_documents": 1,
+        "elsewhere": {"udhr": {"articles": 2}},
     },
     # Two to three hours on two cores: every held-out wording, more draws, several trainings of each kind.
     "full": {
@@ -89,7 +90,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "budgets": [100, 20, "its own choice"],
         "detector_documents": 20,
         "compared_documents": 12,
-        "detector_draws": 3,
+        "elsewhere": {"udhr": {"articles": 24}},
     },
 }
 

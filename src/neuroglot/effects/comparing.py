@@ -1,5 +1,6 @@
 """Several detectors' neurons, removed one after the other: what each does beside random neurons, and beside others."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -127,16 +128,22 @@ def joined(read: Sequence[Read]) -> Read:
 
 def detected(
     detectors: Iterable[str], stats: ActivationStats, attributions: Attributions | None = None
-) -> tuple[dict[str, Detection], dict[str, str]]:
-    """What each detector finds in the same statistics, at its own defaults; and why others find nothing, by name."""
+) -> tuple[dict[str, Detection], dict[str, str], dict[str, float]]:
+    """What each detector finds in the same statistics, at its own defaults.
+
+    Returns:
+        The detections, why others find nothing, and the seconds that each took to score all neurons; by name.
+    """
     own = {"attribution": {"attributions": attributions}} if attributions is not None else {}
-    found, left = {}, {}
+    found, left, seconds = {}, {}, {}
     for name in detectors:
+        start = time.perf_counter()
         try:
             found[name] = detect(stats, name, **own.get(name, {}))
+            seconds[name] = time.perf_counter() - start
         except NeuroglotError as error:
             left[name] = str(error)
-    return found, left
+    return found, left, seconds
 
 
 def first_number(budgets: Iterable[int | str]) -> int:
@@ -144,8 +151,15 @@ def first_number(budgets: Iterable[int | str]) -> int:
     return next((budget for budget in budgets if not isinstance(budget, str)), 100)
 
 
-def costs(detectors: Iterable[str], stats: ActivationStats, attributions: Attributions | None = None) -> pd.DataFrame:
-    """What each detector reads, and how large that is: ``detector``, ``reads``, ``MB``."""
+def costs(
+    seconds: Mapping[str, float], stats: ActivationStats, attributions: Attributions | None = None
+) -> pd.DataFrame:
+    """What each detector reads, how large that is, and how long it takes: ``detector``, ``reads``, ``MB``, ``seconds``.
+
+    Args:
+        seconds: by detector, of :func:`detected`; without the pass over the text, which all share.
+        stats, attributions: what they read.
+    """
     moments = sum(part.nbytes for part in (stats.sums, stats.squares) if part is not None)
     sizes = {"moments": moments} | {"attributions": 0 if attributions is None else attributions.values.nbytes}
     sizes |= {} if stats.gathered is None else {name: array.nbytes for name, array in stats.gathered.arrays().items()}
@@ -161,10 +175,11 @@ def costs(detectors: Iterable[str], stats: ActivationStats, attributions: Attrib
             "detector": name,
             "reads": ", ".join(words[what] for what in NEEDS.get(name, ())) or "counts",
             "MB": sum(sizes.get(what, 0) for what in NEEDS.get(name, ())) / 1e6 or stats.counts.nbytes / 1e6,
+            "seconds": took,
         }
-        for name in detectors
+        for name, took in seconds.items()
     ]
-    return pd.DataFrame(rows, columns=["detector", "reads", "MB"])
+    return pd.DataFrame(rows, columns=["detector", "reads", "MB", "seconds"])
 
 
 def at_budgets(detections: Mapping[str, Selection], budgets: Iterable[int | str]) -> dict[str, dict[str, Selection]]:
@@ -238,45 +253,56 @@ def every_set(sets: Mapping[str, Mapping[str, Selection]]) -> dict[str, Selectio
 
 
 def side_by_side(
-    found: Losses, removals: Sequence[Removal], sets: Mapping[str, Iterable[str]]
+    found: Mapping[str, Losses], removals: Sequence[Removal], sets: Mapping[str, Iterable[str]]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What the detectors do at each budget, and how they differ from each other.
+    """What the detectors do on each text at each budget, and how they differ from each other.
 
     Args:
-        found: losses of :data:`neuroglot.effects.removals.AS_IT_IS` and of the removals.
+        found: by the text's name, losses of :data:`neuroglot.effects.removals.AS_IT_IS` and of the removals.
         removals: of :func:`removals_of`, of the sets of :func:`every_set`.
         sets: the detectors at each budget.
 
     Returns:
-        :func:`compared` and :meth:`neuroglot.effects.matrix.Effects.between`, each with a column ``budget``.
+        :func:`compared` and :meth:`neuroglot.effects.matrix.Effects.between`, each with columns ``text``, ``budget``.
     """
     tables, pairs = [], []
-    for budget, detectors in sets.items():
-        names_ = {f"{name}, {budget}": name for name in detectors}
-        effects = of_losses(found, [removal for removal in removals if removal.set in names_])
-        table, apart = compared(effects), effects.between()
-        tables.append(table.assign(detector=table["detector"].map(names_), budget=budget))
-        ends = {end: apart[end].map(names_) for end in ("one", "other")}
-        pairs.append(apart.assign(**ends, budget=budget))
+    for text, losses in found.items():
+        for budget, detectors in sets.items():
+            names_ = {f"{name}, {budget}": name for name in detectors}
+            effects = of_losses(losses, [removal for removal in removals if removal.set in names_])
+            table, apart = compared(effects), effects.between()
+            tables.append(table.assign(detector=table["detector"].map(names_), text=text, budget=budget))
+            ends = {end: apart[end].map(names_) for end in ("one", "other")}
+            pairs.append(apart.assign(**ends, text=text, budget=budget))
     return pd.concat(tables, ignore_index=True), pd.concat(pairs, ignore_index=True)
 
 
-def again(one: Mapping[str, Detection], other: Mapping[str, Detection], number: int) -> pd.DataFrame:
-    """How far each detector finds the same neurons on two texts, at equal numbers a language.
+#: The text beside which detectors are tried again: as the first, of other wordings.
+OTHER_WORDINGS = "other wordings"
+
+
+def again(one: Mapping[str, Detection], others: Mapping[str, Mapping[str, Detection]], number: int) -> pd.DataFrame:
+    """How far each detector finds the same neurons on other text, at equal numbers a language.
+
+    Args:
+        one: by detector, on one text.
+        others: by the other text's name (:data:`OTHER_WORDINGS`), by detector.
+        number: neurons of each language.
 
     Returns:
-        One row per detector: ``detector``, ``jaccard`` and ``chance`` (means over the languages), ``low`` and ``high``
-        (the least and the most of a language).
+        One row per other text and detector: ``text``, ``detector``, ``jaccard`` and ``chance`` (means over the
+        languages), ``low`` and ``high`` (the least and the most of a language).
     """
     rows = []
-    for name, mine in one.items():
-        if name not in other:
-            continue
-        width = mine.score.shape[1]
-        table = agreement({"one": mine.take(number), "other": other[name].take(number)}, width)
-        row = {"detector": name, "jaccard": table["jaccard"].mean(), "chance": table["chance"].mean()}
-        rows.append(row | {"low": table["jaccard"].min(), "high": table["jaccard"].max()})
-    return pd.DataFrame(rows, columns=["detector", "jaccard", "chance", "low", "high"])
+    for text, other in others.items():
+        for name in one:
+            if name not in other:
+                continue
+            mine, theirs = one[name].take(number), other[name].take(number)
+            table = agreement({"one": mine, "other": theirs}, mine.score.shape[1])
+            row = {"text": text, "detector": name, "jaccard": table["jaccard"].mean(), "chance": table["chance"].mean()}
+            rows.append(row | {"low": table["jaccard"].min(), "high": table["jaccard"].max()})
+    return pd.DataFrame(rows, columns=["text", "detector", "jaccard", "chance", "low", "high"])
 
 
 def compared(effects: Effects) -> pd.DataFrame:

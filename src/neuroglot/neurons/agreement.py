@@ -71,6 +71,35 @@ def agreement(sets: Mapping[str, Selection], width: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def agreement_by_layer(sets: Mapping[str, Selection], width: int) -> pd.DataFrame:
+    """In which layers each of several detections agrees with the others.
+
+    Args:
+        sets: by name, of one model and the same languages.
+        width: neurons of a layer.
+
+    Returns:
+        One row per set and layer: ``set``, ``layer``, ``both`` (neurons shared with another set, summed over the other
+        sets and the languages), ``either`` (in one or both), ``jaccard`` (their ratio; NaN where there is none) and
+        ``chance`` (that of independent random sets of the same numbers in that layer).
+    """
+    masks = _masks(sets, width)
+    rows = []
+    for name, one in sets.items():
+        pairs = [(masks[name, code], masks[other, code]) for other in sets if other != name for code in one.languages]
+        if not pairs:
+            continue
+        both = sum((a & b).sum(axis=1) for a, b in pairs)
+        total = sum(a.sum(axis=1) + b.sum(axis=1) for a, b in pairs)
+        expected = sum(a.sum(axis=1) * b.sum(axis=1) / width for a, b in pairs)
+        for layer, (shared, every, chance) in enumerate(zip(both, total, expected, strict=True)):
+            either = int(every - shared)
+            row: dict[str, Any] = {"set": name, "layer": layer, "both": int(shared), "either": either}
+            row["jaccard"] = shared / either if either else float("nan")
+            rows.append(row | {"chance": chance / (every - chance) if every else float("nan")})
+    return pd.DataFrame(rows, columns=["set", "layer", "both", "either", "jaccard", "chance"])
+
+
 def by_layer(sets: Mapping[str, Selection], width: int) -> pd.DataFrame:
     """Where the neurons of several detections lie.
 

@@ -8,7 +8,7 @@ NAN = float("nan")
 def row(detector, what, effect, verdict, budget="100 a language"):
     ends = {"low": effect - 0.1, "high": effect + 0.1} if verdict else {"low": NAN, "high": NAN}
     return {"detector": detector, "what": what, "effect": effect, **ends, "detectable": 0.25, "verdict": verdict,
-            "budget": budget}  # fmt: skip
+            "budget": budget, "text": "problems"}  # fmt: skip
 
 
 TABLE = pd.DataFrame(
@@ -54,9 +54,18 @@ def test_every_budget_has_its_verdicts():
     ]
 
 
+def test_other_text_has_verdicts_of_its_own():
+    both = pd.concat([TABLE, TABLE[TABLE["what"] == "own less matched"].assign(text="u*", verdict="more")])
+    assert opening(both) == opening(TABLE)
+    lines = each(both).splitlines()
+    assert lines[:4] == [f"- On problems, {line[2:]}" for line in each(TABLE).splitlines()] and len(lines) == 8
+    assert lines[4].startswith("- On u&#42;, 100 a language, beside random neurons: more by lape")
+    assert lines[5] == "- On u&#42;, 100 a language, beside as many of other languages': not measured."
+
+
 def pair(one, other, effect, verdict):
     return {"one": one, "other": other, "effect": effect, "detectable": 0.3, "verdict": verdict,
-            "budget": "100 a language"}  # fmt: skip
+            "budget": "100 a language", "text": "problems"}  # fmt: skip
 
 
 def test_pairs_that_are_told_apart_are_named():
@@ -70,6 +79,9 @@ def test_pairs_that_are_told_apart_are_named():
     assert between(pairs[2:]) == (
         "Of 1 pair of detectors, none are told apart (a difference of 0.30 nats would have been found in half of them)."
     )
+    both = between(pd.concat([pairs, pairs[2:].assign(text="u*")]))
+    assert both.split("\n\n") == ["On problems, " + between(pairs), "On u&#42;, " + between(pairs[2:])]
+    assert between(pairs.iloc[:0]).startswith("Whether one detector's neurons do more")
     assert between(pairs.assign(verdict=None)).startswith("Whether one detector's neurons do more than another's is")
 
 
@@ -81,7 +93,7 @@ def test_agreement_with_each_other_and_with_themselves():
             for code in ("en", "de")
         ]
     )
-    again = pd.DataFrame({"detector": ["a", "b*"], "jaccard": [0.8, NAN]})
+    again = pd.DataFrame({"text": ["other wordings"] * 2, "detector": ["a", "b*"], "jaccard": [0.8, NAN]})
     itself = (
         "On two texts of different wordings a detector finds the same neurons in these shares: a 80%, b&#42; an "
         "unknown share."
@@ -89,6 +101,10 @@ def test_agreement_with_each_other_and_with_themselves():
     assert agree(table, again) == (
         "Two detectors share 20% of their neurons in the middle of all pairs (random sets 2%), most a and b&#42; "
         f"(50%), least a and c (10%). {itself}"
+    )
+    there = pd.DataFrame({"text": ["u*"], "detector": ["a"], "jaccard": [0.3]})
+    assert agree(table.iloc[:0], pd.concat([again, there])) == (
+        f"{itself} On u&#42; beside this text a detector finds the same neurons in these shares: a 30%."
     )
     assert agree(table.iloc[:0], again) == itself and agree(table, again.iloc[:0]) == ""
 

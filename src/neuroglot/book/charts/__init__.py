@@ -13,7 +13,7 @@ from .changes import (
     training,
     transitions,
 )
-from .detectors import agreements, detectors, where_they_look
+from .detectors import agreements, detectors, where_they_agree, where_they_look
 from .interventions import choices, contrasts, doses, effects
 from .kinds import languages_beside
 from .live import LiveChart, NeuronMap, every_neuron, selectable
@@ -63,6 +63,7 @@ __all__ = [
     "training",
     "transitions",
     "upset",
+    "where_they_agree",
     "where_they_look",
     "writing",
     "writing_by_layer",

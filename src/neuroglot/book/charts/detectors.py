@@ -27,10 +27,12 @@ def detectors(table: pd.DataFrame) -> alt.FacetChart:
     """
     names = list(dict.fromkeys(table["detector"]))
     data = table.assign(verdict=verdict_words(table["verdict"]), against=table["what"].map(_WHAT)).round(5)
-    budget = choice(data, "budget", "neurons")
+    menus = [choice(data, "budget", "neurons")]
+    menus += [choice(data, "text", "text")] if data["text"].nunique() > 1 else []
     tips = [
         alt.Tooltip("detector:N"),
         alt.Tooltip("budget:N", title="neurons"),
+        alt.Tooltip("text:N"),
         alt.Tooltip("against:N", title="harm"),
         alt.Tooltip("effect:Q", title="nats per token", format="+.3f"),
         alt.Tooltip("low:Q", title="95 % from", format="+.3f"),
@@ -45,7 +47,8 @@ def detectors(table: pd.DataFrame) -> alt.FacetChart:
         "color": alt.Color("verdict:N", scale=alt.Scale(domain=verdicts, range=[_VERDICT_COLORS[v] for v in verdicts])),
         "tooltip": tips,
     }
-    chart = alt.Chart(data).transform_filter("datum.budget == budget_")
+    chosen = " && ".join(f"datum.{menu.name.removesuffix('_')} == {menu.name}" for menu in menus)
+    chart = alt.Chart(data).transform_filter(chosen)
     ends, both = drawn(chart, "effect", "low", "high")
     points, there = drawn(chart, "effect", "effect")
     axis: dict[str, Any] = {"title": "nats per token", "axis": alt.Axis(tickCount=4)}
@@ -60,7 +63,7 @@ def detectors(table: pd.DataFrame) -> alt.FacetChart:
     each = alt.layer(zero, spans, dots, data=data).properties(width=185, height=max(80, 28 * len(names)))
     column = alt.Column("against:N", title="change in log-perplexity, mean over languages", sort=list(_WHAT.values()))
     return finish(
-        each.facet(column=column).resolve_scale(x="independent").add_params(budget),
+        each.facet(column=column).resolve_scale(x="independent").add_params(*menus),
         "Whose neurons does a language need more than random ones?",
         "Each detector's neurons removed, with 95 % intervals over wordings",
         "Points: harm of removing each detector's neurons, alone and beside random and other languages' neurons.",
@@ -117,28 +120,47 @@ def where_they_look(table: pd.DataFrame) -> alt.Chart:
     Args:
         table: from :func:`neuroglot.neurons.agreement.by_layer`.
     """
-    names = list(dict.fromkeys(table["set"]))
-    last = int(table["layer"].max())
-    cells = (
-        alt.Chart(table.round(4))
-        .mark_rect(stroke="#99999944")
-        .encode(
-            x=alt.X("layer:O", title="layer", axis=alt.Axis(values=list(range(0, last + 1, max(1, last // 12))))),
-            y=alt.Y("set:N", title=None, sort=names),
-            color=alt.Color("share:Q", scale=alt.Scale(scheme="blues"), legend=None),
-            tooltip=[
-                alt.Tooltip("set:N", title="detector"),
-                "layer:O",
-                alt.Tooltip("neurons:Q", format=","),
-                alt.Tooltip("share:Q", title="of its neurons", format=".1%"),
-            ],
-        )
-    )
     return finish(
-        cells,
+        _by_layer(table, "share", [alt.Tooltip("neurons:Q", format=","), _percent("share", "of its neurons")]),
         "Where do detectors look?",
         "Share of a detector's neurons in each layer; darker is more",
         "Cells: share of each detector's neurons by layer.",
         width="container",
-        height=28 * len(names),
+        height=28 * table["set"].nunique(),
+    )
+
+
+def where_they_agree(table: pd.DataFrame) -> alt.Chart:
+    """In which layers each detector's neurons are other detectors' too.
+
+    Args:
+        table: from :func:`neuroglot.neurons.agreement.agreement_by_layer`.
+    """
+    tips = [_percent("jaccard", "in both / in either"), _percent("chance", "random sets")]
+    return finish(
+        _by_layer(table, "jaccard", tips),
+        "In which layers do detectors agree?",
+        "Neurons shared with the other detectors, of those in either; darker is more",
+        "Cells: Jaccard overlap of each detector's neurons with the others', by layer.",
+        width="container",
+        height=28 * table["set"].nunique(),
+    )
+
+
+def _percent(column: str, title: str) -> alt.Tooltip:
+    return alt.Tooltip(f"{column}:Q", title=title, format=".1%")
+
+
+def _by_layer(table: pd.DataFrame, shade: str, tips: Sequence[alt.Tooltip]) -> alt.Chart:
+    """A cell for each detector and layer, shaded by one column."""
+    last = int(table["layer"].max())
+    return (
+        alt.Chart(table.round(4))
+        .mark_rect(stroke="#99999944")
+        .encode(
+            x=alt.X("layer:O", title="layer", axis=alt.Axis(values=list(range(0, last + 1, max(1, last // 12))))),
+            y=alt.Y("set:N", title=None, sort=list(dict.fromkeys(table["set"]))),
+            color=alt.Color(f"{shade}:Q", scale=alt.Scale(scheme="blues"), legend=None),
+            tooltip=[alt.Tooltip("set:N", title="detector"), "layer:O", *tips],
+        )
     )

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ...base.uncertainty import LESS, MORE, SAME
+from ...effects.comparing import OTHER_WORDINGS
 from ...effects.matrix import AS_MANY, MATCHED
 from ..markup import myst
 from .words import counted, interval, number
@@ -16,13 +17,15 @@ _LESS_MATCHED, _LESS_OTHERS = (f"own less {what}" for what in (MATCHED, AS_MANY)
 def opening(table: pd.DataFrame) -> str:
     """How many detectors' neurons do more harm than random ones and than other languages', at the first budget.
 
+    On the first text alone; :func:`each` says what others give.
+
     Args:
         table: from :func:`neuroglot.effects.comparing.side_by_side`.
     """
     if table.empty:
         return "**Nothing was compared: no detector found a neuron.**"
     budget = table["budget"].iloc[0]
-    rows = table[table["budget"] == budget]
+    rows = table[(table["budget"] == budget) & (table["text"] == table["text"].iloc[0])]
     total = rows["detector"].nunique()
     at_random, at_others = (rows[rows["what"] == what] for what in (_LESS_MATCHED, _LESS_OTHERS))
     if not pd.concat([at_random, at_others])["verdict"].notna().any():
@@ -47,13 +50,19 @@ def _who(rows: pd.DataFrame, verdict: str) -> str:
 
 
 def each(table: pd.DataFrame) -> str:
-    """A list: at each budget which detectors do more, less or neither, beside random and beside others' neurons."""
+    """A list: on each text at each budget which detectors do more, less or neither, beside random and others'."""
     lines = []
-    for budget, rows in table.groupby("budget", sort=False):
+    for (text, budget), rows in table.groupby(["text", "budget"], sort=False):
+        where = f"{_on(text, table)}{myst(str(budget))}"
         for what, said in {_LESS_MATCHED: "random neurons", _LESS_OTHERS: "as many of other languages'"}.items():
             some = rows[rows["what"] == what]
-            lines.append(f"- {myst(str(budget))}, beside {said}: {'; '.join(_verdicts(some)) or 'not measured'}.")
+            lines.append(f"- {where}, beside {said}: {'; '.join(_verdicts(some)) or 'not measured'}.")
     return "\n".join(lines)
+
+
+def _on(text: object, table: pd.DataFrame) -> str:
+    """Which text it is, where there are several."""
+    return f"On {myst(str(text))}, " if table["text"].nunique() > 1 else ""
 
 
 def _verdicts(rows: pd.DataFrame) -> list[str]:
@@ -75,11 +84,16 @@ def _difference(row: Mapping[Any, Any]) -> str:
 
 
 def between(pairs: pd.DataFrame) -> str:
-    """Which detectors differ from which, each beside its own random neurons.
+    """Which detectors differ from which on each text, each beside its own random neurons.
 
     Args:
         pairs: from :func:`neuroglot.effects.comparing.side_by_side`.
     """
+    every = [_on(text, pairs) + _between(rows) for text, rows in pairs.groupby("text", sort=False)]
+    return "\n\n".join(every or [_between(pairs)])
+
+
+def _between(pairs: pd.DataFrame) -> str:
     known = pairs[pairs["verdict"].notna()]
     if known.empty:
         return (
@@ -112,8 +126,7 @@ def agree(table: pd.DataFrame, again: pd.DataFrame) -> str:
     """
     if again.empty:
         return ""
-    itself = ", ".join(f"{myst(row['detector'])} {_share(row['jaccard'])}" for row in again.to_dict("records"))
-    said = f"On two texts of different wordings a detector finds the same neurons in these shares: {itself}."
+    said = " ".join(f"{_again(text, rows)}." for text, rows in again.groupby("text", sort=False))
     if table.empty:
         return said
     means = table.groupby(["one", "other"], sort=False, as_index=False)[["jaccard", "chance"]].mean()
@@ -122,6 +135,12 @@ def agree(table: pd.DataFrame, again: pd.DataFrame) -> str:
         f"Two detectors share {_share(means['jaccard'].median())} of their neurons in the middle of all pairs (random "
         f"sets {_share(means['chance'].median())}), most {_pair(ordered[-1])}, least {_pair(ordered[0])}. {said}"
     )
+
+
+def _again(text: object, rows: pd.DataFrame) -> str:
+    each = ", ".join(f"{myst(row['detector'])} {_share(row['jaccard'])}" for row in rows.to_dict("records"))
+    where = "two texts of different wordings" if text == OTHER_WORDINGS else f"{myst(str(text))} beside this text"
+    return f"On {where} a detector finds the same neurons in these shares: {each}"
 
 
 def _pair(row: Mapping[Any, Any]) -> str:
