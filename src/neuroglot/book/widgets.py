@@ -277,7 +277,7 @@ class NeuronBrowser(_Live):
         layer, neuron: where to start; default: the lowest score.
 
     Raises:
-        NeuroglotError: types of other counts, contexts of another text, or no such neuron.
+        NeuroglotError: types of other counts or of another detector, contexts of another text, or no such neuron.
     """
 
     layer = traitlets.Int().tag(sync=True)
@@ -298,6 +298,10 @@ class NeuronBrowser(_Live):
     ) -> None:
         if types.score.shape != stats.shape[:2] or not set(types.languages) <= set(stats.languages):
             raise NeuroglotError("types and counts are not of the same neurons; give the types made from these counts.")
+        if types.lam is None:
+            raise NeuroglotError(
+                f"types are those of {types.detector}; the browser shows those of lambda-score: classify without detector."
+            )
         if (contexts is None) != (corpus is None) or (find is not None and corpus is None):
             raise NeuroglotError("contexts are shown with their text; give contexts and corpus.")
         lowest = np.unravel_index(types.score.argmin(), types.score.shape)

@@ -208,6 +208,11 @@ def _classify(commands: "_Commands[_Command]") -> None:
         type=int,
         help="tokens of each language that a mixture's neuron must have seen; default: 20",
     )
+    classify.add_argument("--detector", help="whose scores to go by, a method of detect; default: lambda-score")
+    classify.add_argument(
+        "--activity",
+        help="what is active in a language: over the quantile (tau, default), or what another detector selects (detector)",
+    )
 
 
 def _attribute(commands: "_Commands[_Command]") -> None:

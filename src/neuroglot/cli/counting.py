@@ -81,7 +81,8 @@ def classify(arguments: argparse.Namespace) -> None:
         stats = stats.select(arguments.languages)
     types = identification.classify(stats, **settings(arguments, identification.classify))
     solved = "solved" if types.solved else "given"
-    print(f"lambda {types.lam:.6g} ({solved}), tau {types.tau:.6g}, {int(types.selected.sum()):,} neurons selected")
+    by = f"scores of {types.detector}" if types.lam is None else f"lambda {types.lam:.6g} ({solved})"
+    print(f"{by}, tau {types.tau:.6g}, {int(types.selected.sum()):,} neurons selected")
     if types.n_starved:
         print(f"{types.n_starved:,} neurons saw fewer than {types.min_tokens} tokens of a language: unclassified")
     print(types.table()["kind"].value_counts(sort=False).to_string())

@@ -247,7 +247,10 @@ class ActivationStats:
         return ActivationStats(*own, gathered=gathered)
 
     def merged(self, shards: Iterable[int]) -> "ActivationStats":
-        """Some of the shards, counted from 0 and as often as they are named, as one; without moments and values."""
+        """Some of the shards, counted from 0 and as often as they are named, as one; without moments and histograms.
+
+        Values of single texts are kept where no shard is named twice.
+        """
         index = [int(shard) for shard in shards]
         times = np.bincount(index, minlength=len(self.shard_tokens))
         some = np.flatnonzero(times)
@@ -258,7 +261,10 @@ class ActivationStats:
         routed = None if self.shard_routed is None else total(self.shard_routed)
         own = {name: value for name, value in self.provenance.items() if name != "selected_shards"}
         own["merged_shards"] = self._numbers(index)
-        return ActivationStats(total(self.shard_counts), total(self.shard_tokens), self.languages, own, routed)
+        gathered = None if self.gathered is None or times.max() > 1 else self.gathered.take(index)
+        merged = None if gathered is None else gathered.in_one_shard()
+        whole = total(self.shard_counts), total(self.shard_tokens)
+        return ActivationStats(*whole, self.languages, own, routed, gathered=merged)
 
     def joined(self, other: "ActivationStats") -> "ActivationStats":
         """With the counts of other text, counted alike: its shards after these, moments and values of both together.

@@ -127,6 +127,11 @@ class Gathered:
         numbers = np.array([index.index(int(shard)) for shard in found.text_shards], dtype=np.int64)
         return Gathered(**found.arrays() | {"text_shards": numbers})
 
+    def in_one_shard(self) -> "Gathered":
+        """The same texts, all of shard 0."""
+        assert self.text_shards is not None
+        return Gathered(**self.arrays() | {"text_shards": np.zeros_like(self.text_shards)})
+
     def joined(self, other: "Gathered", shards: int) -> "Gathered":
         """With what was gathered of other text, whose shards come after these, so many; both of the same kinds."""
         found: dict[str, Any] = {}

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,12 +17,21 @@ from ..counts.activations import ActivationStats
 from ..text.languages import languages_of, require_codes
 from .agreement import jaccard
 
+if TYPE_CHECKING:
+    from .detection import Detection
+
 #: Neuron types, in the order of their codes; "unclassified" is none of the paper's three.
 KINDS = ("unclassified", "specific", "related", "general")
 
 #: Tokens of each language that a neuron must have seen to be classified, where there were as many: one that fires at
 #: 15 % of a language's tokens is then hardly ever (1 in 25) seen to fire at none, and so taken for another language's.
 MIN_TOKENS = 20
+
+#: The detector whose score is the paper's (eq. 5): what :func:`classify` goes by if it is not told otherwise.
+LAMBDA = "lambda-score"
+
+#: What says in which languages a neuron is active: a probability over tau, or what another detector itself selects.
+ACTIVITIES = ("tau", "detector")
 
 # Upper end of the released search for lambda, in the scaled score's units.
 _LAM_UNBOUNDED = 0.2
@@ -32,6 +41,9 @@ _LAM_STEP = 1e-6
 # logarithm is a tie, here and in the page's explorer.
 SCORE_PARTS = 2.0**40
 
+
+# Settings that files of before do not have.
+_LATER = {"min_tokens", "detector", "activity"}
 
 D = TypeVar("D")
 T = TypeVar("T")
@@ -43,7 +55,7 @@ class NeuronTypes:
 
     Attributes:
         languages: codes, in the order of the last axis of ``active``.
-        top_rate, lam, quantile, scaled: the settings, with the lambda used.
+        top_rate, lam, quantile, scaled: the settings, with the lambda used; none where another detector scored.
         solved: whether that lambda was solved rather than given.
         tau: the activity threshold; a neuron is active in a language if ``p > tau``.
         score: float64 ``[layers, neurons]``; the lowest ``top_rate`` of all are selected.
@@ -53,6 +65,9 @@ class NeuronTypes:
         min_tokens: neurons of a mixture that saw fewer tokens of a language took no part.
         starved: bool ``[layers, neurons]``: which these are. They are unclassified, selected and active nowhere,
             and their scores say nothing. ``None`` where there are none, as in every dense model.
+        detector: whose score it is (:func:`neuroglot.neurons.detection.methods`).
+        activity: one of :data:`ACTIVITIES`. By ``"detector"`` a neuron is ``active`` in the languages that the detector
+            gives it to, and selected where that are any; ``top_rate`` and ``tau`` have no say.
 
     Example:
         >>> len(types.neurons("de", "specific"))  # an index array for each layer
@@ -63,7 +78,7 @@ class NeuronTypes:
 
     languages: tuple[str, ...]
     top_rate: float
-    lam: float
+    lam: float | None
     quantile: float
     scaled: bool
     solved: bool
@@ -74,6 +89,8 @@ class NeuronTypes:
     provenance: dict[str, Any] = field(default_factory=dict)
     min_tokens: int = 1
     starved: np.ndarray | None = None
+    detector: str = LAMBDA
+    activity: str = "tau"
 
     KIND = "types"
 
@@ -88,7 +105,13 @@ class NeuronTypes:
         if not (real and self.selected.dtype == self.active.dtype == bool):
             raise NeuroglotError("a score is not a number or a mask is not boolean; classify again.")
         require_thresholds(top_rate=self.top_rate, lam=self.lam, quantile=self.quantile)
-        if self.lam is None or not is_number(self.tau) or not 0 <= self.tau <= 1:
+        own = isinstance(self.detector, str) and (self.lam is None) != (self.detector == LAMBDA)
+        if not own or self.activity not in ACTIVITIES:
+            raise NeuroglotError(
+                f"lam={quoted(self.lam)}, detector={quoted(self.detector)}, activity={quoted(self.activity)} do not "
+                "fit each other; classify again."
+            )
+        if not is_number(self.tau) or not 0 <= self.tau <= 1:
             raise NeuroglotError(
                 f"lam={quoted(self.lam)}, tau={quoted(self.tau)}: give a number and a share; classify again."
             )
@@ -203,7 +226,8 @@ class NeuronTypes:
         return pd.DataFrame({"n_languages": n, "neurons": every[1:], "selected": chosen[1:]})
 
     def settings(self) -> dict[str, Any]:
-        """The thresholds, as they are saved."""
+        """The thresholds, as they are saved; of another detector, which that is."""
+        other = {} if self.detector == LAMBDA else {"detector": self.detector, "activity": self.activity}
         return {
             "top_rate": self.top_rate,
             "lam": self.lam,
@@ -212,13 +236,17 @@ class NeuronTypes:
             "solved": self.solved,
             "tau": self.tau,
             "min_tokens": self.min_tokens,
+            **other,
         }
 
     def arguments(self) -> dict[str, Any]:
         """What :func:`classify` was asked for: lambda only where it was given."""
         lam = None if self.solved else self.lam
         settings = {"top_rate": self.top_rate, "lam": lam, "quantile": self.quantile, "scaled": self.scaled}
-        return settings | {"min_tokens": self.min_tokens}
+        settings |= {"min_tokens": self.min_tokens}
+        return (
+            settings if self.detector == LAMBDA else settings | {"detector": self.detector, "activity": self.activity}
+        )
 
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, whole or not at all; the same types give the same bytes."""
@@ -236,7 +264,7 @@ class NeuronTypes:
         """
         arrays, header = load_artifact(path, cls.KIND, ("score", "selected", "active"))
         settings, wanted = header.get("settings"), {"top_rate", "lam", "quantile", "scaled", "solved", "tau"}
-        if not isinstance(settings, dict) or set(settings) - {"min_tokens"} != wanted:
+        if not isinstance(settings, dict) or set(settings) - _LATER != wanted:
             raise NeuroglotError(f"{path} lacks its settings; make it again.")
         try:
             return cls(
@@ -498,6 +526,8 @@ def classify(
     quantile: float = 0.95,
     scaled: bool = True,
     min_tokens: int = MIN_TOKENS,
+    detector: "str | Detection" = LAMBDA,
+    activity: str = "tau",
 ) -> NeuronTypes:
     """Identify language-specific, language-related and general neurons.
 
@@ -516,10 +546,15 @@ def classify(
         min_tokens: a neuron of a mixture of experts that saw fewer tokens of a language than this, though there were
             more, takes no part: it is unclassified, and the shares above are of the others. Such neurons are
             :attr:`NeuronTypes.starved`. In a dense model every neuron sees all tokens.
+        detector: whose scores to go by in place of that score (:func:`neuroglot.detect`): its name, or what it found in
+            these statistics. Selected is the ``top_rate`` of all neurons with its highest score of any language, as
+            far as neurons have one; of equal scores the first. There is no ``lam`` then.
+        activity: ``"tau"``, as above; or ``"detector"``: N is the number of languages to which another detector itself
+            gives the neuron, and selected are all that it gives to any.
 
     Raises:
         NeuroglotError: a threshold out of range, a language without tokens, no fitting lambda, no
-            neuron that saw enough tokens.
+            neuron that saw enough tokens; another detector's statistics that are missing, or lambda beside it.
 
     Example:
         >>> types = ng.classify(stats, top_rate=0.2, quantile=0.7, lam=0.1)
@@ -527,6 +562,13 @@ def classify(
         (['unclassified', 'specific', 'related', 'general'], 192)
     """
     require_whole("min_tokens", min_tokens, 1)
+    if detector != LAMBDA or activity != "tau":
+        from .scored import by_scores  # detectors are above this: one of them is this rule
+
+        if lam is not None:
+            raise NeuroglotError(f"lam={quoted(lam)}: only {LAMBDA} has a lambda; leave out lam or detector.")
+        how: dict[str, Any] = {"top_rate": top_rate, "quantile": quantile, "min_tokens": min_tokens, "scaled": scaled}
+        return by_scores(stats, detector, activity, **how)
     prepared = Identifier(stats.probabilities(min_tokens), scaled=scaled)
     return prepared.types(stats.languages, top_rate, lam, quantile, stats.provenance, min_tokens)
 
@@ -534,7 +576,8 @@ def classify(
 def keep_thresholds(types: NeuronTypes, stats: ActivationStats) -> NeuronTypes:
     """Classify other counts of the same neurons with the lambda and tau of these types; the top rate is a share.
 
-    Which neurons of a mixture take part is decided anew: those that saw enough tokens in these counts.
+    Another detector scores anew, and by its own activity it alone decides. Which neurons of a mixture take part is
+    decided anew: those that saw enough tokens in these counts.
 
     Args:
         types: whose thresholds are kept.
@@ -549,8 +592,13 @@ def keep_thresholds(types: NeuronTypes, stats: ActivationStats) -> NeuronTypes:
             f"{' '.join(types.languages)} are not of the same neurons and languages."
         )
     prepared = Identifier(stats.probabilities(types.min_tokens), scaled=types.scaled)
-    score, selected = prepared.select(types.top_rate, types.lam)
     active = np.moveaxis(prepared.p > types.tau, 0, -1)
+    if types.lam is None:
+        anew = classify(stats, **types.arguments())
+        score, selected = anew.score, anew.selected
+        active = active if types.activity == "tau" else anew.active
+    else:
+        score, selected = prepared.select(types.top_rate, types.lam)
     return replace(
         types,
         solved=False,

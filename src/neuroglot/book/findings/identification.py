@@ -82,19 +82,36 @@ def this_run(found: NeuronTypes, paper: NeuronTypes | None, released: NeuronType
     return (
         f"**This run**: {myst(model_name(str(found.provenance.get('model'))))} on "
         f"{myst(found.provenance.get('corpus'))}, {found.score.size:,} neurons, {len(found.languages)} languages. At "
-        f"a top rate of {found.top_rate:.1%}, with lambda {'solved' if found.solved else 'given'} as {found.lam:.4f} "
-        f"and tau {found.tau:.4f}: {n['specific']:,} specific, {n['related']:,} related, {n['general']:,} general and "
+        f"{_thresholds(found)}: {n['specific']:,} specific, {n['related']:,} related, {n['general']:,} general and "
         f"{n['unclassified']:,} unclassified neurons. ({nowhere:,} selected neurons have N = 0, above tau in no "
         f"language.) {starved if found.n_starved else ''}At the paper's top rate of 1.0%, {_given(paper)}"
-        + (f"; where the authors' search ends, {_given(released)}." if found.scaled else ".")
+        + (f"; where the authors' search ends, {_given(released)}." if found.scaled and found.lam is not None else ".")
     )
+
+
+def _thresholds(found: NeuronTypes) -> str:
+    if found.lam is not None:
+        how = f"with lambda {'solved' if found.solved else 'given'} as {found.lam:.4f} and"
+    elif found.activity == "tau":
+        how = f"by the scores of {myst(found.detector)}, with"
+    else:
+        return f"the choice of {myst(found.detector)}"
+    return f"a top rate of {found.top_rate:.1%}, {how} tau {found.tau:.4f}"
 
 
 def _given(types: NeuronTypes | None) -> str:
     if types is None:
         return "no lambda fits"
-    n = types.sizes()
-    return f"lambda {types.lam:.4f} gives {n['specific']:,} specific and {n['related']:,} related neurons"
+    n, who = types.sizes(), myst(types.detector) if types.lam is None else f"lambda {types.lam:.4f}"
+    return f"{who} gives {n['specific']:,} specific and {n['related']:,} related neurons"
+
+
+def not_turned(found: NeuronTypes) -> str:
+    """Why a page has no sliders."""
+    return (
+        f"*These types are those of {myst(found.detector)}. A page turns the thresholds of lambda-score alone, whose "
+        "score follows from counts: the sliders and the neuron browser are left out.*"
+    )
 
 
 def no_lambda(rates: Sequence[float]) -> str:
@@ -118,6 +135,8 @@ def carried(found: NeuronTypes, stats: ActivationStats, limit: int = PAGE_LIMIT)
         stats: the counts that they came from.
         limit: of the page, in characters.
     """
+    if found.lam is None:
+        return ""  # the page carries none
     try:
         packed, _ = pack(stats, limit, found.min_tokens)
         again = classify_packed(
@@ -150,7 +169,7 @@ def summary(found: NeuronTypes, halves: pd.DataFrame, pivot: str = "en") -> str:
             f"{', '.join(each)}; a list of single neurons from this much text is not to be taken to the letter where "
             "that is low."
         )
-    if found.solved and found.scaled and found.lam > 0.2:
+    if found.lam is not None and found.solved and found.scaled and found.lam > 0.2:
         notes.append(
             f"The solved lambda, {found.lam:.3f}, lies beyond 0.2, where the authors' search ends; their code would "
             "have taken 0.2 here."
