@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     [
         "answers",
+        "claims",
         "comparison",
         "contrasts",
         "measuring",

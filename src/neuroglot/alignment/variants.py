@@ -240,6 +240,11 @@ def load(path: str | Path) -> list[Variant]:
     return found
 
 
+def load_if_any(path: str | Path) -> list[Variant]:
+    """What :func:`load` reads, or no variants where there is no such file."""
+    return load(path) if Path(path).is_file() else []
+
+
 def _read(row: Mapping[str, Any]) -> Variant:
     own = {field.name: row[field.name] for field in fields(Variant)}
     texts = [own[name] for name in ("name", "model", "folder")] + [own["adapter"] or ""]

@@ -60,7 +60,12 @@ CHAPTERS = (
         writes=("spontaneous",),
     ),
     Chapter("09-stability", reads=("stats", "types", "variants"), writes=("stability",)),
-    Chapter("10-detectors", reads=("types", "counted", "held_out"), writes=("detectors_found",)),
+    Chapter(
+        "10-detectors",
+        reads=("stats", "types", "counted", "held_out"),
+        writes=("detectors_found",),
+        sees=("variants",),
+    ),
     Chapter("11-models", reads=("runs",)),
     Chapter("index", reads=("stats", "types", "layers"), sees=("written", "effects", "stability")),
 )

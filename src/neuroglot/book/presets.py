@@ -55,6 +55,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "detector_documents": 2,
         "compared_documents": 1,
         "elsewhere": {"udhr": {"articles": 2}},
+        "claims_also": "writing alignment",
     },
     # Two to three hours on two cores: every held-out wording, more draws, several trainings of each kind.
     "full": {
@@ -91,6 +92,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "detector_documents": 20,
         "compared_documents": 12,
         "elsewhere": {"udhr": {"articles": 24}},
+        "claims_also": "writing alignment",
     },
 }
 

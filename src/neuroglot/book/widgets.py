@@ -300,7 +300,7 @@ class NeuronBrowser(_Live):
             raise NeuroglotError("types and counts are not of the same neurons; give the types made from these counts.")
         if types.lam is None:
             raise NeuroglotError(
-                f"types are those of {types.detector}; the browser shows those of lambda-score: classify without detector."
+                f"types are those of {types.detector}; the browser shows lambda-score's: classify without detector."
             )
         if (contexts is None) != (corpus is None) or (find is not None and corpus is None):
             raise NeuroglotError("contexts are shown with their text; give contexts and corpus.")

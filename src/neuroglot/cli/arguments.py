@@ -211,7 +211,7 @@ def _classify(commands: "_Commands[_Command]") -> None:
     classify.add_argument("--detector", help="whose scores to go by, a method of detect; default: lambda-score")
     classify.add_argument(
         "--activity",
-        help="what is active in a language: over the quantile (tau, default), or what another detector selects (detector)",
+        help="tau, or detector: active in a language is what another detector selects for it; default: tau",
     )
 
 

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from neuroglot.book.findings.detectors import agree, between, each, left_out, opening, rests_on
+from neuroglot.book.findings.detectors import agree, best, between, depends, each, left_out, opening, rests_on
 
 NAN = float("nan")
 
@@ -117,3 +117,36 @@ def test_what_it_rests_on_and_what_is_left_out():
     assert "Attribution" not in rests_on(every, every, 1, 2, 2) and "not removed" not in rests_on(every, every, 1, 2, 2)
     assert "The neurons of plnd, attribution are not removed here (`removed`)." in rests_on(every, ["lape"], 1, 2, 2)
     assert left_out({}) == "" and left_out({"x*": "*why*"}) == "*x&#42; is left out: &#42;why&#42;*"
+
+
+def test_whether_the_book_depends_on_the_detector():
+    rows = [("a", 3, 3, 0), ("b", 3, 1, 1), ("c*", 3, 1, 0), ("d", 3, 0, 2), ("e", 1, 1, 0), ("f", 0, 0, 0)]
+    claims = pd.DataFrame(rows, columns=["claim", "known", "holds", "contrary"])
+    assert depends(claims) == (
+        "Of 4 claims of this book, 1 holds under every detector, 2 under some, 1 under none. Under some the contrary "
+        "of what others say holds for 1 of them: b."
+    )
+    assert depends(claims[2:3]).endswith("1 under some, none under none. Under some the contrary of what others say "
+                                         "holds for none of them.")  # fmt: skip
+    assert depends(claims[4:]).startswith("Whether the book's claims depend on the detector is not known")
+
+
+def test_whether_one_detector_is_better_than_all():
+    def with_ends(one, other, effect, verdict):
+        return pair(one, other, effect, verdict) | {"low": effect - 0.1, "high": effect + 0.1}
+
+    pairs = pd.DataFrame(
+        [with_ends("a", "b", -0.7, "less"), with_ends("b", "c*", 0.2, "more"), with_ends("a", "c*", 0.1, None)]
+    )
+    assert best(pairs) == (
+        "The neurons of b are needed more than those of every other detector, by at least 0.20 nats per token (0.10 to "
+        "0.30)."
+    )
+    assert best(pairs.assign(verdict=["less", "not told apart", None])) == (
+        "No detector's neurons are needed more than those of every other one (1 of 3 pairs told apart; 0.30 nats per "
+        "token would have been found in half of them)."
+    )
+    elsewhere = pd.concat([pairs.assign(verdict="not told apart"), pairs.assign(text="u")])
+    assert best(elsewhere).startswith("No detector's neurons are needed more")
+    for nothing in (pairs.iloc[:0], pairs.assign(verdict=None)):
+        assert best(nothing) == "Whether one detector is better than the others is not known."

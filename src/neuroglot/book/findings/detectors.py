@@ -167,3 +167,58 @@ def rests_on(detectors: Sequence[str], removed: Sequence[str], tokens: int, word
         "weak, many strong and unselective: detectors are compared at equal numbers. A neuron set to zero also gives "
         "the layers above values they never see otherwise, so harm is not proof of a function."
     )
+
+
+def depends(claims: pd.DataFrame) -> str:
+    """Whether what the book says depends on the detector: how many claims hold under all, some and none.
+
+    Args:
+        claims: from :func:`neuroglot.neurons.robustness.summed`.
+    """
+    known = claims[claims["known"] > 1]
+    if known.empty:
+        return (
+            "Whether the book's claims depend on the detector is not known: of none there are two that say something."
+        )
+    every, none = known["holds"] == known["known"], known["holds"] == 0
+    turned = known[(known["holds"] > 0) & (known["contrary"] > 0)]
+    names = f": {'; '.join(map(myst, turned['claim']))}" if len(turned) else ""
+    return (
+        f"Of {counted(len(known), 'claim')} of this book, {every.sum() or 'none'} {_hold(every.sum())} under every "
+        f"detector, {(~every & ~none).sum() or 'none'} under some, {none.sum() or 'none'} under none. Under some the "
+        f"contrary of what others say holds for {len(turned) or 'none'} of them{names}."
+    )
+
+
+def _hold(n: int) -> str:
+    return "holds" if n == 1 else "hold"
+
+
+def best(pairs: pd.DataFrame) -> str:
+    """Whether one detector's neurons are needed more than all others', on held-out text, at the first budget.
+
+    Args:
+        pairs: from :func:`neuroglot.effects.comparing.side_by_side`.
+    """
+    if pairs.empty or not pairs["verdict"].notna().any():
+        return "Whether one detector is better than the others is not known."
+    keys = ["text", "budget"]
+    first = pairs[(pairs[keys] == pairs[keys].iloc[0]).all(axis=1)]
+    rows = first.to_dict("records")
+    above = [(row["one"], row) for row in rows if row["verdict"] == MORE]
+    above += [(row["other"], row) for row in rows if row["verdict"] == LESS]
+    names = set(first["one"]) | set(first["other"])
+    for name in sorted(names):
+        won = [row for who, row in above if who == name]
+        if len(won) == len(names) - 1:
+            least = min(won, key=lambda row: abs(row["effect"]))
+            low, high = sorted((abs(least["low"]), abs(least["high"])))
+            return (
+                f"The neurons of {myst(name)} are needed more than those of every other detector, by at least "
+                f"{abs(least['effect']):.2f} nats per token ({interval(low, high, '{:.2f}')})."
+            )
+    most = number(first["detectable"].median(), "{:.2f}")
+    return (
+        f"No detector's neurons are needed more than those of every other one ({len(above) or 'none'} of "
+        f"{counted(len(rows), 'pair')} told apart; {most} nats per token would have been found in half of them)."
+    )

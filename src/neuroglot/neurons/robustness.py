@@ -1,0 +1,114 @@
+"""Does what is said of the neurons depend on who found them? The same claims under several detectors."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ..base.errors import NeuroglotError
+from ..counts.activations import ActivationStats
+from .detection import Detection
+from .identification import LAMBDA, NeuronTypes, classify
+from .layers import four_parts, layer_profile, part_claims
+from .sharing import GROUPINGS, kinship, similarity
+
+#: What is said of a claim under a detector; nothing where it is not known.
+HOLDS, CONTRARY, OPEN = "holds", "the contrary", "not told apart"
+
+#: The columns of a table of claims: one row per claim and detector.
+COLUMNS = ["claim", "detector", "verdict"]
+
+# Up to this p, on each text, languages of one group are said to share more.
+_LEVEL = 0.05
+
+
+def types_on_each(
+    texts: Sequence[ActivationStats], detections: Sequence[Mapping[str, Detection]], like: NeuronTypes
+) -> dict[str, list[NeuronTypes]]:
+    """The types by every detector on each of several texts, with one share of neurons selected and one rule for tau.
+
+    Args:
+        texts: counts.
+        detections: on each text, by the detector's name.
+        like: whose ``top_rate``, ``quantile`` and ``min_tokens`` are taken.
+
+    Returns:
+        By detector, on each text; without those that find no types on some text.
+    """
+    how = {name: value for name, value in like.arguments().items() if name in ("top_rate", "quantile", "min_tokens")}
+    found = {}
+    for name in detections[0]:
+        try:
+            given = [LAMBDA if name == LAMBDA else each[name] for each in detections]
+            found[name] = [classify(text, detector=one, **how) for text, one in zip(texts, given, strict=True)]
+        except (NeuroglotError, KeyError):
+            continue
+    return found
+
+
+def claims(types: Mapping[str, Sequence[NeuronTypes]], pivot: str = "en", seed: int = 0) -> pd.DataFrame:
+    """The book's claims about where neurons are and whose, under several detectors.
+
+    A claim :data:`HOLDS` where it does on each text, its contrary where that does on each, and is :data:`OPEN` where
+    texts differ. Parts are cut on one text and compared on another (:func:`neuroglot.neurons.layers.part_claims`), each
+    way round. That languages of one family or script share more related neurons holds with p up to 0.05 on each text,
+    and has no contrary. The pivot has the fewest neurons of a type, or not.
+
+    Args:
+        types: by detector, on two texts or more (:func:`types_on_each`).
+        pivot: the language of which the paper says that it has fewest.
+        seed: of permutations.
+
+    Returns:
+        ``claim``, ``detector``, ``verdict``.
+    """
+    rows = [(claim, name, verdict) for name, every in types.items() for claim, verdict in _claims(every, pivot, seed)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _claims(types: Sequence[NeuronTypes], pivot: str, seed: int) -> Iterator[tuple[str, str | None]]:
+    profiles = [layer_profile(one) for one in types]
+    ways = [part_claims(other, four_parts(one)) for one in profiles for other in profiles if other is not one]
+    for row, claim in enumerate(ways[0]["claim"]):
+        yield claim, _of_margins([float(way["margin"].iloc[row]) for way in ways])
+    kin = [kinship(similarity(one), seed=seed).set_index("grouping") for one in types]
+    for grouping in GROUPINGS:
+        p = np.array([each.loc[grouping, "p"] for each in kin], dtype=float)
+        known = not np.isnan(p).any()
+        yield f"languages of one {grouping} share more related neurons", _if(known, bool((p <= _LEVEL).all()), OPEN)
+    if pivot in types[0].languages:
+        for kind in ("specific", "related"):
+            tables = [
+                one.counts_per_language().pivot(index="language", columns="kind", values="neurons") for one in types
+            ]
+            fewest = [bool(size[kind][pivot] < size[kind].drop(pivot).min()) for size in tables]
+            said = CONTRARY if not any(fewest) else OPEN
+            yield f"{pivot} has the fewest {kind} neurons", HOLDS if all(fewest) else said
+
+
+def _if(known: bool, holds: bool, otherwise: str) -> str | None:
+    return None if not known else HOLDS if holds else otherwise
+
+
+def _of_margins(margins: Sequence[float]) -> str:
+    if all(margin > 0 for margin in margins):
+        return HOLDS
+    return CONTRARY if all(margin < 0 for margin in margins) else OPEN
+
+
+def summed(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Under how many detectors each claim holds.
+
+    Args:
+        tables: claims of any kind, in :data:`COLUMNS`.
+
+    Returns:
+        One row per claim: ``claim``, ``known`` (detectors under which something is said), ``holds`` and ``contrary``
+        (under how many), and a column for each detector with its verdict.
+    """
+    table = pd.concat(tables, ignore_index=True)
+    wide = table.pivot(index="claim", columns="detector", values="verdict")
+    wide = wide.loc[table["claim"].unique(), table["detector"].unique()]
+    numbers = {"known": wide.notna(), "holds": wide == HOLDS, "contrary": wide == CONTRARY}
+    found = pd.DataFrame({name: each.sum(axis=1).astype(int) for name, each in numbers.items()}, index=wide.index)
+    return pd.concat([found, wide], axis=1).reset_index()
