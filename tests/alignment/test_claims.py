@@ -34,7 +34,7 @@ def test_verdicts_are_those_of_the_comparison(before, changed, types, plan):
         verdicts = whole[whole["what"] == "all"].set_index("kind")["verdict"]
         for kind, (way, wanted) in directions.items():
             verdict, here = verdicts[kind], said[f"alignment leaves {way} {kind} neurons than its control", name]
-            if verdict is None:  # as many in every half
+            if pd.isna(verdict):  # as many in every half
                 assert pd.isna(here)
             else:
                 assert here == (HOLDS if verdict == wanted else CONTRARY if verdict in (MORE, LESS) else OPEN)
