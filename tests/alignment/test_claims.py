@@ -13,6 +13,16 @@ from .conftest import SETTINGS, counts
 
 
 @pytest.fixture
+def changed(before):
+    """Twelve neurons of every layer that preferred one language prefer none any more, ten others two."""
+    p = before.probabilities().copy()
+    p[:, :12] = 0.05
+    for j in range(30, 40):
+        p[:, j, [j % 4, (j + 1) % 4]] = 0.6
+    return counts(p, seed=1)
+
+
+@pytest.fixture
 def plan(before, changed, tmp_path):
     """One training with its control, counted."""
     found = variants.trained("m", ["zh"], [0], str(tmp_path))
