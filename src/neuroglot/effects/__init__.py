@@ -8,5 +8,17 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["asking", "choices", "comparing", "grading", "matrix", "measuring", "playing", "removals", "steering", "writing"],
+    [
+        "asking",
+        "choices",
+        "comparing",
+        "grading",
+        "matrix",
+        "measuring",
+        "playing",
+        "removals",
+        "rewritten",
+        "steering",
+        "writing",
+    ],
 )
