@@ -180,9 +180,13 @@ def _stability(of: Amounts) -> tuple[float, float]:
 
 
 def _detectors(of: Amounts) -> tuple[float, float]:
-    """Two texts once (attribution as four times), and some documents under each detector's removals."""
+    """Two texts once (attribution as four times), and some documents under each detector's removals.
+
+    One of the texts again for each way to rewrite it, as if in all languages: only those not in Latin letters are read.
+    """
     given, names = of.given, of.given["detectors"].split()
-    read = of.read(2 * given["detector_documents"]) * (1 + 4 * ("attribution" in names))
+    texts = 2 + len((given["rewritten"] or "").split())
+    read = of.read(texts * given["detector_documents"]) * (1 + 4 * ("attribution" in names))
     begun = of.tokens if given["response_tokens"] is None else of.tokens / 2 + given["response_tokens"]
     removed = names if given["removed"] is None else given["removed"].split()
     sets = len(removed) * len(given["budgets"]) * (1 + 2 * given["detector_draws"])

@@ -10,38 +10,43 @@ from ...effects.removals import BOTH
 from ...neurons.identification import NeuronTypes
 from ..markup import language, myst
 from ..pages import model_name
-from . import layers, stability
+from . import layers, rewritten, stability
 from .words import counted, interval, number
 
 Tables = Mapping[str, pd.DataFrame]
 
 
-def opening(found: NeuronTypes, depth: Tables, stability_tables: Tables, effects: Tables, written: Tables) -> str:
-    """How many neurons are of each type, and three findings, each with its verdict, from what chapters wrote.
+def opening(
+    found: NeuronTypes, depth: Tables, stability_tables: Tables, effects: Tables, written: Tables, detectors: Tables
+) -> str:
+    """How many neurons are of each type, and the findings, each with its verdict, from what chapters wrote.
 
     Args:
         found: the types.
         depth: the tables of chapter 03.
-        stability_tables: of chapter 09; like the next two without a table where that was not run.
+        stability_tables: of chapter 09; like the next three without a table where that was not run.
         effects: of chapter 05.
         written: of chapter 04.
+        detectors: of chapter 10.
     """
     n = found.sizes()
     return (
         f"**Of {myst(model_name(str(found.provenance.get('model'))))}'s {found.score.size:,} neurons "
         f"{n['specific']:,} are specific to one of {len(found.languages)} languages, {n['related']:,} related to "
         f"several and {n['general']:,} general, at a top rate of {found.top_rate:.1%}.**\n\n"
-        f"{findings(depth, stability_tables, effects, written)}"
+        f"{findings(depth, stability_tables, effects, written, detectors)}"
     )
 
 
-def findings(depth: Tables, stability_tables: Tables, effects: Tables, written: Tables) -> str:
-    """The three findings alone; arguments as of :func:`opening`."""
+def findings(depth: Tables, stability_tables: Tables, effects: Tables, written: Tables, detectors: Tables) -> str:
+    """The findings alone, the last one where it was looked for; arguments as of :func:`opening`."""
+    script = rewritten.first_page(detectors)
     return "\n".join(
         [
             f"1. **Found again?** {_again(stability_tables)}",
             f"2. **Needed?** {_needed(effects)}",
             f"3. {_where(depth) if written.get('contrasts', pd.DataFrame()).empty else _wrote(written)}",
+            *([f"4. {script}"] if script else []),
         ]
     )
 
