@@ -54,5 +54,5 @@ def rewritten(found: pd.DataFrame) -> alt.LayerChart:
         "Neurons found again on text of other wordings; small: each language, large: their mean",
         "Points: share of each detector's neurons found again on unchanged, romanized and shuffled text.",
         width="container",
-        height=max(120, 22 * len(shown) * len(names)),
+        height=max(120, 16 * len(shown) * len(names)),
     )

@@ -26,7 +26,7 @@ def opening(table: pd.DataFrame, codes: Sequence[str]) -> str:
 
 
 def shares(table: pd.DataFrame) -> str:
-    """In a clause: the mean share over the detectors of each kind of text, and of how many detectors it is less.
+    """In a clause: the mean share over the detectors of each kind of text, and for how many detectors it is less.
 
     Args:
         table: from :func:`neuroglot.effects.rewritten.judged`, with a row or more.
@@ -34,9 +34,9 @@ def shares(table: pd.DataFrame) -> str:
     first = table[table["rewriting"] == table["rewriting"].iloc[0]]
     said = [_rewritten(rows, str(name)) for name, rows in table.groupby("rewriting", sort=False)]
     return (
-        f"Of the neurons that a detector finds for a language, it finds {_percent(first['unchanged'].mean())} again on "
-        f"text of other wordings, {', and '.join(said)} (means over {counted(len(first), 'detector')} and "
-        f"{counted(int(first['languages'].max()), 'language')})"
+        f"On average over {counted(len(first), 'detector')} and {counted(int(first['languages'].max()), 'language')}, "
+        f"of a language's neurons {_percent(first['unchanged'].mean())} are found again on text of other wordings, "
+        f"{', and '.join(said)}"
     )
 
 
@@ -45,13 +45,13 @@ def _rewritten(rows: pd.DataFrame, name: str) -> str:
 
 
 def _verdicts(rows: pd.DataFrame) -> str:
-    """By how many detectors it is less, or more, than on the unchanged text."""
+    """For how many detectors it is less, or more, than on the unchanged text."""
     known = rows[rows["verdict"].notna()]
     if known.empty:
         return "whether that is less by more than chance is not known"
     counts = {verdict: int((known["verdict"] == verdict).sum()) for verdict in (LESS, MORE)}
-    said = [f"{verdict} by {n} of {counted(len(known), 'detector')}" for verdict, n in counts.items() if n]
-    return ", ".join(said) or f"told apart by none of {counted(len(known), 'detector')}"
+    said = [f"{verdict} for {n} of {counted(len(known), 'detector')}" for verdict, n in counts.items() if n]
+    return ", ".join(said) or f"told apart for none of {counted(len(known), 'detector')}"
 
 
 def _percent(value: float) -> str:
