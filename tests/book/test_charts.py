@@ -71,6 +71,7 @@ def figures(stats, types):
         "agreements": charts.agreements(agreement(detections(types), types.score.shape[1]), ["one", "other"]),
         "where_they_agree": charts.where_they_agree(agreement_by_layer(detections(types), types.score.shape[1])),
         "where_they_look": charts.where_they_look(by_layer(detections(types), types.score.shape[1])),
+        "rewritten": charts.rewritten(rewritten_table()),
         "steered": charts.steered(contrasts_table()),
         "outcomes": charts.outcomes(outputs_table()),
         "written_tokens": charts.written_tokens(tokens_table()),
@@ -125,6 +126,16 @@ def detectors_table():
         for name, effect, verdict in (("one", 0.5, "more"), ("other", np.nan, None))
     ]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def rewritten_table():
+    return pd.DataFrame(
+        {"rewriting": rewriting, "detector": name, "language": code, "neurons": 100, "unchanged": 0.7, "chance": 0.01,
+         "rewritten": share if name == "one" else np.nan}
+        for rewriting, share in (("romanized", 0.1), ("shuffled", 0.5))
+        for name in ("one", "other")
+        for code in ("en", "ru")
+    )  # fmt: skip
 
 
 def detections(types):

@@ -54,6 +54,13 @@ def test_tokens_of_each_chapter():
     assert TOKENS["08-spontaneous"](asked) == (3 * 2 * 3 * 1000, 0)
     assert TOKENS["07-alignment"](amounts(measured_documents=5))[0] == measured - 3 * 3 * 7_000
     assert TOKENS["09-stability"](of) == (2 * 8 * 1000, 0)
+    once, removed = 16_000, (1 + 4 * (1 + 2 * 2)) * 10 * 8 * 74
+    assert TOKENS["10-detectors"](of) == (2 * once + removed, 0), "two texts, and one of them in two other ways"
+    assert TOKENS["10-detectors"](amounts(rewritten=None)) == (once + removed, 0)
+    assert TOKENS["10-detectors"](amounts(rewritten="romanized", detectors="lape attribution")) == (
+        1.5 * once * 5 + removed,
+        0,
+    )
     assert set(TOKENS) <= {chapter.name for chapter in chapters.CHAPTERS}
 
 

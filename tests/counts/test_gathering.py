@@ -223,3 +223,52 @@ def test_two_texts_joined_are_one(llama, tokenizer, texts):
     ):
         with pytest.raises(NeuroglotError, match=said):
             one.joined(wrong)
+
+
+def test_one_language_from_other_text(llama, tokenizer, texts):
+    """Its column is that text's, the others' are untouched; shards that one text lacks are empty."""
+    corpus = load_corpus(f"text:{texts}")
+    units = sorted({example.unit for example in corpus.examples})
+    parts = [
+        replace(corpus, examples=tuple(e for e in corpus.examples if e.unit in some)) for some in (units[:1], units[1:])
+    ]
+    how = {"gather": KINDS, "moments": True, "shards": 3, "progress": False}
+    one, other = (collect(llama, tokenizer, part, **how) for part in (parts[0], parts[1].only(["ru", "de"])))
+    assert len(one.shard_tokens) < len(other.shard_tokens)
+    for mine, theirs in ((one, other), (other, one)):
+        made = mine.with_language("de", theirs)
+        assert made.languages == mine.languages and len(made.shard_tokens) == len(other.shard_tokens)
+        at, there = mine.languages.index("de"), theirs.languages.index("de")
+        kept = [k for k in range(len(mine.languages)) if k != at]
+        for name in ("counts", "tokens", "sums", "squares"):
+            np.testing.assert_array_equal(getattr(made, name)[..., at], getattr(theirs, name)[..., there])
+            np.testing.assert_array_equal(getattr(made, name)[..., kept], getattr(mine, name)[..., kept])
+        np.testing.assert_array_equal(
+            made.gathered.histograms[:, :, [*kept, at]],
+            np.concatenate([mine.gathered.histograms[:, :, kept], theirs.gathered.histograms[:, :, [there]]], axis=2),
+        )
+        for name in ("maxima", "absolute", "last"):
+            for k in range(len(mine.languages)):
+                whose, number = (theirs, there) if k == at else (mine, k)
+                wanted = getattr(whose.gathered, name)[:, whose.gathered.text_languages == number]
+                np.testing.assert_array_equal(
+                    getattr(made.gathered, name)[:, made.gathered.text_languages == k], wanted
+                )
+        inputs = [part.provenance["input_sha256"] for part in (mine, theirs)]
+        assert made.provenance["replaced"] == {"de": inputs[1]} and made.provenance["input_sha256"] not in inputs
+    with pytest.raises(NeuroglotError, match="no language 'en'"):
+        one.with_language("en", other)
+    with pytest.raises(NeuroglotError, match="no language 'sw'"):
+        one.with_language("sw", other)
+    with pytest.raises(NeuroglotError, match="moments"):
+        one.with_language("de", replace(other, sums=None, squares=None))
+    smaller = replace(other, shard_counts=other.shard_counts[:, :1], sums=None, squares=None, gathered=None)
+    with pytest.raises(NeuroglotError, match="other languages or neurons"):
+        one.with_language("de", smaller)
+
+
+def test_one_language_of_a_mixture(tokenizer, texts):
+    corpus = load_corpus(f"text:{texts}")
+    model = tiny_model("mixtral")
+    one, other = (collect(model, tokenizer, text, shards=2, progress=False) for text in (corpus, corpus.only(["ru"])))
+    np.testing.assert_array_equal(one.with_language("ru", other).shard_routed, one.shard_routed)

@@ -125,3 +125,23 @@ def test_what_cannot_be_attributed_is_said(llama, tokenizer, texts):
 def test_what_does_not_fit_is_refused(values, tokens, said):
     with pytest.raises(NeuroglotError, match=said):
         Attributions(values, tokens, ("en", "de"))
+
+
+def test_one_language_from_other_text(llama, tokenizer, texts):
+    corpus = load_corpus(f"text:{texts}")
+    mine = attributions(llama, tokenizer, corpus, progress=False)
+    theirs = attributions(llama, tokenizer, corpus.only(["ru", "de"]).spread(2), progress=False)
+    made = mine.with_language("ru", theirs)
+    at, kept = corpus.languages.index("ru"), [k for k, code in enumerate(corpus.languages) if code != "ru"]
+    np.testing.assert_array_equal(made.values[..., at], theirs.values[..., 0])
+    np.testing.assert_array_equal(made.values[..., kept], mine.values[..., kept])
+    assert (
+        made.tokens[at] == theirs.tokens[0] != mine.tokens[at]
+        and made.tokens[kept].tolist() == mine.tokens[kept].tolist()
+    )
+    assert made.provenance["replaced"] == {"ru": theirs.provenance["input_sha256"]}
+    with pytest.raises(NeuroglotError, match="no language 'en' in both"):
+        mine.with_language("en", theirs)
+    other = Attributions(theirs.values[:1], theirs.tokens, theirs.languages, theirs.provenance)
+    with pytest.raises(NeuroglotError, match="other languages, models or settings"):
+        mine.with_language("ru", other)

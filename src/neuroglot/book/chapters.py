@@ -67,7 +67,7 @@ CHAPTERS = (
         sees=("variants",),
     ),
     Chapter("11-models", reads=("runs",)),
-    Chapter("index", reads=("stats", "types", "layers"), sees=("written", "effects", "stability")),
+    Chapter("index", reads=("stats", "types", "layers"), sees=("written", "effects", "stability", "detectors_found")),
 )
 
 #: What a run that is only set beside another one needs.
@@ -510,7 +510,7 @@ def _parameters(root: Path, chapter: Chapter) -> tuple[str, ...]:
 _DECIDING = (
     *("torch", "transformers", "tokenizers", "safetensors", "accelerate", "gguf"),
     *("numpy", "scipy", "pandas", "ruptures", "pyarrow"),
-    *("lingua-language-detector", "langcodes", "language_data"),
+    *("lingua-language-detector", "langcodes", "language_data", "uroman", "budoux"),
     *("altair", "vl-convert-python", "anywidget"),
 )
 

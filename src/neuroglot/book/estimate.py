@@ -180,12 +180,14 @@ def _stability(of: Amounts) -> tuple[float, float]:
 
 
 def _detectors(of: Amounts) -> tuple[float, float]:
-    """Two texts and others once (attribution as four times), and some documents of each under all removals.
+    """Two texts, rewritten ones and others once (attribution as four times), and some documents under all removals.
 
-    Other text is taken to have documents as long as a response, half of a document here.
+    One of the texts is read again for each way to rewrite it, as if in all languages: only those not in Latin letters
+    are. Other text is taken to have documents as long as a response, half of a document here.
     """
     given, names, others = of.given, of.given["detectors"].split(), len(of.given["elsewhere"] or {})
-    read = of.read((2 + others / 2) * given["detector_documents"]) * (1 + 4 * ("attribution" in names))
+    texts = 2 + len((given["rewritten"] or "").split()) + others / 2
+    read = of.read(texts * given["detector_documents"]) * (1 + 4 * ("attribution" in names))
     begun = of.tokens if given["response_tokens"] is None else of.tokens / 2 + given["response_tokens"]
     removed = names if given["removed"] is None else given["removed"].split()
     sets = len(removed) * len(given["budgets"]) * (1 + 2 * given["detector_draws"])

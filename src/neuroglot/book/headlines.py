@@ -88,12 +88,19 @@ def stability(tables: Tables) -> pd.DataFrame:
 
 
 def detectors(tables: Tables) -> pd.DataFrame:
-    """What each detector's neurons do less random ones and less other languages', in nats per token."""
+    """What each detector's neurons do less random ones and less other languages', in nats per token.
+
+    And which share of them is found again on rewritten text, less that on unchanged text.
+    """
     table = tables["detectors"]
     some = table[table["what"] != "own"]
-    return _rows(
-        some, some["what"] + ", " + some["detector"] + ", " + some["budget"] + ", on " + some["text"], "effect"
-    )
+    what = some["what"] + ", " + some["detector"] + ", " + some["budget"] + ", on " + some["text"]
+    removed = _rows(some, what, "effect")
+    rewritten = tables.get("rewritten", pd.DataFrame())
+    if rewritten.empty:
+        return removed
+    what = "found again, " + rewritten["rewriting"] + " less unchanged, " + rewritten["detector"]
+    return pd.concat([removed, _rows(rewritten, what, "difference")], ignore_index=True)
 
 
 #: What a chapter writes, by its name: its main numbers, and the tables that they are read from.

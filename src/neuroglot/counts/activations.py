@@ -272,16 +272,8 @@ class ActivationStats:
         Raises:
             NeuroglotError: counts of another model, of other languages, or counted or gathered in another way.
         """
-        alike = ("weights_sha256", "settings")
-        if self.languages != other.languages or self.shape != other.shape:
-            raise NeuroglotError("counts of other languages or neurons cannot be joined; count the same.")
-        if differ := [name for name in alike if self.provenance.get(name) != other.provenance.get(name)]:
-            raise NeuroglotError(f"counts cannot be joined: {listed(differ)} differ; count alike.")
-        if self._optional().keys() != other._optional().keys():
-            raise NeuroglotError("of counts with moments and without none can be joined; count alike.")
+        self._require_alike(other, self.languages == other.languages and self.shape == other.shape)
         mine, theirs = self.gathered, other.gathered
-        if (mine.kinds if mine is not None else ()) != (theirs.kinds if theirs is not None else ()):
-            raise NeuroglotError("counts that gathered other values cannot be joined; count alike.")
         together = dict[str, Any](self._optional())
         for name, array in other._optional().items():
             both = together[name], array
@@ -295,6 +287,47 @@ class ActivationStats:
             self.provenance | {"input_sha256": content_hash(inputs), "joined": inputs},
             **together,
         )
+
+    def with_language(self, code: str, other: "ActivationStats") -> "ActivationStats":
+        """With one language's counts, moments and values those of other text, counted alike; all others' stay.
+
+        Where one has more shards than the other, those are empty in the other.
+
+        Raises:
+            NeuroglotError: a language that one of them lacks, or counts that :meth:`joined` would refuse.
+        """
+        at, there = self._index(code), other._index(code)
+        self._require_alike(other, self.shape[:2] == other.shape[:2])
+
+        def whole(array: np.ndarray, theirs: np.ndarray, by_shard: bool) -> np.ndarray:
+            kept = max(len(array), len(theirs)) if by_shard else len(array)
+            shape = (kept, *array.shape[1:])
+            found = np.zeros(shape, np.result_type(array, theirs))
+            found[: len(array)] = array
+            found[..., at] = 0
+            found[: len(theirs), ..., at] = theirs[..., there]
+            return found
+
+        arrays = {"shard_counts": self.shard_counts, "shard_tokens": self.shard_tokens, **self._optional()}
+        made = {name: whole(array, getattr(other, name), name.startswith("shard_")) for name, array in arrays.items()}
+        mine, theirs = self.gathered, other.gathered
+        inputs = [one.provenance.get("input_sha256") for one in (self, other)]
+        said = self.provenance | {"input_sha256": content_hash([*inputs, code]), "replaced": {code: inputs[1]}}
+        both = None if mine is None or theirs is None else mine.with_language(at, theirs, there)
+        return ActivationStats(**made, languages=self.languages, provenance=said, gathered=both)
+
+    def _require_alike(self, other: "ActivationStats", same: bool) -> None:
+        """Whether other counts, of the ``same`` shape as far as they must be, were counted and gathered alike."""
+        if not same:
+            raise NeuroglotError("counts of other languages or neurons cannot be joined; count the same.")
+        alike = ("weights_sha256", "settings")
+        if differ := [name for name in alike if self.provenance.get(name) != other.provenance.get(name)]:
+            raise NeuroglotError(f"counts cannot be joined: {listed(differ)} differ; count alike.")
+        if self._optional().keys() != other._optional().keys():
+            raise NeuroglotError("of counts with moments and without none can be joined; count alike.")
+        mine, theirs = self.gathered, other.gathered
+        if (mine.kinds if mine is not None else ()) != (theirs.kinds if theirs is not None else ()):
+            raise NeuroglotError("counts that gathered other values cannot be joined; count alike.")
 
     def _numbers(self, index: list[int]) -> list[int]:
         """Which shards of what was counted some of these are."""

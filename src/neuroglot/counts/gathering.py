@@ -146,6 +146,24 @@ class Gathered:
                 found[name] = np.concatenate([array, theirs], axis=1 if array.ndim == 3 else 0)
         return Gathered(**found)
 
+    def with_language(self, number: int, other: "Gathered", theirs: int) -> "Gathered":
+        """With one language's values those of another's text, by their numbers; both of the same kinds.
+
+        The texts of that language come last.
+        """
+        found: dict[str, Any] = {}
+        if self.histograms is not None and other.histograms is not None:
+            found["histograms"] = self.histograms.astype(np.result_type(self.histograms, other.histograms))
+            found["histograms"][:, :, number] = other.histograms[:, :, theirs]
+        if self.text_languages is None or other.text_languages is None:
+            return Gathered(**found)
+        kept, added = np.flatnonzero(self.text_languages != number), np.flatnonzero(other.text_languages == theirs)
+        mine = self._texts(kept, None, self.text_languages[kept])
+        more = other._texts(added, None, np.full(len(added), number))
+        for name, array in mine.arrays().items():
+            found[name] = np.concatenate([array, more.arrays()[name]], axis=1 if array.ndim == 3 else 0)
+        return Gathered(**found)
+
     def _texts(self, kept: np.ndarray, histograms: np.ndarray | None, languages: np.ndarray) -> "Gathered":
         own: dict[str, Any] = {name: getattr(self, name) for name in _OF_TEXTS}
         own = {name: None if array is None else array[:, kept] for name, array in own.items()}

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.artifacts import finished, load_artifact, require_tokens, save_artifact
-from ..base.errors import NeuroglotError, require_whole
+from ..base.errors import NeuroglotError, quoted, require_whole
 from ..base.locks import one_writer
 from ..base.parts import Parts
 from ..base.provenance import record
@@ -64,15 +64,33 @@ class Attributions:
         Raises:
             NeuroglotError: of other languages, another model, or estimated in another way.
         """
-        alike = ("weights_sha256", "settings")
-        differ = [name for name in alike if self.provenance.get(name) != other.provenance.get(name)]
-        if differ or self.languages != other.languages or self.values.shape != other.values.shape:
-            raise NeuroglotError("attributions of other languages, models or settings cannot be joined.")
+        self._require_alike(other, self.languages == other.languages and self.values.shape == other.values.shape)
         tokens = self.tokens + other.tokens
         inputs = [one.provenance.get("input_sha256") for one in (self, other)]
         said = self.provenance | {"input_sha256": content_hash(inputs), "joined": inputs}
         values = (self.values * self.tokens + other.values * other.tokens) / tokens
         return Attributions(values, tokens, self.languages, said)
+
+    def with_language(self, code: str, other: "Attributions") -> "Attributions":
+        """With one language's estimates those of other text; all others' stay.
+
+        Raises:
+            NeuroglotError: a language that one of them lacks, another model, or estimated in another way.
+        """
+        self._require_alike(other, self.values.shape[:2] == other.values.shape[:2])
+        if code not in self.languages or code not in other.languages:
+            raise NeuroglotError(f"there is no language {quoted(code)} in both attributions; estimate it in both.")
+        at, there = self.languages.index(code), other.languages.index(code)
+        values, tokens = self.values.copy(), self.tokens.copy()
+        values[..., at], tokens[at] = other.values[..., there], other.tokens[there]
+        inputs = [one.provenance.get("input_sha256") for one in (self, other)]
+        said = self.provenance | {"input_sha256": content_hash([*inputs, code]), "replaced": {code: inputs[1]}}
+        return Attributions(values, tokens, self.languages, said)
+
+    def _require_alike(self, other: "Attributions", same: bool) -> None:
+        alike = ("weights_sha256", "settings")
+        if not same or any(self.provenance.get(name) != other.provenance.get(name) for name in alike):
+            raise NeuroglotError("attributions of other languages, models or settings cannot be joined.")
 
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, whole or not at all; the same attributions give the same bytes."""

@@ -165,19 +165,22 @@ def average_precisions(values: np.ndarray, of: np.ndarray, languages: int) -> np
         the gain of recall; NaN for a class without rows.
     """
     order = np.argsort(-values, axis=0, kind="stable")
-    ranked = np.take_along_axis(values, order, axis=0)
-    last = np.ones(values.shape, dtype=bool)  # of those with an equal value
-    last[:-1] = ranked[:-1] != ranked[1:]
-    place = np.arange(1, len(values) + 1)[:, None]
+    place = np.empty_like(order)
+    np.put_along_axis(place, order, _last_of_equal(np.take_along_axis(values, order, axis=0)), axis=0)
     found = np.full((values.shape[1], languages), np.nan)
     for k in range(languages):
-        hits = np.cumsum((of == k)[order], axis=0)
-        if len(hits) and (total := hits[-1].max()):
-            counted = np.where(last, hits, 0)
-            before = np.zeros_like(hits)
-            before[1:] = np.maximum.accumulate(counted, axis=0)[:-1]
-            found[:, k] = np.where(last, hits / place * (hits - before), 0.0).sum(axis=0) / total
+        own = np.sort(place[of == k], axis=0)
+        if len(own):
+            found[:, k] = (_last_of_equal(own) / own).sum(axis=0) / len(own)
     return found
+
+
+def _last_of_equal(ranked: np.ndarray) -> np.ndarray:
+    """In sorted columns ``[rows, columns]``, the place from 1 on of the last row that has each one's value."""
+    places = np.repeat(np.arange(1, len(ranked) + 1)[:, None], ranked.shape[1], axis=1)
+    places[:-1][ranked[:-1] == ranked[1:]] = len(ranked)
+    last: np.ndarray = np.minimum.accumulate(places[::-1], axis=0)[::-1]
+    return last
 
 
 def _plnd(stats: ActivationStats, *, top_rate: float = 0.01, share: float = 0.9) -> Found:
@@ -215,13 +218,13 @@ def _percentile(stats: ActivationStats, *, percentile: float = 0.95, top_rate: f
     """
     for name, rate in {"percentile": percentile, "top_rate": top_rate}.items():
         _require_rate(name, rate)
-    histograms = _gathered(stats, "histograms")[1].astype(np.int64)
-    above = histograms[..., ::-1].cumsum(axis=-1)[..., ::-1]
-    pooled = above.sum(axis=2)
-    allowed = np.floor(np.round((1 - percentile) * pooled[..., :1], 9))
-    first = (pooled > allowed).sum(axis=-1)  # the first bin of those that hold few enough
-    padded = np.concatenate([above, np.zeros_like(above[..., :1])], axis=-1)
-    shares = np.take_along_axis(padded, first[..., None, None], axis=-1)[..., 0] / stats.tokens
+    shares = np.empty(stats.shape)
+    for layer, histograms in enumerate(_gathered(stats, "histograms")[1]):
+        pooled = histograms.sum(axis=1, dtype=np.int64)[:, ::-1].cumsum(axis=-1)[:, ::-1]
+        allowed = np.floor(np.round((1 - percentile) * pooled[:, :1], 9))
+        first = (pooled > allowed).sum(axis=-1)  # the first bin of those that hold few enough
+        above = np.arange(pooled.shape[-1]) >= first[:, None]
+        shares[layer] = np.einsum("nkb,nb->nk", histograms, above, dtype=np.int64, casting="unsafe") / stats.tokens
     total = shares.sum(axis=-1, keepdims=True)
     return _top(np.divide(shares, total, out=np.full(shares.shape, np.nan), where=total > 0), top_rate)
 

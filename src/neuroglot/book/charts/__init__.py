@@ -18,6 +18,7 @@ from .interventions import choices, contrasts, doses, effects
 from .kinds import languages_beside
 from .live import LiveChart, NeuronMap, every_neuron, selectable
 from .neuron_map import neuron_map
+from .rewritten import rewritten
 from .sharing import similarity, upset
 from .specificity import first_and_second, how_sure
 from .steering import outcomes, steered
@@ -54,6 +55,7 @@ __all__ = [
     "neuron_map",
     "outcomes",
     "overlaps",
+    "rewritten",
     "selectable",
     "shared_changes",
     "similarity",

@@ -200,7 +200,7 @@ def best(pairs: pd.DataFrame) -> str:
     Args:
         pairs: from :func:`neuroglot.effects.comparing.side_by_side`.
     """
-    if pairs.empty or not pairs["verdict"].notna().any():
+    if pairs.empty or not pairs["verdict"].notna().any():  # a table without a row has no columns either
         return "Whether one detector is better than the others is not known."
     keys = ["text", "budget"]
     first = pairs[(pairs[keys] == pairs[keys].iloc[0]).all(axis=1)]

@@ -10,40 +10,54 @@ from ...effects.removals import BOTH
 from ...neurons.identification import NeuronTypes
 from ..markup import language, myst
 from ..pages import model_name
-from . import layers, stability
+from . import detectors as every_detector
+from . import layers, rewritten, stability
 from .words import counted, interval, number
 
 Tables = Mapping[str, pd.DataFrame]
 
 
-def opening(found: NeuronTypes, depth: Tables, stability_tables: Tables, effects: Tables, written: Tables) -> str:
-    """How many neurons are of each type, and three findings, each with its verdict, from what chapters wrote.
+def opening(
+    found: NeuronTypes, depth: Tables, stability_tables: Tables, effects: Tables, written: Tables, detectors: Tables
+) -> str:
+    """How many neurons are of each type, and the findings, each with its verdict, from what chapters wrote.
 
     Args:
         found: the types.
         depth: the tables of chapter 03.
-        stability_tables: of chapter 09; like the next two without a table where that was not run.
+        stability_tables: of chapter 09; like the next three without a table where that was not run.
         effects: of chapter 05.
         written: of chapter 04.
+        detectors: of chapter 10.
     """
     n = found.sizes()
     return (
         f"**Of {myst(model_name(str(found.provenance.get('model'))))}'s {found.score.size:,} neurons "
         f"{n['specific']:,} are specific to one of {len(found.languages)} languages, {n['related']:,} related to "
         f"several and {n['general']:,} general, at a top rate of {found.top_rate:.1%}.**\n\n"
-        f"{findings(depth, stability_tables, effects, written)}"
+        f"{findings(depth, stability_tables, effects, written, detectors)}"
     )
 
 
-def findings(depth: Tables, stability_tables: Tables, effects: Tables, written: Tables) -> str:
-    """The three findings alone; arguments as of :func:`opening`."""
-    return "\n".join(
-        [
-            f"1. **Found again?** {_again(stability_tables)}",
-            f"2. **Needed?** {_needed(effects)}",
-            f"3. {_where(depth) if written.get('contrasts', pd.DataFrame()).empty else _wrote(written)}",
-        ]
-    )
+def findings(depth: Tables, stability_tables: Tables, effects: Tables, written: Tables, detectors: Tables) -> str:
+    """The findings alone, the last ones where they were looked for; arguments as of :func:`opening`."""
+    said = [
+        f"**Found again?** {_again(stability_tables)}",
+        f"**Needed?** {_needed(effects)}",
+        _where(depth) if written.get("contrasts", pd.DataFrame()).empty else _wrote(written),
+        rewritten.first_page(detectors),
+        _others(detectors),
+    ]
+    return "\n".join(f"{place}. {words}" for place, words in enumerate(filter(None, said), 1))
+
+
+def _others(tables: Tables) -> str:
+    """Whether another detector finds better neurons, and whether the book depends on which; nothing if not asked."""
+    pairs, claims = (tables.get(name, pd.DataFrame()) for name in ("pairs", "claims"))
+    if pairs.empty and claims.empty:
+        return ""
+    said = [every_detector.best(pairs), every_detector.depends(claims)] if len(claims) else [every_detector.best(pairs)]
+    return f"**Another detector?** {' '.join(said)} [Chapter 10](10-detectors.html)"
 
 
 def _again(tables: Tables) -> str:
