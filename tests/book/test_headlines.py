@@ -30,12 +30,13 @@ def test_spontaneous_alignment_by_group():
 
 def test_detectors_on_rewritten_text_where_there_is_any():
     removed = {"what": "own less matched", "detector": "lape", "budget": "100 a language", "effect": 0.5}
+    removed["text"] = "problems"
     removed |= {"low": 0.25, "high": 0.75}
     tables = {"detectors": pd.DataFrame([removed, removed | {"what": "own"}])}
     lost = {"rewriting": "romanized", "detector": "lape", "difference": -0.5, "low": -0.75, "high": -0.25}
     for more, wanted in (({}, 1), ({"rewritten": pd.DataFrame()}, 1), ({"rewritten": pd.DataFrame([lost])}, 2)):
         found = of("detectors_found", tables | more)
-        assert len(found) == wanted and found["what"][0] == "own less matched, lape, 100 a language"
+        assert len(found) == wanted and found["what"][0] == "own less matched, lape, 100 a language, on problems"
     assert found.iloc[1].to_dict() == {
         "what": "found again, romanized less unchanged, lape",
         "value": -0.5,

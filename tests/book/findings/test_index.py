@@ -88,6 +88,23 @@ def test_language_or_script_comes_last_where_it_was_asked():
     assert others == findings.findings({"profile": PROFILE}, {}, {}, {}, {"detectors": pd.DataFrame()}).split("\n")
 
 
+def test_other_detectors_have_the_last_word_where_they_were_tried():
+    pairs = pd.DataFrame(
+        [{"one": "lape", "other": "plnd", "effect": 0.5, "low": 0.2, "high": 0.8, "detectable": 0.3, "verdict": "more",
+          "text": "problems", "budget": "100 a language"}]
+    )  # fmt: skip
+    claims = pd.DataFrame([{"claim": "x", "known": 2, "holds": 2, "contrary": 0}])
+    last = findings.findings({"profile": PROFILE}, {}, {}, {}, {"pairs": pairs, "claims": claims}).split("\n")[-1]
+    assert last == (
+        "4. **Another detector?** The neurons of lape are needed more than those of every other detector, by at least "
+        "0.50 nats per token (0.20 to 0.80). Of 1 claim of this book, 1 holds under every detector, none under some, "
+        "none under none. Under some the contrary of what others say holds for none of them. [Chapter "
+        "10](10-detectors.html)"
+    )
+    alone = findings.findings({"profile": PROFILE}, {}, {}, {}, {"pairs": pairs}).split("\n")[-1]
+    assert alone.endswith("(0.20 to 0.80). [Chapter 10](10-detectors.html)")
+
+
 def test_kinship_is_a_sentence():
     found = types_of("en de fr", "en de,-")
     end = ": from so few pairs, absence of evidence is no evidence of absence."
