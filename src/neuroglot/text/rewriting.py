@@ -102,7 +102,8 @@ def romanized(corpus: Corpus, languages: Iterable[str] | None = None) -> Corpus:
     def latin(text: str, code: str, _label: str) -> str:
         parts = _SPACES.split(text)
         parts[::2] = (" ".join(_latin(word, names[code]) for word in words(run, code)) for run in parts[::2])
-        return "".join(parts)
+        made = "".join(parts)
+        return made if made.strip() else text  # nothing but marks that are not read, such as a lone ー
 
     return _rewritten(corpus, chosen, latin, "romanized", ("uroman", "budoux"))
 
