@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..base.errors import NeuroglotError
 from ..base.uncertainty import LESS, MORE, SAME
 from ..counts.activations import ActivationStats
+from ..counts.collecting import collect
 from ..neurons.identification import NeuronTypes
 from ..neurons.robustness import COLUMNS, CONTRARY, HOLDS, OPEN
 from ..text.corpora import Corpus
@@ -72,6 +73,9 @@ def writing_claims(
         ``claim``, ``detector``, ``verdict``; none where a language has no neuron, or the model's way to the logits is
         not known.
     """
+    if means is None and types:  # once for all
+        product: dict[str, Any] = {"quantity": "product", "moments": True, "batch_tokens": batch_tokens}
+        means = collect(model, tokenizer, corpus, progress=False, **product)
     how: dict[str, Any] = {"means": means, "draws": 1, "checked": 1, "batch_tokens": batch_tokens, "seed": seed}
     rows = []
     for name, found in types.items():
