@@ -14,7 +14,7 @@ from ..neurons.contexts import block
 from ..neurons.detection import Detection
 from .charts.live import front_end
 from .charts.theme import data_script
-from .markup import html, myst
+from .markup import NO_FORMULAS, html, myst
 from .widgets import with_page
 
 #: Characters of base64 that a page may carry for it; of more, only the first ranks are kept.
@@ -242,7 +242,7 @@ class NeuronLookup(anywidget.AnyWidget):
         settings = {"layer": self.layer, "neuron": self.neuron}
         script = data_script({**self.given, "settings": settings, "browser": self._browser})
         shown = self.said.html(self.layer, self.neuron)
-        return f'<div data-neuroglot="lookup" class="neuroglot-lookup">{shown}{script}</div>'
+        return f'<div data-neuroglot="lookup" class="neuroglot-lookup {NO_FORMULAS}">{shown}{script}</div>'
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return with_page(super()._repr_mimebundle_(**options), self.html())
