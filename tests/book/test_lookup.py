@@ -64,12 +64,12 @@ def test_it_is_said_in_words():
     assert said.summary(0, 2).endswith("language: 2 of 2 (en 1, de 1).")
     assert said.summary(0, 3).endswith("language: 0 of 2.")
     assert cells(said.html(0, 2)) == [
-        ["one", "de", "1 of 3", "de", "makes none"],
-        ["other", "en", "2 of 3", "en", "en de"],
+        ["one", "1 of 3 (de)", "de", "makes none"],
+        ["other", "2 of 3 (en)", "en", "en de"],
     ]
     assert cells(said.html(0, 3)) == [
-        ["one", "", "no score", "none", "makes none"],
-        ["other", "", "no score", "none", "none"],
+        ["one", "no score", "none", "makes none"],
+        ["other", "no score", "none", "none"],
     ]
 
 
@@ -278,7 +278,7 @@ def test_what_is_not_kept_is_beyond(page_of, monkeypatch):
     rank = widget.said.rank[0]
     beyond, within = (np.argwhere(some)[0].tolist() for some in (rank > kept, (rank > 0) & (rank <= kept)))
     page = page_of(widget.html(), "#layer={}&neuron={}".format(*beyond))
-    assert shown(page)[0][1:3] == ["", f"beyond {kept:,}"]
+    assert shown(page)[0][1] == f"beyond {kept:,}"
     page = page_of(widget.html(), "#layer={}&neuron={}".format(*within))
     assert shown(page)[0] == widget.said._cells(*within)[0]
     assert page.wrong == []

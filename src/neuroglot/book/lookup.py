@@ -1,5 +1,7 @@
 """What each detector says of a neuron: looked up in the book's pages without a kernel, and live in Jupyter."""
 
+import base64
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +12,6 @@ import pandas as pd
 import traitlets
 
 from ..base.errors import NeuroglotError, require_whole
-from ..neurons.contexts import block
 from ..neurons.detection import Detection
 from .charts.live import front_end
 from .charts.theme import data_script
@@ -127,7 +128,7 @@ class Said:
         kept = max(int(self.scored.max()), self.number)
         data = ""
         while size <= _INFLATED:
-            data = block(b"".join(self._bytes(at, kept) for at in range(detectors)))
+            data = _deflated(b"".join(self._bytes(at, kept) for at in range(detectors)))
             if len(data) <= limit or kept == self.number:
                 break
             kept = max(kept // 2, self.number)
@@ -154,7 +155,7 @@ class Said:
 
     def html(self, layer: int, neuron: int) -> str:
         """A sentence and a table, as lookup.js has them, for paper."""
-        heads = ["detector", "best language", "rank", f"among the first {self.number:,} of", "its own choice"]
+        heads = ["detector", "best rank", f"among the first {self.number:,} of", "its own choice"]
         head = "".join(f'<th scope="col">{html(name)}</th>' for name in heads)
         rows = "".join(
             f'<tr><th scope="row">{html(first)}</th>{"".join(f"<td>{html(cell)}</td>" for cell in rest)}</tr>'
@@ -180,9 +181,9 @@ class Said:
         found = []
         for row in self.of(layer, neuron).to_dict("records"):
             scored = not pd.isna(row["rank"])
-            place = f"{row['rank']:,} of {row['scored']:,}" if scored else "no score"
+            place = f"{row['rank']:,} of {row['scored']:,} ({row['language']})" if scored else "no score"
             own = (row["chosen"] or "none") if chooses[row["detector"]] else "makes none"
-            found.append([row["detector"], row["language"] if scored else "", place, row["first"] or "none", own])
+            found.append([row["detector"], place, row["first"] or "none", own])
         return found
 
     def _names(self, among: np.ndarray) -> str:
@@ -192,6 +193,12 @@ class Said:
         layers, width = self.rank.shape[1:]
         if not (0 <= layer < layers and 0 <= neuron < width):
             raise NeuroglotError(f"there is no neuron {neuron} in layer {layer}; the model has {layers} x {width}.")
+
+
+def _deflated(data: bytes) -> str:
+    """In base64; beside ranks, which are close to noise, there are runs of one byte, and nothing else repeats."""
+    deflate = zlib.compressobj(9, strategy=zlib.Z_RLE)
+    return base64.b64encode(deflate.compress(data) + deflate.flush()).decode()
 
 
 class NeuronLookup(anywidget.AnyWidget):

@@ -34,15 +34,14 @@
   function cells(said, i) {
     return said.detectors.map(({ name, chooses, scored }, detector) => {
       const { language, rank, first, chosen } = said.of(detector, i);
-      const all = scored[said.languages.indexOf(language)];
-      const known = rank && rank <= said.kept;
-      const place = known ? `${count(rank)} of ${count(all)}` : rank ? `beyond ${count(said.kept)}` : "no score";
+      const all = scored[said.languages.indexOf(language)]; // neurons with a score
+      const known = rank <= said.kept ? `${count(rank)} of ${count(all)} (${language})` : `beyond ${count(said.kept)}`;
       const names = (codes) => codes.join(" ") || "none";
-      return [name, known ? language : "", place, names(first), chooses ? names(chosen) : "makes none"];
+      return [name, rank ? known : "no score", names(first), chooses ? names(chosen) : "makes none"];
     });
   }
 
-  const heads = (number) => ["detector", "best language", "rank", `among the first ${count(number)} of`, "its own choice"];
+  const heads = (number) => ["detector", "best rank", `among the first ${count(number)} of`, "its own choice"];
 
   function summary(said, layer, neuron) {
     const each = said.detectors.map((_, detector) => said.of(detector, layer * said.width + neuron).first);
