@@ -14,7 +14,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = sorted((ROOT / "book").glob("*.md"))
 FINDINGS = sorted((ROOT / "src" / "neuroglot" / "book" / "findings").glob("*.py"))
 
-FIGURE = re.compile(r"\bcharts\.(?!enable)|\bng\.(?:NeuronBrowser|Playground|ThresholdExplorer)\(")
+FIGURE = re.compile(r"\bcharts\.(?!enable)|\bng\.(?:NeuronBrowser|Playground|ThresholdExplorer|book\.lookup\.\w+)\(")
 
 
 def cells_of(path):

@@ -187,3 +187,18 @@ def test_lape_of_the_released_counts_is_its_definition(shared):
     tied = (entropy - edge).abs().numpy() < 1e-11
     assert not different[~tied].any() and tied.sum() < 5
     assert set(found.sizes()) == set(stats.languages) and min(found.sizes().values()) > 10
+
+
+@given(some(), st.integers(0, 40))
+@settings(max_examples=60, deadline=None)
+def test_ranks_are_places_in_the_order_of_scores(stats, n):
+    found = detect(stats, "lape", top_rate=0.3, filter_rate=0.5)  # some have no score, and many are tied
+    ranks = found.ranks()
+    layers, width, languages = stats.shape
+    places = [(i, j) for i in range(layers) for j in range(width)]
+    for k in range(languages):
+        scored = [place for place in places if not math.isnan(found.score[*place, k])]
+        order = sorted(scored, key=lambda place: (-found.score[*place, k], place))
+        assert [ranks[*place, k] for place in order] == list(range(1, len(order) + 1))
+        assert not any(ranks[*place, k] for place in places if place not in scored)
+    assert (found.take(n).selected == ((ranks > 0) & (ranks <= n))).all()

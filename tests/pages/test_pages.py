@@ -65,6 +65,41 @@ def test_from_a_list_of_neurons_to_one(visit):
     assert f"neuron {neuron} is specific" in page.inner_text(".neuroglot-browser .neuroglot-status")
 
 
+@pytest.mark.parametrize("chapter", ["02-identification", "04-neurons"])
+def test_from_a_neuron_to_what_each_detector_says(visit, chapter):
+    page = filled(visit, chapter)
+    if chapter == "02-identification":
+        page.get_by_text("Which neurons are they?").click()
+    link = page.locator("a[href^='10-detectors.html#']").first
+    layer, neuron = re.fullmatch(r"10-detectors\.html#layer=(\d+)&neuron=(\d+)", link.get_attribute("href")).groups()
+    link.click()
+    page.wait_for_selector("[data-neuroglot=lookup][data-drawn]", timeout=30_000)
+    assert page.inner_text(".neuroglot-lookup .neuroglot-status").startswith(f"Layer {layer}, neuron {neuron}. ")
+    page.get_by_role("link", name="What it fires on").click()
+    page.wait_for_selector("[data-neuroglot=browser][data-drawn]", timeout=30_000)
+    said = page.inner_text(".neuroglot-browser .neuroglot-status")
+    assert said.startswith(f"Layer {layer}, neuron {neuron} is ")
+
+
+def test_the_lookup_says_what_the_detectors_say(visit):
+    """Of the two that read nothing but counts, at neurons of every layer."""
+    folder = artefact("10-detectors", "gathered")
+    one, other = (neuroglot.ActivationStats.load(folder / name / "counts.safetensors") for name in "01")
+    counts = one.joined(other)
+    page = filled(visit, "10-detectors")
+    names = page.locator(".neuroglot-lookup tbody th").all_inner_texts()
+    for name in {"lambda-score", "lape"} & {*names}:
+        ranks = neuroglot.detect(counts, name).ranks()
+        for layer, neuron in enumerate(np.linspace(0, ranks.shape[1] - 1, len(ranks), dtype=int).tolist()):
+            place = {"layer": layer, "neuron": neuron}
+            page.evaluate("place => document.querySelector('.neuroglot-lookup').lookup.set(place)", place)
+            cells = page.locator(".neuroglot-lookup tbody tr").nth(names.index(name)).locator("td").all_inner_texts()
+            own = {code: rank for code, rank in zip(counts.languages, ranks[layer, neuron], strict=True) if rank}
+            best = min(own, key=own.get, default="")
+            said = re.sub(" of .* ", " ", cells[0])
+            assert said == (f"{own[best]:,} ({best})" if own else "no score")
+
+
 def test_a_click_on_the_map_opens_the_neuron(visit):
     types = neuroglot.NeuronTypes.load(artefact("index", "types"))
     page = visit("book/chapters/index.html").page
@@ -161,6 +196,7 @@ def test_the_map_is_read_by_keyboard_and_pointer(visit, width):
     [
         ("02-identification", "explorer", "top_rate=0.07&lambda=0.1094812&quantile=0.9", "lambda 0.109481 (given)"),
         ("04-neurons", "browser", "layer=2&neuron=5&lambda=0.1094812", "Layer 2, neuron 5 is"),
+        ("10-detectors", "lookup", "layer=2&neuron=5", "Layer 2, neuron 5. Detectors"),
     ],
 )
 def test_an_address_is_opened_in_front_of_the_reader(visit, chapter, kind, asked, said, width):

@@ -33,6 +33,13 @@ _SCRIPTS = ("identify.js", "page.js", "explorer.js", "browser.js")
 _THRESHOLDS = {"top_rate": "topRate", "lam": "lam", "quantile": "quantile", "languages": "languages"}
 
 
+def with_page(bundle: Any, page: str) -> Any:
+    """What Jupyter is given of a widget, with the HTML that a page shows in its place."""
+    data, *metadata = bundle if isinstance(bundle, tuple) else (bundle,)
+    data = {**(data or {}), "text/html": page}
+    return (data, *metadata) if metadata else data
+
+
 class _Live(anywidget.AnyWidget):
     """Packed probabilities and thresholds, shared with the front end; in a page, without a kernel, as HTML."""
 
@@ -46,9 +53,15 @@ class _Live(anywidget.AnyWidget):
     languages = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(
-        self, stats: ActivationStats, given: Mapping[str, Any], scaled: bool, min_tokens: int, **settings: Any
+        self,
+        stats: ActivationStats,
+        given: Mapping[str, Any],
+        scaled: bool,
+        min_tokens: int,
+        detectors: str | None,
+        **settings: Any,
     ) -> None:
-        self.stats, self.scaled = stats, scaled
+        self.stats, self.scaled, self._detectors = stats, scaled, detectors
         self._prepared: dict[tuple[str, ...], Identifier] = {}
         self._packed, data = pack(stats, min_tokens=min_tokens)
         made = {"head": self._packed.head(), "scaled": scaled, "run": _name(stats), **given}
@@ -103,8 +116,8 @@ class _Live(anywidget.AnyWidget):
         return {other: getattr(self, name) for name, other in _THRESHOLDS.items()}
 
     def _page(self) -> dict[str, Any]:
-        """What a page needs beside the settings and the data."""
-        return self.given
+        """What a page needs beside the settings and the data: no kernel is asked, and other pages are there."""
+        return {**self.given, "detectors": self._detectors}
 
     def _pictures(self) -> str:
         """What stands in the page where no script runs, as in print."""
@@ -147,14 +160,11 @@ class _Live(anywidget.AnyWidget):
         write_bytes(path, page.encode())
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**options)
-        data, *metadata = bundle if isinstance(bundle, tuple) else (bundle,)
         try:
             page = self.html()
         except NeuroglotError as error:
             page = f'<div data-neuroglot="none"><p>{html(str(error))}</p></div>'
-        data = {**(data or {}), "text/html": page}
-        return (data, *metadata) if metadata else data
+        return with_page(super()._repr_mimebundle_(**options), page)
 
 
 class ThresholdExplorer(_Live):
@@ -169,6 +179,7 @@ class ThresholdExplorer(_Live):
         stats: activation counts.
         top_rate, lam, quantile, scaled, min_tokens: where to start; as for :func:`neuroglot.classify`.
         browser: address of the page with a :class:`NeuronBrowser`, which listed neurons are linked to.
+        detectors: and of the one with a :class:`neuroglot.book.lookup.NeuronLookup`; in pages only.
         use: file of types that *Use these* writes; live only.
     """
 
@@ -182,13 +193,14 @@ class ThresholdExplorer(_Live):
         scaled: bool = True,
         min_tokens: int = MIN_TOKENS,
         browser: str | None = None,
+        detectors: str | None = None,
         use: str | Path | None = None,
     ) -> None:
         specs = explorer_panels(stats.shape[0], stats.languages)
         self._file = use
         given = {"kind": "explorer", "specs": specs, "browser": browser, "use": use is not None}
         settings = {"top_rate": top_rate, "lam": lam, "quantile": quantile, "languages": list(stats.languages)}
-        super().__init__(stats, given, scaled, min_tokens, **settings)
+        super().__init__(stats, given, scaled, min_tokens, detectors, **settings)
 
     def observe(self, handler: Callable[[Any], Any], names: Any = traitlets.All, type: Any = "change") -> None:
         """As of every widget; ``"types"`` changes with each threshold, and the handler finds them as ``change.new``."""
@@ -218,7 +230,7 @@ class ThresholdExplorer(_Live):
         return f"Written to {self._file}. To be run again with these types: chapters {outdated}."
 
     def _page(self) -> dict[str, Any]:
-        return {**self.given, "use": False}
+        return {**super()._page(), "use": False}
 
     def _answer(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
         super()._answer(widget, content, buffers)
@@ -274,6 +286,8 @@ class NeuronBrowser(_Live):
         raised: the tokens that neurons raise most, from :func:`neuroglot.effects.writing.raised`.
         find: for neurons without contexts, a function of layer and neuron that gives them
             (``lambda *neuron: ng.top_contexts(model, tokenizer, corpus, [neuron])``); live only.
+        detectors: address of the page with a :class:`neuroglot.book.lookup.NeuronLookup`, which the neuron that is
+            shown is linked to; in pages only.
         layer, neuron: where to start; default: the lowest score.
 
     Raises:
@@ -293,6 +307,7 @@ class NeuronBrowser(_Live):
         *,
         raised: pd.DataFrame | None = None,
         find: Callable[[int, int], TopContexts] | None = None,
+        detectors: str | None = None,
         layer: int | None = None,
         neuron: int | None = None,
     ) -> None:
@@ -322,7 +337,7 @@ class NeuronBrowser(_Live):
         }
         settings = {"top_rate": types.top_rate, "quantile": types.quantile, "languages": list(types.languages)}
         settings |= {"lam": types.lam, "layer": place[0], "neuron": place[1]}
-        super().__init__(stats.select(types.languages), given, types.scaled, types.min_tokens, **settings)
+        super().__init__(stats.select(types.languages), given, types.scaled, types.min_tokens, detectors, **settings)
 
     @traitlets.validate("layer", "neuron")
     def _there(self, proposal: Any) -> int:
@@ -360,7 +375,7 @@ class NeuronBrowser(_Live):
         return super()._settings() | {"layer": self.layer, "neuron": self.neuron}
 
     def _page(self) -> dict[str, Any]:
-        return {**self.given, "live": False}
+        return {**super()._page(), "live": False}
 
     def _answer(self, widget: Any, content: dict[str, Any], buffers: Any) -> None:
         super()._answer(widget, content, buffers)

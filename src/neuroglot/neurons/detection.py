@@ -15,7 +15,7 @@ from ..counts.activations import ActivationStats
 from ..text.languages import languages_of, require_codes
 from . import detectors
 from .identification import NeuronTypes
-from .methods import METHODS, highest
+from .methods import METHODS, highest, ranks
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +89,14 @@ class Detection:
             blocks = self.score
         selected = np.stack([highest(block, number) for block, number in zip(blocks, numbers, strict=True)])
         return replace(self, selected=selected.reshape(self.score.shape))
+
+    def ranks(self) -> np.ndarray:
+        """Each neuron's place among all of the model, for each language: int64 ``[layers, neurons, languages]``.
+
+        1 has the highest score; of equal scores the first neuron comes first, so that :meth:`take` selects the neurons
+        of the first ranks. 0 where there is no score.
+        """
+        return ranks(self.score.reshape(-1, self.score.shape[-1])).reshape(self.score.shape)
 
     def sizes(self) -> dict[str, int]:
         """Selected neurons of each language."""

@@ -17,15 +17,25 @@ from .identification import MIN_TOKENS, SCORE_PARTS, classify
 Found = tuple[np.ndarray, np.ndarray]
 
 
+def ranks(score: np.ndarray) -> np.ndarray:
+    """Each neuron's place for each language, 1 the highest score: int64 ``[neurons, languages]``, as ``score``.
+
+    Of equal scores the first neuron comes first; of NaN it is 0.
+    """
+    order = np.argsort(np.where(np.isnan(score), np.inf, -score), axis=0, kind="stable")
+    found = np.zeros(score.shape, dtype=np.int64)
+    np.put_along_axis(found, order, np.arange(1, len(score) + 1)[:, None], axis=0)
+    found[np.isnan(score)] = 0
+    return found
+
+
 def highest(score: np.ndarray, number: int) -> np.ndarray:
     """The neurons of the highest scores, as many of each language: bool ``[neurons, languages]``, as ``score``.
 
     Of equal scores the first is taken, of NaN none.
     """
-    order = np.argsort(np.where(np.isnan(score), np.inf, -score), axis=0, kind="stable")
-    chosen = np.zeros(score.shape, dtype=bool)
-    np.put_along_axis(chosen, order[:number], True, axis=0)
-    chosen &= ~np.isnan(score)
+    rank = ranks(score)
+    chosen: np.ndarray = (rank > 0) & (rank <= number)
     return chosen
 
 

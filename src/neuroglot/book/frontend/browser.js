@@ -1,6 +1,6 @@
 // One neuron at a time: its probabilities, type and rank, the text it fires on, and its neighbours.
 (() => {
-  const { KINDS, Refusal, Identifier, address, chart, count, element, fill, follow, fromAddress, fromBase64, inflate, inWords, labelled, select, typed } =
+  const { KINDS, Refusal, Identifier, address, chart, count, element, follow, fromAddress, fromBase64, inflate, inWords, labelled, linked, neuronBoxes, select } =
     neuroglot;
   const NEIGHBOURS = 8;
 
@@ -67,7 +67,8 @@
    * given: head and values (see identify.js), scaled, colors by type, spec of the chart, contexts (for_page) or null,
    * raised (a block of JSON: by layer and neuron a language, the mean value there and tokens) or null,
    * settings (thresholds, layer, neuron), addressed, ask(layer, neuron) for contexts that are not here (a promise of
-   * for_page; null where nobody can be asked), moved(layer, neuron). Of settings, `among` are the only neurons to step
+   * for_page; null where nobody can be asked), moved(layer, neuron), detectors (address of the page that says what each
+   * detector says of a neuron). Of settings, `among` are the only neurons to step
    * through, as numbers; none are all.
    */
   async function browser(place, given) {
@@ -79,16 +80,14 @@
     const settings = { languages: all, lam: null, ...given.settings };
     let [result, known, drawn, waiting] = [null, "", null, 0];
 
-    const whole = (text, most) =>
-      typed({ min: 0, max: most, step: 1, "data-name": text }, () => go(...asked()));
-    const boxes = { layer: whole("layer", layers - 1), neuron: whole("neuron", width - 1) };
-    const asked = () => ["layer", "neuron"].map((name) => boxes[name].value || settings[name]); // an empty box asks nothing
+    const boxes = neuronBoxes(layers, width, (layer, neuron) => go(layer, neuron));
     const kind = select([["", "any type"], ...KINDS.slice(1).map((name) => [name, name])], "specific");
     const language = select([["", "any language"], ...all.map((code) => [code, code])], "");
     kind.setAttribute("aria-label", "step through neurons of type");
     language.setAttribute("aria-label", "step through neurons of language");
     const button = (text, onclick) => element("button", { type: "button", onclick }, text);
     const facts = element("p", { class: "neuroglot-status", role: "status" });
+    const more = element("p", { hidden: !given.detectors });
     const picture = element("div", { class: "neuroglot-chart" });
     const tokens = element("p", { class: "neuroglot-raised", dir: "auto" });
     const texts = element("div", { class: "neuroglot-texts" });
@@ -101,11 +100,11 @@
       element(
         "div",
         { class: "neuroglot-controls" },
-        labelled("layer", boxes.layer),
-        labelled("neuron", boxes.neuron),
+        ...boxes.places,
         labelled("step through", kind, language, button("previous", () => step(-1)), button("next", () => step(1))),
       ),
       facts,
+      more,
       picture,
       ...(raised ? [element("p", { class: "neuroglot-heading" }, "The tokens that it raises most"), tokens] : []),
       element("p", { class: "neuroglot-heading" }, "The text on which it fires most"),
@@ -187,10 +186,11 @@
       const among = JSON.stringify(settings.among ?? []);
       if (among !== taken) kind.value = language.value = ""; // what was chosen is stepped through, whatever it is
       taken = among;
-      const limit = (value, most) => Math.min(Math.max(Math.trunc(Number(value)) || 0, 0), most);
-      settings.layer = limit(settings.layer, layers - 1);
-      settings.neuron = limit(settings.neuron, width - 1);
-      for (const name of ["layer", "neuron"]) fill(boxes[name], settings[name]);
+      [settings.layer, settings.neuron] = boxes.show(settings.layer, settings.neuron);
+      if (given.detectors) {
+        const { layer, neuron } = settings;
+        more.replaceChildren(linked(given.detectors, { layer, neuron }, "What each detector says of it"));
+      }
       try {
         classify();
       } catch (error) {

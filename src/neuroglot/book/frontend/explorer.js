@@ -1,6 +1,6 @@
 // Sliders for every threshold, and what they make of all neurons: in the book's pages and in Jupyter.
 (() => {
-  const { KINDS, Refusal, Identifier, address, chart, count, csv, element, fill, follow, labelled, save, select, typed } = neuroglot;
+  const { KINDS, Refusal, Identifier, address, chart, count, csv, element, fill, follow, labelled, linked, save, select, typed } = neuroglot;
   const TYPED = KINDS.slice(1);
   const LISTED = 40;
 
@@ -86,7 +86,8 @@
   /**
    * Fill a place with the explorer.
    * given: head and values (see identify.js), scaled, specs of the three charts, settings to begin with, run (a
-   * name), browser (address of the page that shows single neurons), addressed (keep settings in the address),
+   * name), browser and detectors (addresses of the pages that show single neurons, and what each detector says of
+   * them), addressed (keep settings in the address),
    * changed(settings), called after a reader's change, use(settings) (live: writes the types, and says so).
    */
   async function explorer(place, given) {
@@ -241,16 +242,19 @@
       );
       const cells = found.slice(0, LISTED).map(row).map(([layer, neuron, ...rest]) => {
         const place = new URLSearchParams({ ...toAddress(settings, all), layer, neuron });
-        const name = given.browser ? element("a", { href: `${given.browser}#${place}` }, neuron) : neuron;
+        const name = linked(given.browser, place, neuron) ?? neuron;
         rest[3] = rest[3].toFixed(4);
-        return element("tr", {}, ...[layer, name, ...rest].map((cell) => element("td", {}, cell)));
+        const more = linked(given.detectors, { layer, neuron }, "what each detector says");
+        more?.setAttribute("aria-label", `what each detector says of layer ${layer}, neuron ${neuron}`);
+        return element("tr", {}, ...[layer, name, ...rest, ...(more ? [more] : [])].map((cell) => element("td", {}, cell)));
       });
+      const shown = given.detectors ? [...head, "detectors"] : head;
       list.replaceChildren(
         element("p", {}, `${count(found.length)} neurons${found.length > LISTED ? `, the ${LISTED} of lowest score` : ""}.`),
         element(
           "table",
           {},
-          element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { scope: "col" }, name)))),
+          element("thead", {}, element("tr", {}, ...shown.map((name) => element("th", { scope: "col" }, name)))),
           element("tbody", {}, ...cells),
         ),
       );

@@ -41,6 +41,34 @@
     if (!input.dataset.typing) input.value = value;
   }
 
+  /**
+   * Boxes for a layer and a neuron, labelled. go(layer, neuron) is called with what is typed, which may be beyond the
+   * ends; an empty box asks for nothing.
+   * show(layer, neuron): fills them, within the ends, and gives both.
+   */
+  function neuronBoxes(layers, width, go) {
+    const most = { layer: layers - 1, neuron: width - 1 };
+    const names = Object.keys(most);
+    const shown = {};
+    const asked = () => go(...names.map((name) => boxes[name].value || shown[name]));
+    const box = (name) => [name, typed({ min: 0, max: most[name], step: 1, "data-name": name }, asked)];
+    const boxes = Object.fromEntries(names.map(box));
+    return {
+      places: names.map((name) => labelled(name, boxes[name])),
+      show(...wanted) {
+        names.forEach((name, at) => {
+          shown[name] = Math.min(Math.max(Math.trunc(Number(wanted[at])) || 0, 0), most[name]);
+          fill(boxes[name], shown[name]);
+        });
+        return names.map((name) => shown[name]);
+      },
+    };
+  }
+
+  // The address of a neuron on another page, in front of its reader; nothing where there is no such page.
+  const linked = (page, settings, ...said) =>
+    page ? element("a", { href: `${page}#${new URLSearchParams(settings)}` }, ...said) : null;
+
   function select(options, value, onchange) {
     const made = element("select", { onchange });
     for (const [option, text] of options) made.append(element("option", { value: option }, text));
@@ -135,5 +163,8 @@
     place.scrollIntoView({ block: "start" });
   }
 
-  Object.assign(globalThis.neuroglot, { address, chart, count, csv, element, fill, follow, fromBase64, inTurn, labelled, save, select, typed });
+  Object.assign(globalThis.neuroglot, {
+    ...{ address, chart, count, csv, element, fill, follow, fromBase64, inTurn, labelled, linked, neuronBoxes, save, select },
+    typed,
+  });
 })();
