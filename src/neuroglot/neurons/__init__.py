@@ -10,6 +10,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     [
         *("agreement", "contexts", "detection", "detectors", "drawing", "examples"),
-        *("identification", "layers", "methods", "sharing", "specificity", "thresholds"),
+        *("identification", "layers", "methods", "sets", "sharing", "specificity", "thresholds"),
     ],
 )
