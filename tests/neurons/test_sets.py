@@ -146,7 +146,7 @@ def test_types_of_a_file(stats, tmp_path):
     assert each["general"] == {code: [[1], [], []] for code in found.languages}
     assert each["specific"] == {"en": [[], [], []], "de": [[4], [], [49]], "zh": [[], [2, 3], []]}
     assert each["related"] == {code: [[], [], []] for code in found.languages}
-    assert found.provenance == types.provenance | {"neurons": {"file": "own.safetensors", "method": "x", "model": None}}
+    assert found.provenance == types.provenance | {"outside": {"file": "own.safetensors", "method": "x", "model": None}}
     for code in found.languages:
         assert [n.tolist() for n in found.neurons(code)] == [n.tolist() for n in given.fitted(3, 50).neurons(code)]
 

@@ -75,6 +75,13 @@ def load_artifact(path: str | Path, kind: str, names: tuple[str, ...]) -> tuple[
     return arrays, header
 
 
+def is_safetensors(path: str | Path) -> bool:
+    """Whether a file is called so, or begins as such files do."""
+    path = require_file(path, "give one that is there")
+    with path.open("rb") as file:
+        return path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
+
+
 def kind_of(path: str | Path) -> str:
     """What a file of :func:`save_artifact` says that it holds; nothing where it says nothing.
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..base.artifacts import is_safetensors
 from ..base.columns import read_columns, require_once, write_columns
 from ..base.errors import NeuroglotError, in_a_line, listed, quoted
 from ..base.files import atomic, plain_name
@@ -36,7 +37,7 @@ def read_counts(path: str | Path, languages: str | Iterable[str] | None = None) 
     path = Path(path)
     if path.is_dir():
         return read_njunlp(path, languages) if any(path.glob("prefix.activation.*")) else _of_folder(path, languages)
-    if path.suffix == ".safetensors":
+    if is_safetensors(path):
         return ActivationStats.load(path).select(languages)
     return _of_table(path).select(languages)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..base.artifacts import kind_of, load_artifact, save_artifact
+from ..base.artifacts import is_safetensors, kind_of, load_artifact, save_artifact
 from ..base.columns import read_columns, require_once, write_columns
 from ..base.errors import NeuroglotError, is_number, listed, quoted
 from ..base.files import require_file
@@ -241,16 +241,17 @@ def read_neurons(path: str | Path, languages: str | Iterable[str] | None = None)
         NeuroglotError: an unreadable file, a language too many or too few, or a neuron that is none or named twice.
     """
     path = require_file(path, "give one that is there")
-    with path.open("rb") as file:
-        start = file.read(9)
-    if start.startswith(MAGIC):
-        return _of_masks(path, parse_languages(languages, least=1))
-    if path.suffix == ".safetensors" or start[8:] == b"{":
+    if is_safetensors(path):
         ours = {one.KIND: one for one in (Detection, NeuronTypes)}
         return NeuronSet.of(ours.get(kind_of(path), NeuronSet).load(path)).select(languages)
+    codes = parse_languages(languages, least=1)
+    with path.open("rb") as file:
+        start = file.read(len(MAGIC))
+    if start == MAGIC:
+        return _of_masks(path, codes)
     if start.startswith(b"\x80"):
         raise NeuroglotError(f"{path} is a pickle, which could run code; save it with torch 1.6 or later.")
-    return _of_table(path, parse_languages(languages, least=1))
+    return _of_table(path, codes)
 
 
 def _of_masks(path: Path, codes: tuple[str, ...] | None) -> NeuronSet:
@@ -351,6 +352,6 @@ def in_place_of(types: NeuronTypes, path: str | Path | None) -> NeuronTypes:
     found = read_fitting(path, types.languages, *types.score.shape)
     active = np.stack([mask(found.neurons(code), types.score.shape[1]) for code in types.languages], axis=-1)
     said = {"file": Path(path).name, "method": found.method, "model": found.provenance.get("model")}
-    provenance = types.provenance | {"neurons": said}
+    provenance = types.provenance | {"outside": said}
     selected: np.ndarray = np.any(active, axis=-1)
     return replace(types, selected=selected, active=active, starved=None, provenance=provenance)
