@@ -455,7 +455,7 @@ def test_neurons_and_counts_of_others(tmp_path, capsys):
     assert (code, out.splitlines()[0]) == (0, "method unknown, 2 layers x unknown: fr 2, de 0, zh 2 neurons")
     assert (tmp_path / "own.csv").read_text() == "language,layer,neuron\nfr,0,1\nfr,0,4\nzh,0,4\nzh,1,0\n"
     for words, said in {
-        (tmp_path / "own.pth",): "own.pth has neurons of 3 languages, does not name them; give their codes",
+        (tmp_path / "own.pth",): "own.pth has neurons of 3 languages and does not name them; give their codes",
         (tmp_path / "none.csv",): "there is no file",
         (*own, tmp_path / "own.txt"): "use .safetensors, .csv",
         (

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from neuroglot import ActivationStats, NeuroglotError, NeuronSet, classify, detect, read_neurons, write_neurons
+from neuroglot.base import columns
 from neuroglot.neurons.sets import in_place_of, read_fitting
 
 from ..counts.test_activations import rewrite
@@ -131,7 +132,7 @@ def test_a_file_fits_a_run_or_is_refused(tmp_path):
     with pytest.raises(NeuroglotError, match=r"a\.csv: these neurons are of a model of 2 or more layers of 5 or more"):
         read_fitting(path, ("en", "de"), 1, 5)
     write_neurons(tmp_path / "a.pth", read_neurons(path))
-    with pytest.raises(NeuroglotError, match="2 languages, does not name them; give their codes in its order"):
+    with pytest.raises(NeuroglotError, match="2 languages and does not name them; give their codes in its order"):
         read_fitting(tmp_path / "a.pth", ("en", "de"), 3, 5)
 
 
@@ -338,6 +339,13 @@ def test_parquet_that_is_wrong(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(NeuroglotError, match="cannot be read as a table"):
         read_neurons(path)
+
+
+def test_a_few_bytes_of_many_rows_are_refused(tmp_path, monkeypatch):
+    pd.DataFrame({"layer": [0] * 5000, "neuron": 1, "language": "en"}).to_parquet(tmp_path / "a.parquet")
+    monkeypatch.setattr(columns, "MOST_ROWS", 4999)
+    with pytest.raises(NeuroglotError, match="says that it has 5,000 rows"):
+        read_neurons(tmp_path / "a.parquet")
 
 
 def test_an_unknown_ending_is_refused(tmp_path):

@@ -14,9 +14,9 @@ from pyarrow import types
 from .errors import NeuroglotError, in_a_line, listed, quoted
 from .files import atomic, require_file, write_bytes
 
-#: Rows that are read at most: all neurons of the largest models in a hundred languages. A Parquet file of a few
-#: bytes can say that it has any number.
-MOST_ROWS = 300_000_000
+#: Rows that are read at most: all neurons of a model of 70 billion parameters in twenty languages. A Parquet file of
+#: a few bytes can say that it has any number.
+MOST_ROWS = 50_000_000
 
 #: How a Parquet file begins.
 PARQUET = b"PAR1"

@@ -29,8 +29,9 @@ def described(*parts: NeuronTypes | Described | Mapping[str, Any], **used: Any) 
 
 def _rows(part: NeuronTypes | Described | Mapping[str, Any]) -> pd.DataFrame:
     if isinstance(part, NeuronTypes):
-        outside = part.provenance.get("outside")  # of these, the settings say nothing
-        part = part.settings() if outside is None else {f"neurons: {name}": value for name, value in outside.items()}
+        outside = part.provenance.get("outside")  # of these neurons the settings say nothing
+        named = {f"neurons: {name}": value or "not known" for name, value in (outside or {}).items()}
+        part = named or part.settings()
     if isinstance(part, Mapping):
         rows = [(name, str(value)) for name, value in part.items()]
         return pd.DataFrame(rows, columns=["what", "value"], dtype=str)

@@ -260,9 +260,10 @@ def _of_masks(path: Path, codes: tuple[str, ...] | None) -> NeuronSet:
     if not isinstance(content, list) or not all(isinstance(each, list) for each in content):
         raise NeuroglotError(f"{path} holds no {what}; give such a file.")
     if codes is None or len(codes) != len(content):
-        given = "does not name them" if codes is None else f"not {len(codes)}"
+        given = " and does not name them" if codes is None else f", not {len(codes)}"
         raise NeuroglotError(
-            f"{path} has neurons of {len(content)} languages, {given}; give their codes in its order (languages=)."
+            f"{path} has neurons of {len(content)} languages{given}; give their codes in its order (languages=; "
+            "neuroglot neurons --languages writes a file that has them)."
         )
     tensors = [one for each in content for one in each]
     if sum(one.numel() for one in tensors if isinstance(one, torch.Tensor)) > path.stat().st_size:

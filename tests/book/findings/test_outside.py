@@ -21,5 +21,5 @@ def test_a_page_says_whose_neurons_it_shows(tmp_path):
     assert "a*" not in whose(found), "text from outside is no markup"
     rows = described(found)
     assert rows["what"].tolist() == ["neurons: file", "neurons: method", "neurons: model"]
-    assert rows["value"].tolist() == ["x_y.safetensors", "a*", "None"]
+    assert rows["value"].tolist() == ["x_y.safetensors", "a*", "not known"]
     assert reference.beside("effects", tmp_path / "effects.json", found) is None
