@@ -20,6 +20,7 @@ from neuroglot import (
     Detection,
     Losses,
     NeuroglotError,
+    NeuronSet,
     NeuronTypes,
     TopContexts,
     classify,
@@ -29,6 +30,7 @@ from neuroglot import (
     load_model,
     losses,
     perplexity,
+    write_counts,
 )
 from neuroglot.alignment import comparison
 from neuroglot.base.tables import read_tables
@@ -443,6 +445,39 @@ def test_collect_and_attribute_then_detect(model_folder, texts, tmp_path, capsys
         assert code == 2 and said in err and not out, err
 
 
+def test_neurons_and_counts_of_others(tmp_path, capsys):
+    found = NeuronSet(("en", "de", "ru"), ([[1, 4], []], [[], []], [[4], [0]]), layers=2, width=9, method="by hand")
+    found.save(tmp_path / "own.safetensors")
+    code, out, _ = run(capsys, "neurons", tmp_path / "own.safetensors", "--out", tmp_path / "own.pth")
+    assert (code, out.splitlines()[0]) == (0, "by hand, 2 layers x 9: en 2, de 0, ru 2 neurons")
+    own = [tmp_path / "own.pth", "--languages", "fr de zh", "--out"]
+    code, out, _ = run(capsys, "neurons", *own, tmp_path / "own.csv")
+    assert (code, out.splitlines()[0]) == (0, "method unknown, 2 layers x unknown: fr 2, de 0, zh 2 neurons")
+    assert (tmp_path / "own.csv").read_text() == "language,layer,neuron\nfr,0,1\nfr,0,4\nzh,0,4\nzh,1,0\n"
+    for words, said in {
+        (tmp_path / "own.pth",): "own.pth has neurons of 3 languages and does not name them; give their codes",
+        (tmp_path / "none.csv",): "there is no file",
+        (*own, tmp_path / "own.txt"): "use .safetensors, .csv",
+        (
+            *own[:2],
+            "zh de fr",
+            "--out",
+            tmp_path / "own.csv",
+        ): "holds something else; give another file, or --overwrite",
+    }.items():
+        code, out, err = run(capsys, "neurons", *words)
+        assert code == 2 and said in err and err.count("\n") == 1, err
+    counts = np.random.default_rng(0).integers(0, 9, size=(1, 2, 20, 3))
+    stats = ActivationStats(counts, np.full((1, 3), 9), ("en", "de", "ru"))
+    write_counts(tmp_path / "folder", stats)
+    how = ["--method", "mean-difference"], ["--method", "lape", "--set", "top_rate", "0.2", "--languages", "ru en"]
+    assert "moments" in run(capsys, "detect", tmp_path / "folder", *how[0])[2]
+    sizes = detect(stats.select("ru en"), "lape", top_rate=0.2).sizes()
+    assert (
+        run(capsys, "detect", tmp_path / "folder", *how[1])[1] == f"lape: ru {sizes['ru']}, en {sizes['en']} neurons\n"
+    )
+
+
 def test_bad_input_to_classify(counted, tmp_path, capsys):
     whole = counted.read_bytes()
     changes = [
@@ -645,6 +680,7 @@ FUNCTIONS = {
     "classify": ("neurons.identification.classify",),
     "attribute": ("model.attribution.attributions",),
     "detect": ("neurons.detection.detect",),
+    "neurons": ("neurons.sets.read_neurons",),
     "losses": ("model.likelihood.losses", "effects.removals.removals"),
     "contexts": ("neurons.contexts.top_contexts", "neurons.contexts.chosen_neurons"),
     "steer": ("cli.effects._steer",),

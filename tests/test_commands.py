@@ -215,6 +215,7 @@ SMALL = {
     "collect": [*_FEW, "--overwrite"],  # one name for counts of several models
     "attribute": _FEW,
     "detect": [],
+    "neurons": [],
     "classify": shlex.split("--lam 0.1 --top-rate 0.3 --quantile 0.8"),
     "losses": _FEW,
     "contexts": _FEW,

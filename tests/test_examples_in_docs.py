@@ -69,7 +69,13 @@ def test_every_block_of_python_is_known():
     pages = [ROOT / "README.md", *sorted((ROOT / "book").glob("*.md"))]
     found = {str(path.relative_to(ROOT)): len(blocks(path)) for path in pages if blocks(path)}
     # Those on contributing are files of the example package (test_examples).
-    assert found == {"README.md": 1, "book/rerun.md": 4, "book/models.md": 1, "book/contributing.md": 4}
+    assert found == {
+        "README.md": 1,
+        "book/rerun.md": 4,
+        "book/models.md": 1,
+        "book/contributing.md": 4,
+        "book/files.md": 1,
+    }
 
 
 def run(text, replaced, **given):
@@ -105,6 +111,11 @@ def test_the_block_of_a_run_s_types(apart, names):
     names["types"].save("runs/first/types.safetensors")
     *_, block = blocks("book/rerun.md")
     run(block, {})
+
+
+def test_the_block_of_a_set_of_neurons(apart):
+    (block,) = blocks("book/files.md")
+    assert run(block, {})["found"].sizes() == {"en": 3, "de": 2} and Path("neurons.safetensors").is_file()
 
 
 def test_three_cells_from_a_model_to_its_types(apart):

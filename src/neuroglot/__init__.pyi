@@ -4,9 +4,10 @@ from .base.errors import NeuroglotError
 from .base.versions import __version__
 from .book.playground import Playground
 from .book.widgets import NeuronBrowser, ThresholdExplorer
-from .counts.activations import ActivationStats, read_njunlp
+from .counts.activations import ActivationStats
 from .counts.collecting import collect
 from .counts.counting import count_activations
+from .counts.reading import read_counts, read_njunlp, write_counts
 from .effects.grading import accuracy, grade, language_fidelity
 from .effects.writing import Writing, writing
 from .model.attribution import Attributions, attributions
@@ -19,6 +20,7 @@ from .neurons.contexts import TopContexts, top_contexts
 from .neurons.detection import Detection, detect
 from .neurons.identification import KINDS, NeuronTypes, classify, overlap, overlap_of_halves
 from .neurons.layers import four_parts, layer_profile
+from .neurons.sets import NeuronSet, read_neurons, write_neurons
 from .text.corpora import Corpus, Example
 from .text.readers import load_corpus
 
@@ -34,6 +36,7 @@ __all__ = [
     "Losses",
     "NeuroglotError",
     "NeuronBrowser",
+    "NeuronSet",
     "NeuronTypes",
     "Playground",
     "ThresholdExplorer",
@@ -67,11 +70,15 @@ __all__ = [
     "overlap",
     "overlap_of_halves",
     "perplexity",
+    "read_counts",
+    "read_neurons",
     "read_njunlp",
     "sample",
     "set_to",
     "text",
     "tokens_per_language",
     "top_contexts",
+    "write_counts",
+    "write_neurons",
     "writing",
 ]

@@ -194,6 +194,18 @@ def test_a_hub_s_model_that_moved_has_another_key(project, hub):
     assert chapters._key(*arguments, {"judge": "translation:some/model"}) not in judged
 
 
+def test_neurons_that_changed_under_their_name_have_another_key(project):
+    arguments = project, chapters.CHAPTERS[0], project / "notebooks" / "05-deactivation.ipynb"
+    keys = [chapters._key(*arguments, {})]
+    for text in ("layer,neuron,language\n0,1,en\n", "layer,neuron,language\n0,2,en\n"):
+        (project / "theirs.csv").write_text(text)
+        keys += [
+            chapters._key(*arguments, {"neurons": "theirs.csv"}),
+            chapters._key(*arguments, {"neurons": "theirs.csv"}),
+        ]
+    assert keys[1] == keys[2] and keys[3] == keys[4] and len(set(keys)) == 3
+
+
 def test_every_library_that_decides_is_in_the_key(project, monkeypatch):
     """What the package needs to be installed, but for what only draws bars and boxes."""
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]

@@ -1,10 +1,9 @@
-"""Counts as an artefact: selecting, resampling, files that are refused, and others' formats."""
+"""Counts as an artefact: selecting, resampling, files that are refused."""
 
 import json
 
 import numpy as np
 import pytest
-import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -109,52 +108,3 @@ def test_a_language_without_tokens_has_no_probabilities():
     stats = ActivationStats(np.zeros((1, 1, 2, 2), int), np.array([[5, 0]]), ("en", "fr"))
     with pytest.raises(NeuroglotError, match="no token of fr"):
         stats.probabilities()
-
-
-# --- the released counts -----------------------------------------------------------------------
-
-
-def write_released(folder, code, full, prefix, name="Tiny-1"):
-    for kind, (counts, tokens) in {"": full, "prefix.": prefix}.items():
-        content = {"total_tokens": tokens, "over_zero": torch.tensor(counts)}
-        torch.save(content, folder / f"{kind}activation.{code}.{name}.pt")
-
-
-def test_released_counts_are_full_minus_prefix(tmp_path):
-    write_released(tmp_path, "en", ([[9, 4, 10]], 12), ([[2, 5, 1]], 4))
-    write_released(tmp_path, "zh", ([[3, 3, 3]], 6), ([[0, 1, 2]], 2))
-    stats = neuroglot.read_njunlp(tmp_path, "zh en")
-    assert stats.languages == ("zh", "en") and stats.tokens.tolist() == [4, 8]
-    assert stats.counts[..., 0].tolist() == [[3, 2, 1]]
-    assert stats.counts[..., 1].tolist() == [[7, 0, 8]]  # 4 - 5 is zero, 10 - 1 is all 8 tokens
-    assert neuroglot.read_njunlp(tmp_path).languages == ("en", "zh")
-
-
-def test_released_counts_that_are_wrong_are_refused(tmp_path):
-    with pytest.raises(NeuroglotError, match=r"has no activation\.LL"):
-        neuroglot.read_njunlp(tmp_path)
-    write_released(tmp_path, "en", ([[1]], 2), ([[0]], 1))
-    with pytest.raises(NeuroglotError, match=r"no file .*activation\.fr"):
-        neuroglot.read_njunlp(tmp_path, "en fr")
-    write_released(tmp_path, "fr", ([[1, 2]], 2), ([[0, 0]], 0))
-    with pytest.raises(NeuroglotError, match="another shape"):
-        neuroglot.read_njunlp(tmp_path, "en fr")
-    (tmp_path / "activation.fr.Tiny-1.pt").write_bytes(b"not a tensor")
-    with pytest.raises(NeuroglotError, match="cannot be read"):
-        neuroglot.read_njunlp(tmp_path, "en fr")
-    write_released(tmp_path, "fr", ([[1]], 2), ([[0]], 1), name="Other")
-    with pytest.raises(NeuroglotError, match="2 models"):
-        neuroglot.read_njunlp(tmp_path)
-
-
-def test_pickles_are_never_run(tmp_path):
-    class Harm:
-        def __reduce__(self):
-            return (tmp_path.joinpath("harmed").touch, ())
-
-    write_released(tmp_path, "en", ([[1]], 2), ([[0]], 1))
-    write_released(tmp_path, "fr", ([[1]], 2), ([[0]], 1))
-    torch.save(Harm(), tmp_path / "activation.en.Tiny-1.pt")
-    with pytest.raises(NeuroglotError, match="cannot be read"):
-        neuroglot.read_njunlp(tmp_path)
-    assert not (tmp_path / "harmed").exists()

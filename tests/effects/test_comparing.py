@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neuroglot import ActivationStats, NeuroglotError, classify, collect, detect, load_corpus, losses
+from neuroglot import ActivationStats, NeuroglotError, NeuronSet, classify, collect, detect, load_corpus, losses
 from neuroglot.base.uncertainty import MORE, SAME, jackknife, leave_one_out, together, verdicts
 from neuroglot.effects import comparing
 from neuroglot.effects.comparing import ITS_OWN, at_budgets, compared, removals_of
@@ -248,3 +248,25 @@ def test_budgets_are_told_apart(stats, detections):
     alone = of_losses(found, [r for r in removals if r.set.endswith("6 a language")])
     wanted = compared(alone)
     np.testing.assert_array_equal(table.loc[table["budget"] == "6 a language", "effect"], wanted["effect"])
+
+
+def test_neurons_of_a_file_are_one_more_at_their_own_choice(stats, detections, tmp_path):
+    sets = at_budgets(detections, [4])
+    assert comparing.with_outside(sets, None, stats) == sets
+    given = NeuronSet(("ru", "en", "de"), ([[1], [2, 3]], [[1], []], [[9], [59]]), width=60)
+    for name, called in (("theirs.safetensors", "theirs"), ("lape.safetensors", "lape (file)")):
+        given.save(tmp_path / name)
+        found = comparing.with_outside(sets, tmp_path / name, stats)
+        assert list(found) == ["4 a language", ITS_OWN] and list(found[ITS_OWN]) == [called]
+        assert found["4 a language"] == sets["4 a language"] and ITS_OWN not in sets
+    whole = comparing.with_outside(at_budgets(detections, [ITS_OWN]), tmp_path / "theirs.safetensors", stats)[ITS_OWN]
+    assert list(whole) == ["lape", "lambda-score", "theirs"]
+    removals = removals_of(comparing.every_set(found), stats, draws=2, other_draws=1)
+    (own,) = [r for r in removals if r.set == f"lape (file), {ITS_OWN}" and r.order == "score" and r.language == "ru"]
+    assert [index.tolist() for index in own.neurons] == [[1], [2, 3], []]
+    table, _ = comparing.side_by_side(made(removals, lambda r: 0.5), removals, found)
+    mine = table[table["detector"] == "lape (file)"]
+    assert set(mine["budget"]) == {ITS_OWN} and mine["effect"].notna().all() and len(mine) == 3
+    given.fitted(4, 60).save(tmp_path / "theirs.safetensors")
+    with pytest.raises(NeuroglotError, match=r"a model of 4 layers of 60 neurons, this one has 3 of 60"):
+        comparing.with_outside(sets, tmp_path / "theirs.safetensors", stats)

@@ -8,5 +8,8 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["artifacts", "errors", "files", "locks", "npm", "parts", "provenance", "records", "tables", "uncertainty"],
+    [
+        *("artifacts", "columns", "errors", "files", "locks", "npm", "parts"),
+        *("provenance", "records", "tables", "tensors", "uncertainty"),
+    ],
 )

@@ -1,5 +1,6 @@
 """One file format for every stage: safetensors with the provenance as JSON in the header."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -72,6 +73,25 @@ def load_artifact(path: str | Path, kind: str, names: tuple[str, ...]) -> tuple[
     if not isinstance(header.setdefault("provenance", {}), dict):
         raise NeuroglotError(f"{path} has a damaged provenance; make it again.")
     return arrays, header
+
+
+def is_safetensors(path: str | Path) -> bool:
+    """Whether a file is called so, or begins as such files do."""
+    path = require_file(path, "give one that is there")
+    with path.open("rb") as file:
+        return path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
+
+
+def kind_of(path: str | Path) -> str:
+    """What a file of :func:`save_artifact` says that it holds; nothing where it says nothing.
+
+    Raises:
+        NeuroglotError: no such file.
+    """
+    with contextlib.suppress(SafetensorError, *UNREADABLE), safe_open(require_file(path), framework="numpy") as file:
+        header = json.loads((file.metadata() or {}).get("neuroglot", "null"))
+        return str(header.get("kind", "")) if isinstance(header, dict) else ""
+    return ""
 
 
 def _require_kind(path: Path, header: Any, kind: str) -> None:

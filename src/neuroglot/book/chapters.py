@@ -529,11 +529,13 @@ def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, An
     versions = _versions(*_DECIDING)
     if {"recipe", "variants"} & set(_parameters(root, chapter)):
         versions |= _versions("trl", "peft", "datasets")
-    # Text that is files may change under its name, and so may a scorer.
+    # Text that is files may change under its name, and so may a scorer, and neurons from elsewhere.
     domains = parameters.get("domains") or {}
     sources = [parameters.get(name) for name in ("corpus", "practice", "candidates", "scorer", "judge")]
     named = [str(source) for source in (*sources, *domains) if ":" in str(source)]
     text = {source: file_hashes(root / source.partition(":")[2], ("*",)) for source in named}
+    if outside := parameters.get("neurons"):
+        text["neurons"] = file_hashes(root / str(outside), ("*",))
     # So may a local model's; its files are too large to be read for this.
     models = [parameters.get(name) for name in ("model", "after", "adapter")] + list(
         parameters.get("checkpoints") or ()

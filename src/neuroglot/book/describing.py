@@ -19,7 +19,8 @@ def described(*parts: NeuronTypes | Described | Mapping[str, Any], **used: Any) 
     """What a chapter used, one below the other: ``what`` and ``value``, as text.
 
     Args:
-        *parts: types give their settings, what else is saved its description, and a mapping a row for each key.
+        *parts: types give their settings, or the file that their neurons are of; what else is saved its description,
+            and a mapping a row for each key.
         **used: rows before these; ``random_draws=20`` is called ``random draws``.
     """
     named = {name.replace("_", " "): value for name, value in used.items()}
@@ -28,7 +29,9 @@ def described(*parts: NeuronTypes | Described | Mapping[str, Any], **used: Any) 
 
 def _rows(part: NeuronTypes | Described | Mapping[str, Any]) -> pd.DataFrame:
     if isinstance(part, NeuronTypes):
-        part = part.settings()
+        outside = part.provenance.get("outside")  # of these neurons the settings say nothing
+        named = {f"neurons: {name}": value or "not known" for name, value in (outside or {}).items()}
+        part = named or part.settings()
     if isinstance(part, Mapping):
         rows = [(name, str(value)) for name, value in part.items()]
         return pd.DataFrame(rows, columns=["what", "value"], dtype=str)

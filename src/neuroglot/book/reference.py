@@ -45,8 +45,10 @@ def beside(artifact: str, path: str | Path, types: NeuronTypes, *, root: Path | 
     Returns:
         ``what``, ``value``, ``low``, ``high`` (of this run), ``reference``, ``reference_low``, ``reference_high`` and
         ``verdict`` (:data:`AGREES`, :data:`DIFFERS`, missing); ``None`` where there is no reference of this model on
-        this text.
+        this text, and for neurons that were found elsewhere.
     """
+    if "outside" in types.provenance:
+        return None
     folder = _found(types, root or project_root())
     if folder is None or not (folder / ARTIFACTS[artifact]).is_file():
         return None

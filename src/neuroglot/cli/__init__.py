@@ -19,6 +19,7 @@ COMMANDS = {
     "classify": "counting",
     "attribute": "counting",
     "detect": "counting",
+    "neurons": "counting",
     "contexts": "counting",
     "losses": "effects",
     "steer": "effects",

@@ -14,6 +14,7 @@ _CORPUS = (
     "problems, udhr, mgsm:FOLDER, msvamp:FOLDER, generations:PATH, text:FOLDER, jsonl:PATH, parquet:PATH, "
     "hub:ID/CONFIG (neuroglot.load_corpus describes them) or a corpus file of the book (held-out.jsonl)"
 )
+_COUNTS = "file written by neuroglot collect, or counts of others (neuroglot.read_counts)"
 _SETS = '"specific", "specific + related" or "specific + related + general"'
 
 
@@ -34,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
         _classify,
         _attribute,
         _detect,
+        _neurons,
         _losses,
         _contexts,
         _steer,
@@ -189,7 +191,7 @@ def _classify(commands: "_Commands[_Command]") -> None:
         help="find specific, related and general neurons in counts",
         description="Type every neuron as language-specific, language-related, general or none of them.",
     )
-    classify.add_argument("stats", type=Path, help="file written by neuroglot collect")
+    classify.add_argument("stats", type=Path, help=_COUNTS)
     classify.writes(
         "file to write; a .csv name writes a table of all neurons", "a file that holds something else", required=False
     )
@@ -234,7 +236,7 @@ def _detect(commands: "_Commands[_Command]") -> None:
         description="Score every neuron for every language by one method and say which neurons it chooses, or as many "
         "of every language.",
     )
-    detect.add_argument("stats", type=Path, help="file written by neuroglot collect")
+    detect.add_argument("stats", type=Path, help=_COUNTS)
     detect.add_argument(
         "--method",
         required=True,
@@ -250,6 +252,22 @@ def _detect(commands: "_Commands[_Command]") -> None:
     detect.add_argument("--attributions", type=Path, help="file written by neuroglot attribute on the same languages")
     detect.add_argument("--like", type=Path, help="types or a detection that random neurons stand in for")
     detect.pairs("--set", dest="changes", help="another setting of the method, for instance: --set top_rate 0.02")
+
+
+def _neurons(commands: "_Commands[_Command]") -> None:
+    neurons = commands.add_parser(
+        "neurons",
+        help="read which neurons are each language's, whoever found them, and write them in another format",
+        description="Say how many neurons of each language a file holds: LAPE's masks, a table (CSV, Parquet), types, "
+        "a detection or a set; and write them again, with their languages, for the chapters or for others.",
+    )
+    neurons.add_argument("found", type=Path, help="file to read, whatever neuroglot.read_neurons reads")
+    neurons.writes(
+        "file to write, by its ending a set (.safetensors), a table (.csv, .parquet) or LAPE's masks (.pth)",
+        "a file that holds something else",
+        required=False,
+    )
+    neurons.add_argument("--languages", help="codes of the languages, in the order of a file that does not name them")
 
 
 def _losses(commands: "_Commands[_Command]") -> None:

@@ -1,4 +1,4 @@
-"""Commands that read a model or what was read of it: ``sample``, ``collect``, ``classify``, ``contexts``."""
+"""Commands that read a model or what was read of it, from ``sample`` and ``collect`` to ``contexts``."""
 
 import argparse
 import shlex
@@ -12,12 +12,14 @@ from ..base.files import write_bytes
 from ..base.locks import write_kept
 from ..counts.activations import ActivationStats
 from ..counts.collecting import Collection
+from ..counts.reading import read_counts
 from ..model import attribution, sampling
 from ..model.processes import joined, leave
 from ..neurons import contexts as passages
 from ..neurons import detection, identification
 from ..neurons.detection import Detection
 from ..neurons.identification import NeuronTypes
+from ..neurons.sets import read_neurons, write_neurons
 from ..text.corpora import Corpus
 from ..text.readers import load_corpus
 from . import given
@@ -76,9 +78,7 @@ def _collect(arguments: argparse.Namespace) -> None:
 
 def classify(arguments: argparse.Namespace) -> None:
     """Find specific, related and general neurons in counts."""
-    stats = ActivationStats.load(arguments.stats)
-    if hasattr(arguments, "languages"):
-        stats = stats.select(arguments.languages)
+    stats = read_counts(arguments.stats, **settings(arguments, read_counts))
     types = identification.classify(stats, **settings(arguments, identification.classify))
     solved = "solved" if types.solved else "given"
     by = f"scores of {types.detector}" if types.lam is None else f"lambda {types.lam:.6g} ({solved})"
@@ -121,9 +121,7 @@ def attribute(arguments: argparse.Namespace) -> None:
 
 def detect(arguments: argparse.Namespace) -> None:
     """Find each language's neurons in counts by one method."""
-    stats = ActivationStats.load(arguments.stats)
-    if hasattr(arguments, "languages"):
-        stats = stats.select(arguments.languages)
+    stats = read_counts(arguments.stats, **settings(arguments, read_counts))
     own = given.options(arguments.changes, ("like", "attributions"), "--like and --attributions")
     if hasattr(arguments, "attributions"):
         own["attributions"] = attribution.Attributions.load(arguments.attributions)
@@ -134,6 +132,17 @@ def detect(arguments: argparse.Namespace) -> None:
         found = found.take(arguments.take)
     print(f"{found.method}: {', '.join(f'{code} {number:,}' for code, number in found.sizes().items())} neurons")
     _write(arguments, found)
+
+
+def neurons(arguments: argparse.Namespace) -> None:
+    """Read which neurons are each language's, and write them again."""
+    found = read_neurons(arguments.found, **settings(arguments, read_neurons))
+    shape = f"{found.layers or 'unknown'} layers x {found.width or 'unknown'}"
+    sizes = ", ".join(f"{code} {number:,}" for code, number in found.sizes().items())
+    print(f"{found.method or 'method unknown'}, {shape}: {sizes} neurons")
+    if hasattr(arguments, "out"):
+        write_kept(arguments.out, lambda path: write_neurons(path, found), **settings(arguments, write_kept))
+        print(f"wrote {arguments.out}")
 
 
 def contexts(arguments: argparse.Namespace) -> None:

@@ -6,5 +6,5 @@ In come a model and a corpus. Out go activation counts, the artefact that everyt
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, ["activations", "collecting", "counting", "gathering", "halves"]
+    __name__, ["activations", "collecting", "counting", "gathering", "halves", "reading"]
 )

@@ -1,6 +1,5 @@
 """How often each neuron is active in each language: the counts, saved with their provenance."""
 
-import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,10 +7,9 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-import torch
 
 from ..base.artifacts import load_artifact, require_tokens, save_artifact
-from ..base.errors import NeuroglotError, in_a_line, listed, quoted
+from ..base.errors import NeuroglotError, listed, quoted
 from ..base.provenance import table
 from ..base.records import content_hash
 from ..text.languages import languages_of, parse_languages, require_codes
@@ -380,57 +378,3 @@ class ActivationStats:
 
 
 _OPTIONAL = ("shard_routed", "sums", "squares")
-
-
-# --- others' counts ----------------------------------------------------------------------------
-
-
-def read_njunlp(folder: str | Path, languages: str | Iterable[str] | None = None) -> ActivationStats:
-    """Read the counts released with arXiv 2505.21505, response = full run minus prefix run.
-
-    Args:
-        folder: holds ``activation.LL.NAME.pt`` and ``prefix.activation.LL.NAME.pt`` of one model.
-        languages: codes in the order wanted; default: all found, in alphabetical order.
-
-    Returns:
-        One shard. The released engine rounds differently in its two runs, which leaves a few
-        differences below zero or above the tokens; they are taken as zero and as the tokens.
-
-    Raises:
-        NeuroglotError: files missing, of several models, unreadable, or of different shapes.
-    """
-    folder = Path(folder)
-    full = sorted(folder.glob("activation.*.pt"))
-    if not full:
-        raise NeuroglotError(f"{folder} has no activation.LL.NAME.pt; give the folder of the released counts.")
-    names = {path.name.split(".", 2)[2] for path in full}
-    if len(names) > 1:
-        raise NeuroglotError(f"{folder} holds counts of {len(names)} models; keep one model per folder.")
-    name = names.pop()
-    codes = parse_languages(languages) or tuple(path.name.split(".")[1] for path in full)
-    counts: list[np.ndarray] = []
-    tokens: list[int] = []
-    for code in codes:
-        whole, prefix = (_read_pt(folder / f"{kind}activation.{code}.{name}") for kind in ("", "prefix."))
-        if whole[0].shape != prefix[0].shape or (counts and whole[0].shape != counts[0].shape):
-            raise NeuroglotError(f"{folder}: the counts of {code} have another shape; give files of one model.")
-        tokens.append(whole[1] - prefix[1])
-        counts.append(np.clip(whole[0] - prefix[0], 0, tokens[-1]))
-    provenance = {"model": name.removesuffix(".pt"), "corpus": "counts released with arXiv 2505.21505"}
-    return ActivationStats(
-        np.stack(counts, axis=-1)[None], np.array(tokens, dtype=np.int64)[None], codes, copy.deepcopy(provenance)
-    )
-
-
-def _read_pt(path: Path) -> tuple[np.ndarray, int]:
-    if not path.is_file():
-        raise NeuroglotError(f"there is no file {path}; the released counts have one per language and run.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        counts, tokens = content["over_zero"], content["total_tokens"]
-        if counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool or int(tokens) != tokens:
-            raise ValueError("its numbers are not whole")
-        return counts.to(torch.int64).numpy(), int(tokens)
-    except Exception as error:  # torch raises many types for a damaged or foreign file
-        reason = in_a_line(error, 200) or type(error).__name__
-        raise NeuroglotError(f"{path} cannot be read as released counts ({reason}).") from error

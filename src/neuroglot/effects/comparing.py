@@ -23,6 +23,7 @@ from ..neurons.agreement import Selection, agreement
 from ..neurons.detection import Detection, detect, methods
 from ..neurons.identification import MIN_TOKENS
 from ..neurons.methods import NEEDS
+from ..neurons.sets import read_fitting
 from ..text.corpora import Corpus
 from .matrix import ALL, AS_MANY, LOG_PERPLEXITY, MATCHED, OWN, Effects, of_losses
 from .removals import Removal, beside, of_the_others
@@ -209,6 +210,29 @@ def at_budgets(detections: Mapping[str, Selection], budgets: Iterable[int | str]
         found[word] = {
             name: one for name, one in some.items() if any(any(map(len, one.neurons(c))) for c in one.languages)
         }
+    return found
+
+
+def with_outside(
+    sets: Mapping[str, Mapping[str, Selection]], neurons: str | Path | None, stats: ActivationStats
+) -> dict[str, dict[str, Selection]]:
+    """The sets of :func:`at_budgets`, and at :data:`ITS_OWN` what a file holds, called as the file is.
+
+    Args:
+        sets: by budget and detector.
+        neurons: a file of neurons that were found elsewhere (:func:`neuroglot.read_neurons`); ``None`` for none.
+        stats: of the run, whose languages and model they must be of.
+
+    Raises:
+        NeuroglotError: an unreadable file, or neurons of other languages or of another model.
+    """
+    found = {budget: dict(some) for budget, some in sets.items()}
+    if neurons is not None:
+        layers, width, _ = stats.shape
+        outside = read_fitting(neurons, stats.languages, layers, width)
+        name = Path(neurons).stem
+        name = f"{name} (file)" if name in methods() else name
+        found.setdefault(ITS_OWN, {})[name] = outside
     return found
 
 

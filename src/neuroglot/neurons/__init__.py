@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     [
         *("agreement", "contexts", "detection", "detectors", "drawing", "examples"),
-        *("identification", "layers", "methods", "robustness", "scored", "sharing", "specificity", "thresholds"),
+        *("identification", "layers", "methods", "robustness", "scored", "sets"),
+        *("sharing", "specificity", "thresholds"),
     ],
 )
