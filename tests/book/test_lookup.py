@@ -195,7 +195,7 @@ def test_the_widget_begins_where_most_agree():
     ("found", "number", "place", "said"),
     [
         ({}, 1, (0, 0), "nothing to look up"),
-        ({"a": made(SCORES), "b": made(np.zeros((1, 4, 2)))}, 1, (0, 0), "the detection b is of other neurons"),
+        ({"a": made(SCORES), "b": made(np.zeros((1, 4, 2)))}, 1, (0, 0), "the detection 'b' is of other neurons"),
         ({"a": made(SCORES)}, 0, (0, 0), "number"),
         ({"a": made(SCORES)}, 1, (0, 4), "no neuron 4 in layer 0; the model has 1 x 4"),
         ({"a": made(SCORES)}, 1, (-1, 0), "no neuron 0 in layer -1"),

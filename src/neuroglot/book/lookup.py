@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import traitlets
 
-from ..base.errors import NeuroglotError, require_whole
+from ..base.errors import NeuroglotError, quoted, require_whole
 from ..neurons.detection import Detection
 from .charts.live import front_end
 from .charts.theme import data_script
@@ -64,7 +64,7 @@ class Said:
         for name, other in detections.items():
             if other.languages != one.languages or other.score.shape != one.score.shape:
                 raise NeuroglotError(
-                    f"the detection {name} is of other neurons or languages; detect on the same statistics."
+                    f"the detection {quoted(name)} is of other neurons or languages; detect on the same statistics."
                 )
         scored, best, lowest, first = [], [], [], []
         for detection in detections.values():
