@@ -4,6 +4,7 @@ import os
 import signal
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,6 +180,18 @@ def test_no_more_than_one_layer_is_worked_on_where_memory_is_short():
     assert needs.least == 4 * bins + (6 * bins + 23 * row) // 2
     of_texts = Needs.of(["last"], (2, 5, 3), 7, 310, [(4, 10), (4, 300)])
     assert of_texts.result == 7 * row / 3 and of_texts.least == 23 * row / 3 / 2
+
+
+def test_the_page_says_what_is_computed():
+    page = (Path(__file__).parents[2] / "book" / "scale.md").read_text()
+    for what, kinds in (
+        ("histograms", KINDS[:1]),
+        ("one kind of texts' values", KINDS[3:]),
+        ("histograms, maxima, absolute and last", KINDS),
+    ):
+        needs = Needs.of(kinds, (32, 11008, 10), 1000, 15_000, [(50, 750)] * 20)
+        each = (needs.memory, needs.least, needs.scratch, needs.parts, needs.result)
+        assert " | ".join([f"| {what}", *(f"{size / 2**30:.1f}" for size in each)]) + " |\n" in page
 
 
 @pytest.mark.parametrize("kinds", [KINDS, ["histograms"], ["last"]])
