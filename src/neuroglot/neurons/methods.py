@@ -215,13 +215,14 @@ def percentile(stats: ActivationStats, *, percentile: float = 0.95, top_rate: fl
     """
     for name, rate in {"percentile": percentile, "top_rate": top_rate}.items():
         _require_rate(name, rate)
-    histograms = _gathered(stats, "histograms")[1].astype(np.int64)
-    above = histograms[..., ::-1].cumsum(axis=-1)[..., ::-1]
-    pooled = above.sum(axis=2)
-    allowed = np.floor(np.round((1 - percentile) * pooled[..., :1], 9))
-    first = (pooled > allowed).sum(axis=-1)  # the first bin of those that hold few enough
-    padded = np.concatenate([above, np.zeros_like(above[..., :1])], axis=-1)
-    shares = np.take_along_axis(padded, first[..., None, None], axis=-1)[..., 0] / stats.tokens
+    shares = np.empty(stats.shape)
+    for own, histograms in zip(shares, _gathered(stats, "histograms")[1], strict=True):
+        above = histograms[..., ::-1].cumsum(axis=-1, dtype=np.int64)[..., ::-1]
+        pooled = above.sum(axis=1)
+        allowed = np.floor(np.round((1 - percentile) * pooled[..., :1], 9))
+        first = (pooled > allowed).sum(axis=-1)  # the first bin of those that hold few enough
+        padded = np.concatenate([above, np.zeros_like(above[..., :1])], axis=-1)
+        own[...] = np.take_along_axis(padded, first[:, None, None], axis=-1)[..., 0] / stats.tokens
     total = shares.sum(axis=-1, keepdims=True)
     return _top(np.divide(shares, total, out=np.full(shares.shape, np.nan), where=total > 0), top_rate)
 
