@@ -217,3 +217,20 @@ def hub(tmp_path, monkeypatch):
 
     move("a" * 40)
     return move
+
+
+@pytest.fixture
+def small_files():
+    """A context in which no file can grow over 100 bytes, which ends as a full disk does."""
+    resource = pytest.importorskip("resource")
+
+    @contextlib.contextmanager
+    def small():
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return small

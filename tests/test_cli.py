@@ -414,6 +414,9 @@ def test_collect_and_attribute_then_detect(model_folder, texts, tmp_path, capsys
     gather = [word for kind in ("histograms", "maxima", "absolute", "last") for word in ("--gather", kind)]
     code, out, _ = run(capsys, "collect", *read, *gather, "--dry-run", "--out", counts)
     assert code == 0 and "gathered 0.00 GiB" in out and not counts.exists()
+    assert "disk: about 0.00 GiB (file 0.00 GiB, parts 0.00 GiB)" in out
+    out = run(capsys, "collect", *read, *gather, "--gather-memory", "0", "--dry-run", "--out", counts)[1]
+    assert "scratch 0.00 GiB)" in out and not list(tmp_path.glob("counts*"))
     assert run(capsys, "collect", *read, *gather, "--moments", "--out", counts)[0] == 0
     assert "mixture" not in run(capsys, "attribute", *read, "--out", slopes)[1]
     stats = ActivationStats.load(counts)
@@ -570,13 +573,10 @@ def test_a_language_code_is_no_path(model_folder, tmp_path, monkeypatch, capsys)
             assert code_ == 2 and out == "" and "no part of any" not in err and err.count("\n") == 1, (corpus, code)
 
 
-def test_full_disk(counted, tmp_path, capsys, monkeypatch):
-    def full(self, data):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
-    code, _, err = run(capsys, "classify", counted, "--lam", "0.1", "--out", tmp_path / "types.safetensors")
-    assert code == 2 and "No space left on device" in err and err.count("\n") == 1
+def test_full_disk(counted, tmp_path, capsys, small_files):
+    with small_files():
+        code, _, err = run(capsys, "classify", counted, "--lam", "0.1", "--out", tmp_path / "types.safetensors")
+    assert code == 2 and "File too large" in err and err.count("\n") == 1
     assert not (tmp_path / "types.safetensors").exists()
 
 

@@ -4,6 +4,7 @@ import re
 
 import neuroglot
 from neuroglot.book.api import ROOMS, api_page, modules, public_face, tidied
+from neuroglot.neurons.methods import METHODS
 
 
 def test_every_public_name_is_on_the_page():
@@ -17,6 +18,13 @@ def test_every_public_name_is_on_the_page():
         if not name.startswith("_"):
             excluded = page.partition(f".. automodule:: {home}\n")[2].partition("```")[0]
             assert name in excluded, f"{name} is on the page twice"
+
+
+def test_every_method_to_detect_by_is_on_the_page():
+    assert ".. automodule:: neuroglot.neurons.methods\n" in api_page()
+    for function in METHODS.values():
+        assert not function.__name__.startswith("_") and inspect.getdoc(function), function
+        assert function.__module__ == "neuroglot.neurons.methods", "it would not be among the module's own"
 
 
 def test_every_module_is_on_the_page_or_handed_on_by_one_that_is():

@@ -4,16 +4,20 @@ import os
 import signal
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file
 
 from neuroglot import ActivationStats, NeuroglotError, collect, load_corpus
+from neuroglot.base import artifacts
 from neuroglot.counts import collecting, gathering
-from neuroglot.counts.gathering import BINS, KINDS, bins_of, edges
+from neuroglot.counts.collecting import Collection
+from neuroglot.counts.gathering import BINS, KINDS, Needs, bins_of, edges
 from neuroglot.model.batches import texts_of
 
 from ..conftest import tiny_model
@@ -137,6 +141,79 @@ def test_an_interrupted_pass_goes_on_to_the_same_bytes(llama, tokenizer, texts, 
     assert (tmp_path / "begun.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_what_is_held_in_files_is_written_alike(llama, tokenizer, texts, tmp_path, monkeypatch, interrupted):
+    corpus = load_corpus(f"text:{texts}")
+    how = {"gather": KINDS, "moments": True, "batch_tokens": 64, "max_tokens": 24, "shards": 3, "progress": False}
+    collect(llama, tokenizer, corpus, tmp_path / "memory", **how)
+    monkeypatch.setattr(artifacts, "MAPPED", 0)
+    if interrupted:
+        finish, kept = Collection._finish, []
+
+        def stop(self, path, collected, summed, parts):
+            kept.extend(sorted(file.name for file in parts.folder.iterdir()))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Collection, "_finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            collect(llama, tokenizer, corpus, tmp_path / "files", gather_memory=0, **how)
+        assert kept and all(name.startswith("shards-") for name in kept)
+        monkeypatch.setattr(Collection, "_finish", finish)
+    stats = collect(llama, tokenizer, corpus, tmp_path / "files", gather_memory=0, **how)
+    assert (tmp_path / "files").read_bytes() == (tmp_path / "memory").read_bytes()
+    assert all(isinstance(getattr(stats.gathered, name).base, np.memmap) for name in KINDS)
+    assert not (tmp_path / "files.parts").exists() and (stats.gathered.histograms.sum(axis=-1) == stats.tokens).all()
+    again = ActivationStats.load(tmp_path / "files")
+    assert isinstance(again.gathered.maxima.base, np.memmap)
+    again.gathered.maxima[:] = 0  # of this process alone
+    np.testing.assert_array_equal(ActivationStats.load(tmp_path / "files").gathered.maxima, stats.gathered.maxima)
+
+
+def test_no_more_than_one_layer_is_worked_on_where_memory_is_short():
+    """Two layers of 5 neurons in 3 languages, 81 bins each; 7 texts in two parts, of 10 tokens and 300."""
+    needs = Needs.of(KINDS, (2, 5, 3), 7, 310, [(4, 10), (4, 300)])
+    bins, row = 2 * 5 * 3 * 81, 3 * 2 * 5 * 4
+    assert needs.result == 2 * bins + 7 * row
+    assert needs.parts == (1 + 2) * bins + 8 * row
+    assert needs.scratch == (4 + 2) * bins + (4 + 7) * row
+    assert needs.memory == 4 * bins + needs.scratch + 8 * row
+    assert needs.least == 4 * bins + (6 * bins + 23 * row) // 2
+    of_texts = Needs.of(["last"], (2, 5, 3), 7, 310, [(4, 10), (4, 300)])
+    assert of_texts.result == 7 * row / 3 and of_texts.least == 23 * row / 3 / 2
+
+
+def test_the_page_says_what_is_computed():
+    page = (Path(__file__).parents[2] / "book" / "scale.md").read_text()
+    for what, kinds in (
+        ("histograms", KINDS[:1]),
+        ("one kind of texts' values", KINDS[3:]),
+        ("histograms, maxima, absolute and last", KINDS),
+    ):
+        needs = Needs.of(kinds, (32, 11008, 10), 1000, 15_000, [(50, 750)] * 20)
+        each = (needs.memory, needs.least, needs.scratch, needs.parts, needs.result)
+        assert " | ".join([f"| {what}", *(f"{size / 2**30:.1f}" for size in each)]) + " |\n" in page
+
+
+@pytest.mark.parametrize("kinds", [KINDS, ["histograms"], ["last"]])
+def test_what_a_run_is_said_to_need_on_disk_is_what_it_writes(llama, tokenizer, texts, tmp_path, monkeypatch, kinds):
+    corpus, written = load_corpus(f"text:{texts}"), []
+    collection = Collection(llama, tokenizer, corpus, gather=kinds, moments=True, shards=3, batch_tokens=64)
+    finish = Collection._finish
+
+    def weigh(self, path, collected, summed, parts):
+        written.append(sum(array.nbytes for file in parts.folder.iterdir() for array in load_file(file).values()))
+        return finish(self, path, collected, summed, parts)
+
+    monkeypatch.setattr(Collection, "_finish", weigh)
+    collection.run(tmp_path / "counts", progress=False)
+    arrays = load_file(tmp_path / "counts")
+    beside = sum(
+        array.nbytes for name, array in arrays.items() if name in ("shard_tokens", "text_languages", "text_shards")
+    )
+    said = collection.disk()
+    assert said == {"file": sum(array.nbytes for array in arrays.values()) - beside, "parts": written[0]}
+
+
 def test_parts_of_what_is_gathered(llama, tokenizer, texts):
     corpus = load_corpus(f"text:{texts}")
     stats = collect(llama, tokenizer, corpus, gather=KINDS, shards=4, progress=False)
@@ -158,6 +235,9 @@ def test_what_cannot_be_gathered_is_said(llama, tokenizer, texts):
     corpus = load_corpus(f"text:{texts}")
     with pytest.raises(NeuroglotError, match="gather: there is no 'histogram'; use histograms, maxima"):
         collect(llama, tokenizer, corpus, gather="histogram", progress=False)
+    for wrong in (-1, float("nan"), "2"):
+        with pytest.raises(NeuroglotError, match="gather_memory="):
+            collect(llama, tokenizer, corpus, gather="last", gather_memory=wrong, progress=False)
     with pytest.raises(NeuroglotError, match="mixture of experts"):
         collect(tiny_model("mixtral"), tokenizer, corpus, gather="last", progress=False)
 
@@ -187,8 +267,16 @@ def test_what_does_not_fit_is_refused(llama, tokenizer, texts, changed, said):
 def test_a_pass_that_never_began_is_nothing():
     gatherer = gathering.Gatherer(2, 3, KINDS, 4, 2)
     found = gatherer.take()
-    assert found["histograms"].shape == (2, 2, BINS, 3) and found["maxima"].shape == (2, 4, 3)
-    assert not any(array.any() for array in found.values())
+    assert [layer.shape for layer in found["histograms"]] == [(2, BINS, 3)] * 2 and found["maxima"].shape == (2, 4, 3)
+    assert not any(layer.any() for layers in found.values() for layer in layers)
+
+
+def test_a_negative_zero_is_zero_as_in_a_sum_over_processes():
+    gatherer, one = gathering.Gatherer(1, 2, KINDS[1:], 1, 1), torch.tensor([0])
+    gatherer.begin(gathering.Rows(torch.ones(1, 1, dtype=torch.bool), one, one, one))
+    gatherer.see(0, torch.full((1, 2), -0.0))
+    for name, values in gatherer.take().items():
+        assert not values.any() and not values.signbit().any(), name
 
 
 def test_two_texts_joined_are_one(llama, tokenizer, texts):

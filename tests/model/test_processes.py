@@ -56,10 +56,10 @@ def alone(place):
     return (place / "alone.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("number", [2, 3])
-def test_several_processes_write_the_bytes_of_one(place, alone, number):
+@pytest.mark.parametrize(("number", "more"), [(2, []), (3, ["--gather-memory", "0"])])
+def test_several_processes_write_the_bytes_of_one(place, alone, number, more):
     out = f"{number}.safetensors"
-    done = launch(place, out, *torchrun(number, "-m", "neuroglot"))
+    done = launch(place, out, *torchrun(number, "-m", "neuroglot"), more=more)
     assert done.returncode == 0, done.stderr
     assert (place / out).read_bytes() == alone
     assert done.stdout.count("tokens to count") == 1 and done.stdout.count(f"wrote {out}") == 1

@@ -1,6 +1,8 @@
 """Each detector beside a slow one that is written from its definition."""
 
+import inspect
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroglot import ActivationStats, NeuroglotError, classify, read_njunlp
+from neuroglot.neurons import methods
 from neuroglot.neurons.detection import Detection, detect
 
 TOKENS = 12
@@ -202,3 +205,15 @@ def test_ranks_are_places_in_the_order_of_scores(stats, n):
         assert [ranks[*place, k] for place in order] == list(range(1, len(order) + 1))
         assert not any(ranks[*place, k] for place in places if place not in scored)
     assert (found.take(n).selected == ((ranks > 0) & (ranks <= n))).all()
+
+
+def test_every_method_is_a_public_function_and_detect_says_what_it_takes():
+    said = dict(re.findall(r'^- ``"(.+?)"``(.*?)(?=^- |^$)', inspect.getdoc(detect), re.M | re.S))
+    assert list(said) == list(methods.METHODS)
+    for name, function in methods.METHODS.items():
+        assert getattr(methods, name.replace("-", "_")) is function and f"methods.{function.__name__}`" in said[name]
+        head, settings_ = said[name].split(":", 1)
+        assert set(re.findall(r"``(\w+)``", head)) == set(methods.NEEDS.get(name, ())), name
+        assert re.findall(r"``(\w+)``", settings_) == list(inspect.signature(function).parameters)[1:], name
+        for source in re.findall(r"arXiv (\S+?)\)|EMNLP", head):
+            assert source in inspect.getdoc(function), name

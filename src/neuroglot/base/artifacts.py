@@ -3,16 +3,17 @@
 import contextlib
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import save_file
 
 from .errors import NeuroglotError, in_a_line, listed, quoted
-from .files import FORMAT_VERSION, UNREADABLE, json_text, require_file, write_bytes
+from .files import FORMAT_VERSION, UNREADABLE, atomic, json_text, require_file
 from .provenance import differing
 
 
@@ -23,16 +24,28 @@ class _Made(Protocol):
 
 T = TypeVar("T", bound=_Made)
 
+#: Arrays of so many bytes or more are not read into memory but mapped to it.
+MAPPED = 2**24
+
 
 def save_artifact(path: str | Path, kind: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
     """Write arrays and JSON metadata to one safetensors file, whole or not at all.
 
-    The same input gives the same bytes: no time stamp is written and the order is fixed.
+    The same input gives the same bytes: no time stamp is written and the order is fixed. Arrays that lie in memory
+    as in the file are not copied.
     """
     header = {"kind": kind, "version": FORMAT_VERSION, **metadata}
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header["sha256"] = _hash(header, contiguous)
-    write_bytes(path, save(contiguous, metadata={"neuroglot": json_text(header, allow_nan=False)}))
+    said = {"neuroglot": json_text(header, allow_nan=False)}
+    with atomic(path) as part:
+        try:
+            save_file(contiguous, part, metadata=said)
+        except SafetensorError as error:
+            reason = in_a_line(error, 200).removeprefix("Error while serializing: ")
+            raise NeuroglotError(
+                f"could not write {str(path)[:200]}: {reason}; free some space or choose another place."
+            ) from error
 
 
 def _hash(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
@@ -48,6 +61,9 @@ def _hash(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
 def load_artifact(path: str | Path, kind: str, names: tuple[str, ...]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read what :func:`save_artifact` wrote.
 
+    Large arrays (:data:`MAPPED`) stay in the file and come to memory where they are used, and can leave it again;
+    what is changed in them is changed in memory alone.
+
     Raises:
         NeuroglotError: no such file, not safetensors, of another kind or version, without one of the
             arrays ``names``, or not as it was written: truncated, or a byte of it changed.
@@ -57,7 +73,7 @@ def load_artifact(path: str | Path, kind: str, names: tuple[str, ...]) -> tuple[
         with safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {}).get("neuroglot", "null"))
             _require_kind(path, header, kind)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays = {name: _read(file, path, name) for name in file.keys()}  # noqa: SIM118
         whole = header.get("sha256") == _hash(header, arrays)
     except NeuroglotError:
         raise
@@ -92,6 +108,19 @@ def kind_of(path: str | Path) -> str:
         header = json.loads((file.metadata() or {}).get("neuroglot", "null"))
         return str(header.get("kind", "")) if isinstance(header, dict) else ""
     return ""
+
+
+def _read(file: Any, path: Path, name: str) -> np.ndarray:
+    """An array of an open file, which has been found to be one."""
+    said, shape = file.get_slice(name).get_dtype(), file.get_slice(name).get_shape()
+    kind = np.dtype(bool if said == "BOOL" else f"<{said[0].lower()}{int(said[1:]) // 8}")
+    if math.prod(shape) * kind.itemsize < max(MAPPED, 1):
+        array: np.ndarray = file.get_tensor(name)
+        return array
+    with path.open("rb") as raw:
+        length = int.from_bytes(raw.read(8), "little")
+        start, _ = json.loads(raw.read(length))[name]["data_offsets"]
+    return np.memmap(path, kind, "c", 8 + length + start, tuple(shape)).view(np.ndarray)
 
 
 def _require_kind(path: Path, header: Any, kind: str) -> None:

@@ -54,13 +54,13 @@ def atomic(path: str | Path) -> Iterator[Path]:
         NeuroglotError: the disk is full or the place cannot be written; ``path`` is untouched.
     """
     path = Path(path)
-    with _explained(path):
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:60]}."))
     part = scratch / path.name
     try:
         # Only a failure to write here is ours to explain; the block may read other files.
-        with _explained(path, path.parent):
+        with explained(path, path.parent):
             yield part
             if part.is_dir() and path.exists():  # another process was first
                 return
@@ -71,7 +71,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _explained(path: Path, within: Path | None = None) -> Iterator[None]:
+def explained(path: Path, within: Path | None = None) -> Iterator[None]:
     """Say that ``path`` could not be written; with ``within``, where it was a file in that folder that failed."""
     try:
         yield

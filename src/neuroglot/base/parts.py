@@ -1,14 +1,19 @@
 """What is finished of a result that is not: kept beside it, gone on with, and gone once the result is there."""
 
+import math
+import os
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .artifacts import load_artifact, save_artifact
 from .errors import NeuroglotError
+from .files import explained
 from .records import content_hash, kept_part
 
 
@@ -18,13 +23,14 @@ class Parts:
     Args:
         path: the result.
         provenance: of the result; parts of another one are none of these. The ``machine`` may be another.
+        spills: whether :meth:`zeros` are on disk; without a path they are in memory.
 
     Raises:
         NeuroglotError: a file is where the folder would be.
     """
 
-    def __init__(self, path: Path | None, provenance: Mapping[str, Any]) -> None:
-        self.there = path is not None
+    def __init__(self, path: Path | None, provenance: Mapping[str, Any], spills: bool = False) -> None:
+        self.there, self.spills = path is not None, spills and path is not None
         self.folder = path.with_name(path.name + ".parts") if path is not None else Path()
         self.key = content_hash({name: value for name, value in provenance.items() if name != "machine"})
         if self.there and self.folder.exists() and not self.folder.is_dir():
@@ -43,6 +49,22 @@ class Parts:
             return (arrays, said) if said["key"] == self.key else None
 
         return kept_part(self._file(name), read) if self.there else None
+
+    def zeros(self, shape: Sequence[int], dtype: npt.DTypeLike) -> np.ndarray:
+        """An array of zeros to work with, in memory or in a file of the folder without a name, gone with the array.
+
+        Raises:
+            NeuroglotError: the disk is full.
+        """
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if not self.spills or not size:
+            return np.zeros(shape, dtype)
+        with explained(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                if hasattr(os, "posix_fallocate"):  # or a full disk would kill the process as it writes to memory
+                    os.posix_fallocate(file.fileno(), 0, size)
+                return np.memmap(file, dtype, "w+", shape=tuple(shape)).view(np.ndarray)
 
     def discard(self, name: str) -> None:
         """Without this part, if there is one."""

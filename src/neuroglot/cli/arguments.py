@@ -159,7 +159,7 @@ def _collect(commands: "_Commands[_Command]") -> None:
         "--dry-run",
         action="store_true",
         default=False,
-        help="print tokens, memory and an estimate of the time; count nothing",
+        help="print tokens, memory, room on disk and an estimate of the time; count nothing",
     )
     _quantity(collect)
     collect.add_argument("--above", type=float, help="the least it must exceed; default: 0.0")
@@ -170,6 +170,12 @@ def _collect(commands: "_Commands[_Command]") -> None:
         metavar="WHAT",
         help="what else detectors read: histograms of the values, and of each text its maxima, sums of absolute values "
         "and last ones (histograms, maxima, absolute, last); several times for several; default: none",
+    )
+    collect.add_argument(
+        "--gather-memory",
+        type=float,
+        metavar="GIB",
+        help="hold what is gathered in files where it needs more memory than this; default: 2.0",
     )
     collect.add_argument("--shards", type=int, help="parts kept apart for intervals; default: 20")
     collect.batches()

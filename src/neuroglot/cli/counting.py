@@ -64,9 +64,9 @@ def _collect(arguments: argparse.Namespace) -> None:
     layer = collection.layers[0]
     say(f"neurons: {len(collection.layers)} layers x {layer.neurons:,}")
     if arguments.dry_run:
-        needed = collection.memory()
-        each = ", ".join(f"{name} {size / 2**30:.2f} GiB" for name, size in needed.items())
-        say(f"memory: about {sum(needed.values()) / 2**30:.2f} GiB ({each})")
+        for what, needed in {"memory": collection.memory(), "disk": collection.disk()}.items():
+            each = ", ".join(f"{name} {size / 2**30:.2f} GiB" for name, size in needed.items())
+            say(f"{what}: about {sum(needed.values()) / 2**30:.2f} GiB ({each})")
         if first:
             seconds = collection.estimate_seconds()
             say(f"time: about {seconds:.0f} s, {sum(tokens.values()) / seconds:,.0f} counted tokens/s; nothing written")

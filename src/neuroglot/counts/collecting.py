@@ -16,7 +16,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.artifacts import finished
-from ..base.errors import NeuroglotError, require_whole
+from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..base.locks import alone
 from ..base.parts import Parts
 from ..base.provenance import differing, record
@@ -27,7 +27,7 @@ from ..model.sites import SITES, neuron_layers, neuron_site
 from ..text.corpora import Corpus
 from .activations import ActivationStats
 from .counting import LIMBS, Counter, Totals, require_rule
-from .gathering import BINS, Gathered, Gatherer, Rows, require_kinds
+from .gathering import Gathered, Gatherer, Needs, Rows, Zeros, require_kinds
 
 
 class Collection:
@@ -43,6 +43,7 @@ class Collection:
         above: float = 0.0,
         moments: bool = False,
         gather: str | Iterable[str] | None = None,
+        gather_memory: float = 2.0,
         shards: int = 20,
         batch_tokens: int = 1024,
         max_tokens: int | None = None,
@@ -56,6 +57,8 @@ class Collection:
         for name, number in {"shards": shards, "batch_tokens": batch_tokens, "max_tokens": max_tokens}.items():
             if number is not None:
                 require_whole(name, number, 1)
+        if not is_number(gather_memory) or gather_memory < 0:
+            raise NeuroglotError(f"gather_memory={quoted(gather_memory)}: give a number of GiB, 0 or more.")
         model = itself(model)
         site = neuron_site(model)
         # A family outside the table is proven for plain passes, not for those that go on from kept keys and values.
@@ -66,6 +69,7 @@ class Collection:
         self.gather = require_kinds(gather)
         if self.gather and self.layers[0].experts is not None:
             raise NeuroglotError("gather: a mixture of experts is counted alone; leave it out.")
+        self.gather_memory = gather_memory
         longest = longest_input(model, max_tokens)
         self.processes = joined()
         self.languages = corpus.languages
@@ -115,7 +119,7 @@ class Collection:
         return seconds * sum(b.size for b in batches) / batch.size / self.processes.number
 
     def memory(self) -> dict[str, int]:
-        """What the run needs, in bytes: ``model``, ``batch`` (the largest one), ``counts``."""
+        """What a run that is saved needs, in bytes: ``model``, ``batch`` (the largest), ``counts``, ``gathered``."""
         size = max(batch.size for portion in self.portions for batch in portion.batches)
         config = self.model.config.get_text_config()
         layer, item = self.layers[0], self.model.dtype.itemsize
@@ -126,17 +130,40 @@ class Collection:
         most = max(len(portion.shards) for portion in self.portions)
         # While a part is counted, and twice the result, as it is put together.
         counts = cells * (8 * most * (5 if self.rule["moments"] else 1) + 2 * self._smallest().itemsize * self.n_shards)
-        # A part, and the whole twice, as it is put together and written.
-        neurons, of_texts = len(self.layers) * layer.neurons, [name for name in self.gather if name in _PUT_TOGETHER]
-        gathered = 4 * neurons * len(of_texts) * (2 * len(self.texts) + max(map(len, map(self._texts, self.portions))))
-        gathered += 4 * 4 * cells * BINS * ("histograms" in self.gather)
+        gathered = self.needs()
         parameters = [*self.model.parameters(), *self.model.buffers()]
         return {
             "model": sum(parameter.numel() * parameter.element_size() for parameter in parameters),
             "batch": batch,
             "counts": counts,
-            **({"gathered": gathered} if self.gather else {}),
+            **({"gathered": gathered.least if self.spills() else gathered.memory} if self.gather else {}),
         }
+
+    def needs(self) -> Needs:
+        """What gathering needs."""
+        parts = [(len(self._texts(p)), self._most(p)) for p in self.portions]
+        shape = len(self.layers), self.layers[0].neurons, len(self.languages)
+        texts = len({text.example for text in self.texts})
+        return Needs.of(self.gather, shape, texts, int(self.tokens.sum(axis=0).max()), parts)
+
+    def spills(self) -> bool:
+        """Whether what is gathered is held in files and not in memory."""
+        return bool(self.gather) and self.needs().memory > self.gather_memory * 2**30
+
+    def disk(self) -> dict[str, int]:
+        """What a run needs on disk until it is done, in bytes: ``file``, ``parts``, and ``scratch`` if it spills."""
+        cells = len(self.layers) * self.layers[0].neurons * len(self.languages)
+        counts, moments = cells * self._smallest().itemsize * self.n_shards, 8 * cells * self.rule["moments"]
+        gathered = self.needs()
+        return {
+            "file": counts + 2 * moments + gathered.result,
+            "parts": counts + 4 * moments * len(self.portions) + gathered.parts,
+            **({"scratch": gathered.scratch + 4 * moments} if self.spills() else {}),
+        }
+
+    def _most(self, portion: Portion) -> int:
+        """Counted tokens of the language that has most in some shards."""
+        return int(self.tokens[portion.shards].sum(axis=0).max())
 
     def _smallest(self) -> np.dtype:
         return np.min_scalar_type(int(self.tokens.max()))
@@ -149,6 +176,7 @@ class Collection:
         bar: "tqdm[Any] | None" = None,
         batches: Sequence[Batch] | None = None,
         keep: Callable[[Totals, int], None] | None = None,
+        zeros: Zeros = np.zeros,
     ) -> Totals:
         """Totals of some shards; a group is ``shard of the portion * languages + language``.
 
@@ -159,7 +187,7 @@ class Collection:
         own = self._texts(portion) if self.gather else []
         place = {id(text): number for number, text in enumerate(own)}
         width = self.layers[0].width
-        gatherer = Gatherer(len(self.layers), width, self.gather, len(own), k) if self.gather else None
+        gatherer = Gatherer(len(self.layers), width, self.gather, len(own), k, zeros) if self.gather else None
         counter = Counter(self.layers, len(portion.shards) * k, **self.rule, gatherer=gatherer)
         with torch.inference_mode(), evaluating(self.model), counter.attached():
             try:
@@ -191,17 +219,20 @@ class Collection:
 
         def by_now(totals: Totals) -> dict[str, np.ndarray]:
             """With what was counted before; all are whole numbers, so the order changes nothing."""
-            arrays = self._by_shard(portion, totals)
-            return {name: array + begun[name] for name, array in arrays.items()} if begun else arrays
+            arrays = self._by_shard(portion, totals, parts.zeros)
+            for name, array in begun.items():
+                arrays[name] += array
+            return arrays
 
         def keep(totals: Totals, done: int) -> None:
             parts.keep(name, by_now(totals), batches=at + done)
 
-        arrays = by_now(self._count(portion, bar, batches[at:], keep if single and parts.there else None))
+        keeps = keep if single and parts.there else None
+        arrays = by_now(self._count(portion, bar, batches[at:], keeps, parts.zeros))
         bar.update(int(self.tokens[portion.shards].sum()) + before - bar.n)  # what the other processes counted
         return arrays
 
-    def _by_shard(self, portion: Portion, totals: Totals) -> dict[str, np.ndarray]:
+    def _by_shard(self, portion: Portion, totals: Totals, zeros: Zeros) -> dict[str, np.ndarray]:
         """Totals of all processes as a file has them, by shard."""
 
         def by_shard(tensor: torch.Tensor) -> torch.Tensor:
@@ -216,11 +247,15 @@ class Collection:
             arrays["routed"] = by_shard(totals.routed).numpy()
         if totals.moments is not None:
             arrays["moments"] = torch.stack([by_shard(limb).sum(0) for limb in totals.moments]).numpy()
-        # A text was run by one process, so the sum over all is what that one has.
-        arrays |= {name: self.processes.total(tensor).numpy() for name, tensor in totals.gathered.items()}
-        if "histograms" in arrays:
-            most = int(self.tokens[portion.shards].sum(axis=0).max())
-            arrays["histograms"] = arrays["histograms"].astype(np.min_scalar_type(most))
+        smallest = np.min_scalar_type(self._most(portion))
+        for name, found in totals.gathered.items():
+            if isinstance(found, torch.Tensor):
+                arrays[name], layers = found.numpy(), list(found) if self.processes.number > 1 else []
+            else:
+                arrays[name], layers = zeros((len(found), *found[0].shape), smallest), found
+            # Layer by layer. A text was run by one process, so the sum over all is what that one has.
+            for number, layer in enumerate(layers):
+                arrays[name][number] = self.processes.total(layer).cpu().numpy()
         return arrays
 
     def run(
@@ -243,7 +278,7 @@ class Collection:
                 f"process {self.processes.index} has not what the first one has ({', '.join(keys)} differ); "
                 "start all of them with the same model, text and settings."
             )
-        parts = Parts(path, self.provenance)
+        parts = Parts(path, self.provenance, self.spills())
         results: list[ActivationStats | None] = [None]  # what the first process has, and no other needs
         if path is not None:
             load = ActivationStats.load
@@ -270,11 +305,13 @@ class Collection:
                 if portion.shards[0] not in have:
                     arrays = self._arrays(portion, bar, parts)
                     once(functools.partial(self._keep, portion, arrays, parts))
+                    if first and parts.spills and (kept := parts.kept(_part_name(portion))) is not None:
+                        arrays = kept[0]  # as they lie in the file, whose room they take anyway
                 if first:  # what is of the whole is added up at once, so that no part of it stays
                     for name, kind in _SUMMED.items():
                         if (part := arrays.pop(name, None)) is not None:
                             if name not in summed:
-                                summed[name] = np.zeros(part.shape, kind)
+                                summed[name] = parts.zeros(part.shape, kind)
                             summed[name] += part
                     collected.append(arrays)
         once(lambda: results.append(self._finish(path, collected, summed, parts)))
@@ -298,7 +335,7 @@ class Collection:
             whole, rest, whole2, rest2 = summed["moments"]
             sums, squares = (a * LIMBS[0] + b * LIMBS[1] for a, b in ((whole, rest), (whole2, rest2)))
         own = (counts, self.tokens, self.languages, self.provenance, routed, sums, squares)
-        stats = ActivationStats(*own, self._gathered(collected, summed) if self.gather else None)
+        stats = ActivationStats(*own, self._gathered(collected, summed, parts.zeros) if self.gather else None)
         if path is not None:
             # Made among the parts, so that whatever is interrupted leaves nothing beside the file.
             made = parts.folder / path.name
@@ -307,12 +344,18 @@ class Collection:
             parts.remove()
         return stats
 
-    def _gathered(self, collected: list[dict[str, np.ndarray]], summed: dict[str, np.ndarray]) -> Gathered:
-        """Of all parts; pieces of one text are put together."""
+    def _gathered(
+        self, collected: list[dict[str, np.ndarray]], summed: dict[str, np.ndarray], zeros: Zeros
+    ) -> Gathered:
+        """Of all parts, layer by layer; pieces of one text are put together."""
         found = Gathered()
         if (histograms := summed.get("histograms")) is not None:
+            layers, languages, bins, neurons = histograms.shape
             smallest = np.min_scalar_type(int(histograms.max(initial=0)))
-            found = replace(found, histograms=histograms.astype(smallest).transpose(0, 3, 1, 2))
+            by_neuron = zeros((layers, neurons, languages, bins), smallest)
+            for own, layer in zip(by_neuron, histograms, strict=True):
+                own[...] = layer.transpose(2, 0, 1)
+            found = replace(found, histograms=by_neuron)
         if not any(name in collected[0] for name in _PUT_TOGETHER):
             return found
         pieces = [text for portion in self.portions for text in self._texts(portion)]
@@ -322,8 +365,10 @@ class Collection:
         whole = {}
         for name, together in _PUT_TOGETHER.items():
             if name in collected[0]:
-                each = np.concatenate([arrays.pop(name) for arrays in collected], axis=1)[:, order]
-                whole[name] = together(each, starts)
+                of_parts = [arrays.pop(name) for arrays in collected]
+                whole[name] = zeros((len(of_parts[0]), len(starts), of_parts[0].shape[-1]), np.float32)
+                for own, *layer in zip(whole[name], *of_parts, strict=True):
+                    own[...] = together(np.concatenate(layer)[order], starts)
         first = [pieces[number] for number in order[starts]]
         places = {
             "text_languages": np.array([text.language for text in first], dtype=np.int64),
@@ -337,9 +382,9 @@ _SUMMED: dict[str, type] = {"moments": np.float64, "histograms": np.uint32}
 
 #: How the pieces of each text, which follow one another, become one.
 _PUT_TOGETHER: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "maxima": lambda each, starts: np.maximum.reduceat(each, starts, axis=1),
-    "absolute": lambda each, starts: np.add.reduceat(each, starts, axis=1),
-    "last": lambda each, starts: each[:, np.append(starts[1:], each.shape[1]) - 1],
+    "maxima": lambda each, starts: np.maximum.reduceat(each, starts, axis=0),
+    "absolute": lambda each, starts: np.add.reduceat(each, starts, axis=0),
+    "last": lambda each, starts: each[np.append(starts[1:], len(each)) - 1],
 }
 
 
@@ -367,6 +412,7 @@ def collect(
     above: float = 0.0,
     moments: bool = False,
     gather: str | Iterable[str] | None = None,
+    gather_memory: float = 2.0,
     shards: int = 20,
     batch_tokens: int = 1024,
     max_tokens: int | None = None,
@@ -401,6 +447,8 @@ def collect(
         gather: what else detectors of a language's neurons read of those values
             (:data:`neuroglot.counts.gathering.KINDS`): ``"histograms"`` of each neuron and language, and of each
             text its ``"maxima"``, sums of ``"absolute"`` values and ``"last"`` values. Not in a mixture of experts.
+        gather_memory: where gathering needs more than so many GiB of memory and there is a ``path``, what it gathers is
+            held in files in ``PATH.parts`` instead, as are the arrays of what is returned; the file is the same.
         shards: parts of the corpus whose counts are kept apart, for intervals. Examples are dealt
             out by cluster or document, so that translations, all answers to a question and
             all problems of one situation share a shard.
@@ -435,6 +483,7 @@ def collect(
         above=above,
         moments=moments,
         gather=gather,
+        gather_memory=gather_memory,
         shards=shards,
         batch_tokens=batch_tokens,
         max_tokens=max_tokens,

@@ -17,7 +17,7 @@ from .gathering import Gatherer
 
 @dataclass(frozen=True)
 class Totals:
-    """What a :class:`Counter` has counted, on the CPU.
+    """What a :class:`Counter` has counted, on the CPU but for ``gathered``.
 
     ``counts`` int64 ``[layers, groups, neurons]``; ``routed`` int64 ``[layers, groups, experts]``;
     ``moments`` int64 ``[4, layers, groups, neurons]``: sums of values in :data:`LIMBS`, then
@@ -28,7 +28,7 @@ class Totals:
     counts: torch.Tensor
     routed: torch.Tensor | None = None
     moments: torch.Tensor | None = None
-    gathered: dict[str, torch.Tensor] = field(default_factory=dict)
+    gathered: dict[str, torch.Tensor | list[torch.Tensor]] = field(default_factory=dict)
 
 
 #: Moments are summed in two whole numbers, multiples of these, so that any order of batches gives the same.

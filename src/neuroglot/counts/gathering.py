@@ -1,10 +1,11 @@
 """What detectors read beside counts: how a neuron's values are distributed, and what they are over each text."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from ..base.errors import NeuroglotError, listed, quoted
@@ -85,9 +86,9 @@ class Gathered:
         fits = len(self.text_shards) == texts and (not texts or (own.min() >= 0 and own.max() < languages))
         for array in per_text:
             real = np.issubdtype(array.dtype, np.floating)
-            if not fits or array.shape != (layers, texts, neurons) or not real or not np.isfinite(array).all():
+            if not fits or array.shape != (layers, texts, neurons) or not real or not _all(np.isfinite, array):
                 raise NeuroglotError(f"values of texts of shape {array.shape} do not fit, or are not finite.")
-        if self.absolute is not None and (self.absolute < 0).any():
+        if self.absolute is not None and not _all(lambda layer: layer >= 0, self.absolute):
             raise NeuroglotError("some sums of absolute values are negative; count again.")
 
     @property
@@ -171,6 +172,15 @@ class Gathered:
         return Gathered(histograms, **own, text_languages=languages, text_shards=shards)
 
 
+def _all(true: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> bool:
+    """Whether something is true of all numbers; asked layer by layer, since the whole may be larger than memory."""
+    return all(bool(true(layer).all()) for layer in array)
+
+
+#: ``zeros(shape, dtype)``: an array of zeros, wherever there is room for it.
+Zeros = Callable[[Sequence[int], npt.DTypeLike], np.ndarray]
+
+
 @dataclass(frozen=True)
 class Rows:
     """What each row of a pass is, on one device.
@@ -197,18 +207,27 @@ class Gatherer:
         kinds: what of :data:`KINDS`.
         texts: how many texts there are.
         languages: how many languages.
+        zeros: makes the arrays of texts; histograms are in the memory of each layer's device.
     """
 
-    def __init__(self, layers: int, width: int, kinds: Sequence[str], texts: int, languages: int) -> None:
+    def __init__(
+        self, layers: int, width: int, kinds: Sequence[str], texts: int, languages: int, zeros: Zeros = np.zeros
+    ) -> None:
         self.layers, self.width, self.kinds, self.texts, self.languages = layers, width, tuple(kinds), texts, languages
+        self.zeros = zeros
         self._there: dict[torch.device, Rows] = {}
         self._rows: Rows | None = None
         self._clear()
 
     def _clear(self) -> None:
-        shape = (self.layers, self.texts, self.width)
-        self._of_texts = {name: torch.zeros(shape) for name in self.kinds if name in _OF_TEXTS}
+        self._of_texts: dict[str, torch.Tensor] = {}
         self._histograms: dict[int, torch.Tensor] = {}
+
+    def _of_text(self, name: str) -> torch.Tensor:
+        if name not in self._of_texts:
+            shape = (self.layers, self.texts, self.width)
+            self._of_texts[name] = torch.from_numpy(self.zeros(shape, np.float32))
+        return self._of_texts[name]
 
     def begin(self, rows: Rows) -> None:
         """What the rows of the next pass are."""
@@ -222,15 +241,16 @@ class Gatherer:
         rows = self._there[value.device]
         mask, value = rows.mask, value.float().unflatten(0, rows.mask.shape)
         found = {}
-        if "maxima" in self._of_texts:
+        if "maxima" in self.kinds:
             bar = torch.zeros(mask.shape, device=value.device).masked_fill_(~mask, -torch.inf)
             found["maxima"] = value.add(bar[..., None]).amax(1)  # a fill of all values would take far longer
-        if "absolute" in self._of_texts:
+        if "absolute" in self.kinds:
             found["absolute"] = torch.bmm(mask[:, None].float(), value.abs())[:, 0]
-        if "last" in self._of_texts:
-            found["last"] = value[torch.arange(len(value), device=value.device), rows.at]
+        if "last" in self.kinds:
+            # Some values are -0.0, which the sum over processes would make 0.0.
+            found["last"] = value[torch.arange(len(value), device=value.device), rows.at].add(0.0)
         for name, array in found.items():
-            self._of_texts[name][layer, rows.places.cpu()] = array.cpu()
+            self._of_text(name)[layer, rows.places.cpu()] = array.cpu()
         if "histograms" in self.kinds:
             self._add(layer, rows, value)
 
@@ -242,19 +262,71 @@ class Gatherer:
         index = bins_of(value[rows.mask]).long() + own[:, None]
         self._histograms[layer].scatter_add_(0, index, torch.ones_like(index, dtype=torch.int32))
 
-    def take(self) -> dict[str, torch.Tensor]:
-        """What was gathered, on the CPU; starts again at nothing.
+    def take(self) -> dict[str, torch.Tensor | list[torch.Tensor]]:
+        """What was gathered; starts again at nothing.
 
-        ``histograms`` int32 ``[layers, languages, BINS, width]``, others float32 ``[layers, texts, width]``, 0 where
-        a text was not run.
+        ``histograms``: of each layer, on its device, int32 ``[languages, BINS, width]``; others float32
+        ``[layers, texts, width]`` on the CPU, 0 where a text was not run.
         """
-        found = dict(self._of_texts)
+        found: dict[str, torch.Tensor | list[torch.Tensor]] = {
+            name: self._of_text(name) for name in self.kinds if name in _OF_TEXTS
+        }
         if "histograms" in self.kinds:
-            none = torch.zeros(self.languages * BINS, self.width, dtype=torch.int32)
-            whole = torch.stack([self._histograms.get(layer, none).cpu() for layer in range(self.layers)])
-            found["histograms"] = whole.unflatten(1, (self.languages, BINS))
+            shape = (self.languages * BINS, self.width)
+            own = (self._histograms.get(n, torch.zeros(shape, dtype=torch.int32)) for n in range(self.layers))
+            found["histograms"] = [layer.unflatten(0, (self.languages, BINS)) for layer in own]
         self._clear()
         return found
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes that gathering needs.
+
+    Attributes:
+        memory: where all of it is held in memory.
+        least: memory, where what does not have to be there is in files.
+        scratch: of files without a name, where it is; they are gone with the run.
+        parts, result: of the unfinished parts beside the file, and of the file.
+    """
+
+    memory: int
+    least: int
+    scratch: int
+    parts: int
+    result: int
+
+    @classmethod
+    def of(
+        cls,
+        kinds: Sequence[str],
+        shape: tuple[int, int, int],
+        texts: int,
+        tokens: int,
+        parts: Sequence[tuple[int, int]],
+    ) -> "Needs":
+        """Of a run.
+
+        Args:
+            kinds: what of :data:`KINDS`.
+            shape: ``(layers, neurons, languages)``.
+            texts: how many there are.
+            tokens: counted in the language that has most.
+            parts: the same two numbers of each part; there, a piece of a text is one.
+        """
+        layers, neurons, languages = shape
+        bins = layers * neurons * languages * BINS * ("histograms" in kinds)
+        row = 4 * layers * neurons * sum(name in kinds for name in _OF_TEXTS)
+        pieces, largest = sum(n for n, _ in parts), max(n for n, _ in parts)
+        size, *sizes = (np.min_scalar_type(most).itemsize for most in (tokens, *(most for _, most in parts)))
+        together = bins * (4 + max(size, *sizes)) + row * (largest + texts)  # the sum, and a part or the result
+        return cls(
+            memory=4 * bins + together + row * pieces,
+            least=4 * bins + (bins * (4 + size) + row * (2 * pieces + texts)) // layers,
+            scratch=together,
+            parts=bins * sum(sizes) + row * pieces,
+            result=bins * size + row * texts,
+        )
 
 
 def require_kinds(gather: str | Iterable[str] | None) -> tuple[str, ...]:

@@ -150,11 +150,28 @@ def methods() -> tuple[str, ...]:
 def detect(stats: ActivationStats, method: str, **settings: Any) -> Detection:
     """Which neurons are a language's, by one method.
 
+    The methods, what they read beside counts, where they are from, and their settings; of each its function says more:
+
+    - ``"lambda-score"`` (arXiv 2505.21505): ``top_rate``, ``lam``, ``quantile``, ``scaled``, ``min_tokens``;
+      :func:`~neuroglot.neurons.methods.lambda_score`
+    - ``"lape"`` (arXiv 2402.16438): ``top_rate``, ``filter_rate``, ``bar_rate``, ``min_tokens``;
+      :func:`~neuroglot.neurons.methods.lape`
+    - ``"average-precision"``, ``maxima`` (arXiv 2404.02431): ``number``;
+      :func:`~neuroglot.neurons.methods.average_precision`
+    - ``"plnd"``, ``absolute`` (arXiv 2402.18815): ``top_rate``, ``share``; :func:`~neuroglot.neurons.methods.plnd`
+    - ``"percentile"``, ``histograms`` (arXiv 2503.17456): ``percentile``, ``top_rate``;
+      :func:`~neuroglot.neurons.methods.percentile`
+    - ``"overlap"``, ``histograms`` (DLN, EMNLP 2026): ``bottom_rate``; :func:`~neuroglot.neurons.methods.overlap`
+    - ``"mean-difference"``, ``moments`` (arXiv 2505.05111): ``top_rate``, ``absolute``;
+      :func:`~neuroglot.neurons.methods.mean_difference`
+    - ``"attribution"``, ``attributions`` (arXiv 2601.04664): ``attributions``, ``top_rate``;
+      :func:`~neuroglot.neurons.methods.attribution`
+    - ``"random"``, to compare with: ``like``, ``matched``, ``seed``; :func:`~neuroglot.neurons.methods.random`
+
     Args:
-        stats: activation counts, with what the method reads beside them (:data:`neuroglot.neurons.methods.NEEDS`).
-        method: one of :data:`neuroglot.neurons.methods.METHODS`, or the name of a detector, which selects none by
-            itself: :meth:`Detection.take` does.
-        **settings: of the method; see the functions in :mod:`neuroglot.neurons.methods`.
+        stats: activation counts, with what the method reads beside them.
+        method: one of these, or the name of a detector, which selects none by itself: :meth:`Detection.take` does.
+        **settings: of the method.
 
     Raises:
         NeuroglotError: no such method or setting, or statistics that lack what it needs.

@@ -61,7 +61,7 @@ def _less_others(values: np.ndarray) -> np.ndarray:
 # --- of counts ---------------------------------------------------------------------------------
 
 
-def _lambda_score(
+def lambda_score(
     stats: ActivationStats,
     *,
     top_rate: float = 0.01,
@@ -81,7 +81,7 @@ def _lambda_score(
     return np.where(types.active, score, np.nan), types.active & narrow[..., None]
 
 
-def _lape(
+def lape(
     stats: ActivationStats,
     *,
     top_rate: float = 0.01,
@@ -123,7 +123,7 @@ def _lape(
 # --- of values ---------------------------------------------------------------------------------
 
 
-def _mean_difference(stats: ActivationStats, *, top_rate: float = 0.001, absolute: bool = False) -> Found:
+def mean_difference(stats: ActivationStats, *, top_rate: float = 0.001, absolute: bool = False) -> Found:
     """Mean value in a language less the mean of the other languages' means (as of SAE latents, arXiv 2505.05111).
 
     Selected are the ``top_rate`` of all neurons with the highest, for every language. The statistics need ``moments``,
@@ -146,7 +146,7 @@ def _gathered(stats: ActivationStats, kind: str) -> tuple[Gathered, np.ndarray]:
     return gathered, values
 
 
-def _average_precision(stats: ActivationStats, *, number: int = 1000) -> Found:
+def average_precision(stats: ActivationStats, *, number: int = 1000) -> Found:
     """How well a neuron's largest value in a text tells the language's texts from others (arXiv 2404.02431).
 
     The average precision, as scikit-learn's ``average_precision_score`` has it, of that value as a score for the
@@ -193,7 +193,7 @@ def _last_of_equal(ranked: np.ndarray) -> np.ndarray:
     return last
 
 
-def _plnd(stats: ActivationStats, *, top_rate: float = 0.01, share: float = 0.9) -> Found:
+def plnd(stats: ActivationStats, *, top_rate: float = 0.01, share: float = 0.9) -> Found:
     """Neurons that are among the strongest in nearly all of a language's texts (arXiv 2402.18815).
 
     The strongest of a text: the ``top_rate`` of all neurons with the largest sums of absolute values over its tokens.
@@ -218,7 +218,7 @@ def _plnd(stats: ActivationStats, *, top_rate: float = 0.01, share: float = 0.9)
     return _less_others(shares).reshape(layers, width, -1), chosen.reshape(layers, width, -1)
 
 
-def _percentile(stats: ActivationStats, *, percentile: float = 0.95, top_rate: float = 0.00125) -> Found:
+def percentile(stats: ActivationStats, *, percentile: float = 0.95, top_rate: float = 0.00125) -> Found:
     """Where a neuron exceeds a percentile of its own values more often than elsewhere (arXiv 2503.17456).
 
     The threshold is the first edge of the histogram's bins with no more than ``1 - percentile`` of the neuron's
@@ -239,7 +239,7 @@ def _percentile(stats: ActivationStats, *, percentile: float = 0.95, top_rate: f
     return _top(np.divide(shares, total, out=np.full(shares.shape, np.nan), where=total > 0), top_rate)
 
 
-def _overlap(stats: ActivationStats, *, bottom_rate: float = 0.01) -> Found:
+def overlap(stats: ActivationStats, *, bottom_rate: float = 0.01) -> Found:
     """Where a neuron's values in some languages hardly overlap with those in the others (DLN, EMNLP 2026).
 
     ``S[k, l]``, the overlap of two languages, sums the smaller of the two shares over the histogram's bins. Of all
@@ -301,7 +301,7 @@ def _parted(overlaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 # --- of gradients ------------------------------------------------------------------------------
 
 
-def _attribution(stats: ActivationStats, *, attributions: Attributions, top_rate: float = 0.001) -> Found:
+def attribution(stats: ActivationStats, *, attributions: Attributions, top_rate: float = 0.001) -> Found:
     """What switching a neuron off would do to a language's loss, less the mean of the others' (attribution patching).
 
     First-order estimates, of :func:`neuroglot.attributions`. A relevance-based ranking for languages is arXiv
@@ -315,7 +315,7 @@ def _attribution(stats: ActivationStats, *, attributions: Attributions, top_rate
 # --- of chance ---------------------------------------------------------------------------------
 
 
-def _random(stats: ActivationStats, *, like: Selection, matched: str | None = "firing rate", seed: int = 0) -> Found:
+def random(stats: ActivationStats, *, like: Selection, matched: str | None = "firing rate", seed: int = 0) -> Found:
     """Random neurons, in each language and layer as many as another detection selects, none of them that language's.
 
     Args:
@@ -352,15 +352,18 @@ def _places(own: Sequence[np.ndarray], rest: Sequence[np.ndarray], key: Iterable
 
 #: By name: what is found in statistics. Those of packages (``neuroglot.detectors``) give scores alone.
 METHODS: dict[str, Callable[..., Found]] = {
-    "lambda-score": _lambda_score,
-    "lape": _lape,
-    "average-precision": _average_precision,
-    "plnd": _plnd,
-    "percentile": _percentile,
-    "overlap": _overlap,
-    "mean-difference": _mean_difference,
-    "attribution": _attribution,
-    "random": _random,
+    method.__name__.replace("_", "-"): method
+    for method in (
+        lambda_score,
+        lape,
+        average_precision,
+        plnd,
+        percentile,
+        overlap,
+        mean_difference,
+        attribution,
+        random,
+    )
 }
 
 #: What each reads beside counts: ``moments``, what is gathered (:data:`neuroglot.counts.gathering.KINDS`), or
