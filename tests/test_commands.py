@@ -241,7 +241,10 @@ def small(command, place):
         elif before == "max_memory":
             word = json.dumps({"cpu": "1GiB"})
         words.append(re.sub(r"^/(?=\w)", f"{place}/", word))
-    return [*words, *SMALL[command[1]]]
+    more = SMALL[command[1]]
+    if "--detector" in words:  # another one than the one with a lambda
+        more = more[: more.index("--lam")] + more[more.index("--lam") + 2 :]
+    return [*words, *more]
 
 
 def pretended(source, output, parameters, root):

@@ -228,7 +228,10 @@ def test_parts_of_what_is_gathered(llama, tokenizer, texts):
     assert half.gathered.histograms is None
     np.testing.assert_array_equal(half.gathered.maxima, stats.gathered.maxima[:, kept])
     assert [[3, 1][s] for s in half.gathered.text_shards] == stats.gathered.text_shards[kept].tolist()
-    assert stats.merged([0, 1]).gathered is None
+    both, kept = stats.merged([0, 1]).gathered, np.isin(stats.gathered.text_shards, [0, 1])
+    assert both.histograms is None and not both.text_shards.any()
+    np.testing.assert_array_equal(both.maxima, stats.gathered.maxima[:, kept])
+    assert stats.merged([0, 0]).gathered is None
 
 
 def test_what_cannot_be_gathered_is_said(llama, tokenizer, texts):

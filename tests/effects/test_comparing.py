@@ -264,7 +264,7 @@ def test_neurons_of_a_file_are_one_more_at_their_own_choice(stats, detections, t
     removals = removals_of(comparing.every_set(found), stats, draws=2, other_draws=1)
     (own,) = [r for r in removals if r.set == f"lape (file), {ITS_OWN}" and r.order == "score" and r.language == "ru"]
     assert [index.tolist() for index in own.neurons] == [[1], [2, 3], []]
-    table, _ = comparing.side_by_side(made(removals, lambda r: 0.5), removals, found)
+    table, _ = comparing.side_by_side({"text": made(removals, lambda r: 0.5)}, removals, found)
     mine = table[table["detector"] == "lape (file)"]
     assert set(mine["budget"]) == {ITS_OWN} and mine["effect"].notna().all() and len(mine) == 3
     given.fitted(4, 60).save(tmp_path / "theirs.safetensors")
