@@ -19,7 +19,9 @@ def rewritten(found: pd.DataFrame) -> alt.LayerChart:
         found: from :func:`neuroglot.effects.rewritten.found_again`.
     """
     keys = ["detector", "language"]
-    same = found.drop_duplicates(keys).assign(text="unchanged", share=lambda rows: rows["unchanged"], chance=None)
+    same = found.drop_duplicates(keys).assign(
+        text="unchanged", share=lambda rows: rows["unchanged"], chance=float("nan")
+    )
     data = pd.concat([same, found.assign(text=found["rewriting"], share=found["rewritten"])], ignore_index=True)
     data = data[[*keys, "text", "share", "chance", "neurons"]].dropna(subset=["share"]).round(4)
     names, kinds = list(dict.fromkeys(data["detector"])), list(dict.fromkeys(data["text"]))
