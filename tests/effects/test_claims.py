@@ -43,6 +43,12 @@ def test_removals_of_the_first_text_at_the_first_budget():
     assert removal_claims(table.iloc[:0], ["lape"])["verdict"].isna().all()
 
 
+def test_claims_that_take_long_are_named():
+    assert room.also("") == [] == room.also(None) and room.also("alignment writing") == ["alignment", "writing"]
+    with pytest.raises(ng.NeuroglotError, match="claims_also: there is no 'writting'; use writing, alignment"):
+        room.also("writting")
+
+
 @pytest.mark.model
 def test_writing_holds_where_its_p_is_small(tokenizer, monkeypatch):
     model = tiny_model("llama")

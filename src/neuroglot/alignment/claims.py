@@ -1,6 +1,7 @@
 """Does what is said of alignment depend on who found the neurons? The paper's claims under several detectors."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ from ..base.errors import NeuroglotError
 from ..base.uncertainty import LESS, MORE
 from ..counts.activations import ActivationStats
 from ..neurons.identification import LAMBDA, NeuronTypes, classify
-from ..neurons.robustness import COLUMNS, CONTRARY, HOLDS, OPEN
+from ..neurons.robustness import COLUMNS, said_as, thresholds_of
 from .overview import Models
 from .variants import Variant, comparisons
 
@@ -42,25 +43,20 @@ def alignment_claims(
         ``claim``, ``detector``, ``verdict`` (:mod:`neuroglot.neurons.robustness`); none for a detector that reads what
         was not counted of these models.
     """
-    how = {name: value for name, value in like.arguments().items() if name in ("top_rate", "quantile", "min_tokens")}
-    rows = []
-    for name in detectors if plan else ():
-        _, lead, beside = comparisons(plan)[0]
+    if not plan:
+        return pd.DataFrame(columns=COLUMNS)
+    models, rows = Models.load(like, before, plan), []
+    _, lead, beside = comparisons(plan)[0]
+    for name in detectors:
         said: Mapping[Any, str | None] = {}
         try:
-            types = like if name == LAMBDA == like.detector else classify(before, detector=name, **how)
-            table = Models.load(types, before, plan).change(lead, "kept", beside, splits=splits, seed=seed).table()
+            own = name == LAMBDA == like.detector
+            types = like if own else classify(before, detector=name, **thresholds_of(like))
+            table = replace(models, types=types).change(lead, "kept", beside, splits=splits, seed=seed).table()
             said = table[table["what"] == "all"].set_index("kind")["verdict"].to_dict()
         except NeuroglotError:
             pass  # what it reads was not counted, or the models are others
-        for kind, (direction, verdict) in _PAPER.items():
-            rows.append(
-                (f"alignment leaves {direction} {kind} neurons than its control", name, _as(said.get(kind), verdict))
-            )
+        for kind, (direction, wanted) in _PAPER.items():
+            claim = f"alignment leaves {direction} {kind} neurons than its control"
+            rows.append((claim, name, said_as(said.get(kind), wanted)))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _as(said: str | None, wanted: str) -> str | None:
-    if not isinstance(said, str):
-        return None
-    return HOLDS if said == wanted else CONTRARY if said in (MORE, LESS) else OPEN

@@ -19,6 +19,25 @@ def require_whole(name: str, number: object, least: int) -> None:
         raise NeuroglotError(f"{name}={quoted(number)}: give a whole number from {least} on.")
 
 
+def require_names(name: str, given: str | Iterable[str] | None, known: Iterable[str], to: str = "") -> list[str]:
+    """Some names, each once, as they are given: words of a text, or several; ``None`` gives none.
+
+    Args:
+        name: of the argument, for messages.
+        given: what was asked for.
+        known: all that there are.
+        to: what they are to do, for messages, as in ``" to compare"``.
+
+    Raises:
+        NeuroglotError: one that there is not.
+    """
+    found, every = list(dict.fromkeys(given.split() if isinstance(given, str) else given or ())), list(known)
+    for one in found:
+        if one not in every:
+            raise NeuroglotError(f"{name}: there is no {quoted(one)}{to}; use {listed(every)}.")
+    return found
+
+
 # Lone surrogates, which UTF-8 has no bytes for and tokenizers do not take.
 _HALVES = re.compile("[\ud800-\udfff]")
 

@@ -67,6 +67,12 @@ def read_tables(path: str | Path) -> dict[str, pd.DataFrame]:
     return {name: pd.DataFrame(rows) for name, rows in said.items()}
 
 
+def first_rows(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The rows that have what the first one has in some columns; of a table without rows, none."""
+    found: pd.DataFrame = table[(table[[*columns]] == table[[*columns]].head(1).to_numpy()).all(axis=1)]
+    return found
+
+
 def tables_if_any(path: str | Path) -> dict[str, pd.DataFrame]:
     """What :func:`write_tables` wrote; no table where there is no such file."""
     return read_tables(path) if Path(path).is_file() else {}

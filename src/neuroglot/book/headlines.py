@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
+from ..base.tables import first_rows
 from ..effects.removals import BOTH
 from ..effects.writing import ALL_TEXT
 
@@ -34,7 +35,7 @@ def writing(tables: Tables) -> pd.DataFrame:
 
 def alignment(tables: Tables) -> pd.DataFrame:
     """What alignment changes less its control: neurons of each type in per cent of those before, and what it does."""
-    changed = _first(tables["changes"])
+    changed = first_rows(tables["changes"], "model", "thresholds")
     totals, done = changed[changed["what"] == "all"], tables["measures"]
     of_all = done[(done["language"] == "mean of all") & (done["model"] == done["model"].iloc[0])]
     measures = _rows(_judged(of_all), of_all["measure"] + ", all languages", "contrast")
@@ -43,15 +44,9 @@ def alignment(tables: Tables) -> pd.DataFrame:
 
 def spontaneous(tables: Tables) -> pd.DataFrame:
     """The same by group of languages, of specific and related neurons."""
-    neurons = _first(tables["neurons"])
+    neurons = first_rows(tables["neurons"], "model", "thresholds")
     means = neurons[neurons["what"] == "mean"]
     return _of_neurons(means, ", " + means["place"].str.removeprefix("mean of "))
-
-
-def _first(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the first model and thresholds."""
-    keys = ["model", "thresholds"]
-    return table[(table[keys] == table[keys].iloc[0]).all(axis=1)]
 
 
 def _judged(table: pd.DataFrame) -> pd.DataFrame:

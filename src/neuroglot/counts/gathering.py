@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..base.errors import NeuroglotError, listed, quoted
+from ..base.errors import NeuroglotError, require_names
 
 #: What can be gathered: a histogram of the values in each language; and over each text's counted tokens the largest
 #: value, the sum of the absolute values, and the value at the last of them.
@@ -335,8 +335,5 @@ def require_kinds(gather: str | Iterable[str] | None) -> tuple[str, ...]:
     Raises:
         NeuroglotError: something that cannot be gathered.
     """
-    asked = (gather.split() if isinstance(gather, str) else list(gather)) if gather is not None else []
-    for name in asked:
-        if name not in KINDS:
-            raise NeuroglotError(f"gather: there is no {quoted(name)}; use {listed(KINDS)}.")
+    asked = require_names("gather", gather, KINDS)
     return tuple(name for name in KINDS if name in asked)

@@ -6,17 +6,18 @@ from typing import Any
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..base.errors import NeuroglotError
-from ..base.uncertainty import LESS, MORE, SAME
+from ..base.errors import NeuroglotError, require_names
+from ..base.tables import first_rows
 from ..counts.activations import ActivationStats
 from ..counts.collecting import collect
 from ..neurons.identification import NeuronTypes
-from ..neurons.robustness import COLUMNS, CONTRARY, HOLDS, OPEN
+from ..neurons.robustness import COLUMNS, HOLDS, LEVEL, OPEN, said_as
 from ..text.corpora import Corpus
 from .matrix import AS_MANY, MATCHED
 from .writing import ALL_TEXT, writing
 
-_OF_VERDICT: dict[Any, str] = {MORE: HOLDS, LESS: CONTRARY, SAME: OPEN}
+#: Claims that take passes of their own to try.
+ALSO = ("writing", "alignment")
 
 _REMOVED = {
     MATCHED: "removing a language's neurons harms it more than random ones that are as often active",
@@ -25,8 +26,14 @@ _REMOVED = {
 
 _WRITTEN = "a language's neurons favour its own tokens more than other languages' neurons do"
 
-# Up to this p the sets write their own languages more than sets that are dealt at random.
-_LEVEL = 0.05
+
+def also(asked: str | Iterable[str] | None) -> list[str]:
+    """Which of :data:`ALSO` are asked for, by name.
+
+    Raises:
+        NeuroglotError: one that there is not.
+    """
+    return require_names("claims_also", asked, ALSO)
 
 
 def removal_claims(table: pd.DataFrame, detectors: Iterable[str]) -> pd.DataFrame:
@@ -39,10 +46,9 @@ def removal_claims(table: pd.DataFrame, detectors: Iterable[str]) -> pd.DataFram
     Returns:
         ``claim``, ``detector``, ``verdict`` (:mod:`neuroglot.neurons.robustness`).
     """
-    first = table[(table[["text", "budget"]] == table[["text", "budget"]].iloc[:1].squeeze()).all(axis=1)]
-    said = first.set_index(["detector", "what"])["verdict"].to_dict()
+    said = first_rows(table, "text", "budget").set_index(["detector", "what"])["verdict"].to_dict()
     rows = [
-        (claim, name, _OF_VERDICT.get(said.get((name, f"own less {what}"))))
+        (claim, name, said_as(said.get((name, f"own less {what}"))))
         for name in detectors
         for what, claim in _REMOVED.items()
     ]
@@ -83,7 +89,7 @@ def writing_claims(
         try:
             dealt = writing(model, tokenizer, found, stats, corpus, progress=False, **how).dealt
             p = dealt.loc[dealt["text"] == ALL_TEXT, "p"].iloc[0]
-            verdict = None if pd.isna(p) else HOLDS if p <= _LEVEL else OPEN
+            verdict = None if pd.isna(p) else HOLDS if p <= LEVEL else OPEN
         except NeuroglotError:
             pass
         rows.append((_WRITTEN, name, verdict))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..base.errors import NeuroglotError, listed, quoted, require_whole
+from ..base.errors import NeuroglotError, quoted, require_names, require_whole
 from ..base.uncertainty import Estimate, verdicts
 from ..counts.activations import ActivationStats
 from ..counts.collecting import collect
@@ -38,12 +38,7 @@ def named(detectors: str | Iterable[str]) -> list[str]:
     Raises:
         NeuroglotError: one that there is not, or random neurons, which every detector stands beside.
     """
-    found = list(dict.fromkeys(detectors.split() if isinstance(detectors, str) else detectors))
-    every = [name for name in methods() if name != "random"]
-    for name in found:
-        if name not in every:
-            raise NeuroglotError(f"detectors: there is no {quoted(name)} to compare; use {listed(every)}.")
-    return found
+    return require_names("detectors", detectors, [name for name in methods() if name != "random"], " to compare")
 
 
 def able(detectors: Iterable[str], model: PreTrainedModel) -> tuple[list[str], dict[str, str]]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..base.errors import NeuroglotError, listed, quoted
+from ..base.errors import require_names
 from ..base.uncertainty import mean_of, together, verdicts
 from ..neurons.detection import Detection
 from ..text.corpora import Corpus
@@ -35,10 +35,7 @@ def named(rewritings: str | Iterable[str] | None) -> list[str]:
     Raises:
         NeuroglotError: one that there is not.
     """
-    found = list(dict.fromkeys(rewritings.split() if isinstance(rewritings, str) else rewritings or ()))
-    if unknown := [name for name in found if name not in REWRITINGS]:
-        raise NeuroglotError(f"rewritten: there is no {quoted(unknown[0])}; use {listed(REWRITINGS)}.")
-    return found
+    return require_names("rewritten", rewritings, REWRITINGS)
 
 
 def texts(corpus: Corpus, rewritings: str | Iterable[str] | None, *, seed: int = 0) -> dict[str, Corpus]:

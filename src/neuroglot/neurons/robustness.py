@@ -1,11 +1,14 @@
 """Does what is said of the neurons depend on who found them? The same claims under several detectors."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..base.errors import NeuroglotError
+from ..base.uncertainty import LESS, MORE
 from ..counts.activations import ActivationStats
 from .detection import Detection
 from .identification import LAMBDA, NeuronTypes, classify
@@ -18,8 +21,20 @@ HOLDS, CONTRARY, OPEN = "holds", "the contrary", "not told apart"
 #: The columns of a table of claims: one row per claim and detector.
 COLUMNS = ["claim", "detector", "verdict"]
 
-# Up to this p, on each text, languages of one group are said to share more.
-_LEVEL = 0.05
+#: Up to this p a claim that has no interval is said to hold.
+LEVEL = 0.05
+
+
+def said_as(verdict: object, wanted: str = MORE) -> str | None:
+    """What one of the book's verdicts says of a claim: :data:`HOLDS` where it is the wanted one; nothing of none."""
+    if not isinstance(verdict, str):
+        return None
+    return HOLDS if verdict == wanted else CONTRARY if verdict in (MORE, LESS) else OPEN
+
+
+def thresholds_of(like: NeuronTypes) -> dict[str, Any]:
+    """The settings of some types that :func:`neuroglot.classify` also has for another detector."""
+    return {name: getattr(like, name) for name in ("top_rate", "quantile", "min_tokens")}
 
 
 def types_on_each(
@@ -35,14 +50,13 @@ def types_on_each(
     Returns:
         By detector, on each text; without those that find no types on some text.
     """
-    how = {name: value for name, value in like.arguments().items() if name in ("top_rate", "quantile", "min_tokens")}
     found = {}
     for name in detections[0]:
-        try:
-            given = [LAMBDA if name == LAMBDA else each[name] for each in detections]
-            found[name] = [classify(text, detector=one, **how) for text, one in zip(texts, given, strict=True)]
-        except (NeuroglotError, KeyError):
-            continue
+        given = [LAMBDA if name == LAMBDA else each[name] for each in detections if name in (LAMBDA, *each)]
+        if len(given) == len(texts):
+            with contextlib.suppress(NeuroglotError):
+                classified = zip(texts, given, strict=True)
+                found[name] = [classify(text, detector=one, **thresholds_of(like)) for text, one in classified]
     return found
 
 
@@ -75,7 +89,7 @@ def _claims(types: Sequence[NeuronTypes], pivot: str, seed: int) -> Iterator[tup
     for grouping in GROUPINGS:
         p = np.array([each.loc[grouping, "p"] for each in kin], dtype=float)
         known = not np.isnan(p).any()
-        yield f"languages of one {grouping} share more related neurons", _if(known, bool((p <= _LEVEL).all()), OPEN)
+        yield f"languages of one {grouping} share more related neurons", _if(known, bool((p <= LEVEL).all()), OPEN)
     if pivot in types[0].languages:
         for kind in ("specific", "related"):
             tables = [

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ...alignment.contrasts import LEAST_TRAININGS
 from ...alignment.reading import in_words
+from ...base.tables import first_rows
 from ...base.uncertainty import LESS, MORE, NOT_KNOWN
 from ..markup import language, myst
 from .words import counted, interval, number
@@ -72,9 +73,8 @@ def _totals(changed: pd.DataFrame) -> pd.DataFrame:
 
 def _first(changed: pd.DataFrame, what: str) -> pd.DataFrame:
     """What is said of one kind of number, in the first model and with the first thresholds."""
-    first = (changed[["model", "thresholds"]] == changed[["model", "thresholds"]].iloc[0]).all(axis=1)
-    rows: pd.DataFrame = changed[first & (changed["what"] == what)]
-    return rows
+    first = first_rows(changed, "model", "thresholds")
+    return first[first["what"] == what]
 
 
 def _said(rows: pd.DataFrame) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...base.tables import first_rows
 from ...base.uncertainty import LESS, MORE, SAME
 from ...effects.comparing import OTHER_WORDINGS
 from ...effects.matrix import AS_MANY, MATCHED
@@ -25,7 +26,7 @@ def opening(table: pd.DataFrame) -> str:
     if table.empty:
         return "**Nothing was compared: no detector found a neuron.**"
     budget = table["budget"].iloc[0]
-    rows = table[(table["budget"] == budget) & (table["text"] == table["text"].iloc[0])]
+    rows = first_rows(table, "text", "budget")
     total = rows["detector"].nunique()
     at_random, at_others = (rows[rows["what"] == what] for what in (_LESS_MATCHED, _LESS_OTHERS))
     if not pd.concat([at_random, at_others])["verdict"].notna().any():
@@ -202,8 +203,7 @@ def best(pairs: pd.DataFrame) -> str:
     """
     if pairs.empty or not pairs["verdict"].notna().any():  # a table without a row has no columns either
         return "Whether one detector is better than the others is not known."
-    keys = ["text", "budget"]
-    first = pairs[(pairs[keys] == pairs[keys].iloc[0]).all(axis=1)]
+    first = first_rows(pairs, "text", "budget")
     rows = first.to_dict("records")
     above = [(row["one"], row) for row in rows if row["verdict"] == MORE]
     above += [(row["other"], row) for row in rows if row["verdict"] == LESS]
