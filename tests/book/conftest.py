@@ -5,9 +5,17 @@ import pytest
 
 from neuroglot.book import chapters
 
+from ..chromium import launched
 from ..conftest import byte_tokenizer, tiny_model, write_texts
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a window."""
+    with launched() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

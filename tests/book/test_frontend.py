@@ -25,8 +25,6 @@ from neuroglot.book import widgets
 from neuroglot.book.packing import pack
 from neuroglot.neurons.identification import Identifier, kind_codes
 
-from ..chromium import launched
-
 LANGUAGES = ("en", "de", "ru", "zh", "th", "sw")
 
 
@@ -42,12 +40,6 @@ def counts(layers=6, width=500, tokens=(3000, 1200, 900, 2000, 700, 1500), seed=
     return ActivationStats(
         found[None].astype(np.int64), np.array([tokens]), LANGUAGES, {"model": "a/tiny", "corpus": "b"}
     )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

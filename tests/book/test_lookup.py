@@ -21,7 +21,6 @@ from neuroglot.book.chapters import CHAPTERS
 from neuroglot.book.lookup import NeuronLookup, Said, look_up
 from neuroglot.neurons.detection import Detection
 
-from ..chromium import launched
 from .test_frontend import MODEL, browsed, live, type_into
 
 LANGUAGES = ("en", "de", "zh")
@@ -219,12 +218,6 @@ def test_a_page_has_a_table_without_scripts():
 
 
 # --- in the page -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -282,12 +282,16 @@ def test_a_negative_zero_is_zero_as_in_a_sum_over_processes():
         assert not values.any() and not values.signbit().any(), name
 
 
+def parted(corpus, number):
+    """Its first wordings, and the others."""
+    units = sorted({example.unit for example in corpus.examples})
+    groups = units[:number], units[number:]
+    return [replace(corpus, examples=tuple(e for e in corpus.examples if e.unit in some)) for some in groups]
+
+
 def test_two_texts_joined_are_one(llama, tokenizer, texts):
     corpus = load_corpus(f"text:{texts}")
-    units = sorted({example.unit for example in corpus.examples})
-    parts = [
-        replace(corpus, examples=tuple(e for e in corpus.examples if e.unit in some)) for some in (units[:2], units[2:])
-    ]
+    parts = parted(corpus, 2)
     how = {"gather": KINDS, "moments": True, "shards": 2, "progress": False}
     one, other = (collect(llama, tokenizer, part, **how) for part in parts)
     both, whole = one.joined(other), collect(llama, tokenizer, corpus, **how)
@@ -319,10 +323,7 @@ def test_two_texts_joined_are_one(llama, tokenizer, texts):
 def test_one_language_from_other_text(llama, tokenizer, texts):
     """Its column is that text's, the others' are untouched; shards that one text lacks are empty."""
     corpus = load_corpus(f"text:{texts}")
-    units = sorted({example.unit for example in corpus.examples})
-    parts = [
-        replace(corpus, examples=tuple(e for e in corpus.examples if e.unit in some)) for some in (units[:1], units[1:])
-    ]
+    parts = parted(corpus, 1)
     how = {"gather": KINDS, "moments": True, "shards": 3, "progress": False}
     one, other = (collect(llama, tokenizer, part, **how) for part in (parts[0], parts[1].only(["ru", "de"])))
     assert len(one.shard_tokens) < len(other.shard_tokens)
