@@ -80,7 +80,10 @@ def test_pairs_that_are_told_apart_are_named():
         "Of 1 pair of detectors, none are told apart (a difference of 0.30 nats would have been found in half of them)."
     )
     both = between(pd.concat([pairs, pairs[2:].assign(text="u*")]))
-    assert both.split("\n\n") == ["On problems, " + between(pairs), "On u&#42;, " + between(pairs[2:])]
+    assert both.split("\n\n") == [
+        "On problems, of 3" + between(pairs).removeprefix("Of 3"),
+        "On u&#42;, of 1" + between(pairs[2:]).removeprefix("Of 1"),
+    ]
     assert between(pairs.iloc[:0]).startswith("Whether one detector's neurons do more")
     assert between(pairs.assign(verdict=None)).startswith("Whether one detector's neurons do more than another's is")
 

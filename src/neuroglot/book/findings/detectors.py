@@ -90,8 +90,10 @@ def between(pairs: pd.DataFrame) -> str:
     Args:
         pairs: from :func:`neuroglot.effects.comparing.side_by_side`.
     """
-    every = [_on(text, pairs) + _between(rows) for text, rows in pairs.groupby("text", sort=False)]
-    return "\n\n".join(every or [_between(pairs)])
+    if pairs["text"].nunique() < 2:
+        return _between(pairs)
+    every = ((_on(text, pairs), _between(rows)) for text, rows in pairs.groupby("text", sort=False))
+    return "\n\n".join(f"{where}{said[0].lower()}{said[1:]}" for where, said in every)
 
 
 def _between(pairs: pd.DataFrame) -> str:
