@@ -105,11 +105,20 @@ def test_a_chapter_that_found_nothing_has_no_main_numbers(project, types, tmp_pa
         assert headlines.of(artifact, {}).columns.tolist() == ["what", "value", "low", "high"]
 
 
+def ran(folder, chapter, parameters, key="k"):
+    """A chapter's record and its notebook, as papermill leaves them."""
+    path = folder / "chapters" / f"{chapter}.ipynb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"metadata": {"papermill": {"parameters": parameters}}}))
+    path.with_suffix(".json").write_text(json.dumps({"key": key, "outputs": {}}))
+
+
 @pytest.fixture
 def full(tmp_path, types):
     """A finished run with the full preset, as far as it is kept."""
     folder = tmp_path / "runs" / "tiny-full"
     presets.keep(folder, "full")
+    ran(folder, "05-deactivation", {"random_draws": 3, "model": "tiny"})
     types.save(folder / "types.safetensors")
     counts = np.zeros((1, 4, 2), dtype=np.int64)
     ActivationStats(counts[None], np.array([[40, 30]]), ("en", "sw")).save(folder / "activations.safetensors")
@@ -131,8 +140,10 @@ def test_a_full_run_is_kept_with_a_sample_and_what_it_is_of(full, types, here):
     folder = reference.keep("tiny-full", root=full)
     assert folder == full / "book/reference/tiny-problems"
     about = json.loads((folder / "about.json").read_text())
-    assert (about["model"], about["run"], about["preset"]) == ("tiny", "tiny-full", presets.PRESETS["full"])
-    assert about["versions"]["torch"] and about["corpus_options"] == {"n": 160}
+    assert about["model"] == "tiny" and about["corpus_options"] == {"n": 160}
+    made = about["made"]["effects"]  # as it was run, which is not what the preset says of a first run
+    assert (made["chapter"], made["parameters"]) == ("05-deactivation", {"random_draws": 3})
+    assert made["versions"]["torch"] and list(about["made"]) == ["effects"]
     assert about["tokens"] == {"en": 40, "sw": 30}
     sample = json.loads((folder / "sample.json").read_text())
     assert sample["neurons"] == {"en": [[0]], "sw": [[1]]} and len(sample["losses"]) == 2 * 2 * 3
@@ -160,6 +171,49 @@ def test_a_sample_is_of_the_documents_that_were_measured(full):
         patch.setitem(presets.PRESETS, "full", measured | {"documents": 3})
         with pytest.raises(NeuroglotError, match="not of the documents that the full preset takes"):
             reference.keep("tiny-full", root=full)
+
+
+def detected(folder, types):
+    """A run of chapters 01, 02 and 10 alone."""
+    presets.keep(folder, "full")
+    ran(folder, "10-detectors", {"budgets": [100], "gathered": "somewhere"})
+    types.save(folder / "types.safetensors")
+    counts = np.zeros((1, 4, 2), dtype=np.int64)
+    ActivationStats(counts[None], np.array([[40, 30]]), ("en", "sw")).save(folder / "activations.safetensors")
+    row = {"what": "own less as many", "detector": "lape", "budget": "100", "text": "problems"}
+    write_tables(
+        folder / "detectors.json", {"detectors": pd.DataFrame([row | {"effect": 1.0, "low": 0.5, "high": 1.5}])}
+    )
+
+
+def test_a_run_of_one_chapter_adds_to_a_reference_of_the_same_neurons(full, types):
+    detected(full / "runs" / "later", types)
+    with pytest.raises(NeuroglotError, match="no reference of the same neurons"):
+        reference.keep("later", root=full)
+    folder = reference.keep("tiny-full", root=full)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert reference.keep("later", root=full) == folder
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {name for name in after if after[name] != before.get(name)} == {"about.json", "detectors.json"}
+    made = json.loads(after["about.json"])["made"]
+    assert list(made) == ["detectors_found", "effects"] and made["detectors_found"]["parameters"] == {"budgets": [100]}
+    # The first run kept again loses nothing of the other.
+    reference.keep("tiny-full", root=full)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == after
+    # Neurons of other settings are no addition, and replace all that is there where they bring their losses.
+    replace(types, lam=0.3).save(full / "runs" / "later" / "types.safetensors")
+    with pytest.raises(NeuroglotError, match=r"\(settings differs\)"):
+        reference.keep("later", root=full)
+    replace(types, lam=0.3).save(full / "runs" / "tiny-full" / "types.safetensors")
+    reference.keep("tiny-full", root=full)
+    assert not (folder / "detectors.json").exists()
+    assert list(json.loads((folder / "about.json").read_text())["made"]) == ["effects"]
+
+
+def test_a_chapter_that_did_not_end_is_not_kept(full):
+    ran(full / "runs" / "tiny-full", "05-deactivation", {}, key=None)
+    with pytest.raises(NeuroglotError, match=r"chapter 05-deactivation of .* was not run to its end"):
+        reference.keep("tiny-full", root=full)
 
 
 def test_only_a_full_run_is_kept(full):

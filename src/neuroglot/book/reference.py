@@ -16,7 +16,7 @@ from ..effects.removals import AS_IT_IS, BOTH, Removal
 from ..model.likelihood import Losses
 from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus
-from .chapters import project_root, run_folder
+from .chapters import CHAPTERS, executed, is_finished, project_root, run_folder
 from .headlines import HEADLINES, of
 from .presets import PRESETS, preset_of
 
@@ -25,6 +25,9 @@ AGREES, DIFFERS = "agrees", "differs"
 
 # Where it is kept, below the project's root; a folder for each run.
 _PLACE = Path("book") / "reference"
+
+# What decides its numbers.
+_DECIDE = ("python", "torch", "transformers", "numpy", "scipy")
 
 # What a run must share with a reference to be set beside it.
 _SAME = ("weights_sha256", "corpus", "languages")
@@ -83,7 +86,7 @@ def keep(run: str, *, root: Path | None = None) -> Path:
     """Keep the tables of a finished full run as the reference of its model and text, with what they were made of.
 
     Beside the tables lies a sample of its losses, with the neurons and the text they are of, for a test to compute
-    again.
+    again. A run of some chapters, without the losses of chapter 05, adds its tables to a reference that is there.
 
     Args:
         run: the name of its folder under ``runs/``.
@@ -93,8 +96,8 @@ def keep(run: str, *, root: Path | None = None) -> Path:
         The folder.
 
     Raises:
-        NeuroglotError: no such run, one that is not of the full preset, one that is not finished, or losses of other
-            documents than that preset's.
+        NeuroglotError: no such run, one that is not of the full preset, one that is not finished, losses of other
+            documents than that preset's, or tables to add to a reference of other neurons.
     """
     root = root or project_root()
     source = run_folder(root, run)
@@ -102,17 +105,42 @@ def keep(run: str, *, root: Path | None = None) -> Path:
         raise NeuroglotError(f"runs/{run} holds no run with the full preset; make one: neuroglot book --full")
     types = NeuronTypes.load(source / ARTIFACTS["types"])
     folder = root / _PLACE / f"{types.provenance.get('model')}-{types.provenance.get('corpus')}"
-    for artifact in HEADLINES:
-        if (source / ARTIFACTS[artifact]).is_file():
-            write_tables(folder / ARTIFACTS[artifact], read_tables(source / ARTIFACTS[artifact]))
-    write_json(folder / "sample.json", _sample(source, types))
-    about = _identity(types) | {"model": types.provenance.get("model"), "run": run, "settings": types.settings()}
-    counts = {name: types.provenance.get(name) for name in ("revision", "corpus_source", "corpus_options")}
-    stats = ActivationStats.load(source / ARTIFACTS["stats"])
-    counts["tokens"] = dict(zip(stats.languages, stats.tokens.tolist(), strict=True))
-    made = {"preset": PRESETS["full"], "versions": versions("python", "torch", "transformers", "numpy", "scipy")}
-    write_json(folder / "about.json", about | counts | made)
+    about, kept = _about(source, types), folder / "about.json"
+    there = read_json(kept) if kept.is_file() else {}
+    other = [name for name in about if there.get(name) != about[name]]
+    made = {name: _made(source, name) for name in HEADLINES if (source / ARTIFACTS[name]).is_file()}
+    if (source / ARTIFACTS["losses"]).is_file():
+        write_json(folder / "sample.json", _sample(source, types))
+    elif other:
+        raise NeuroglotError(
+            f"runs/{run} has no losses of chapter 05, and {folder} is no reference of the same neurons to add its tables "
+            f"to ({other[0]} differs); run that chapter too."
+        )
+    for artifact in there.get("made", {}) if other else ():
+        (folder / ARTIFACTS[artifact]).unlink(missing_ok=True)
+    for artifact in made:
+        write_tables(folder / ARTIFACTS[artifact], read_tables(source / ARTIFACTS[artifact]))
+    made = ({} if other else there.get("made", {})) | made
+    write_json(kept, about | {"made": dict(sorted(made.items()))})
     return folder
+
+
+def _about(source: Path, types: NeuronTypes) -> dict[str, Any]:
+    """The model, the text, and which neurons are of which type by which settings."""
+    about = _identity(types) | {"model": types.provenance.get("model"), "settings": types.settings()}
+    about |= {name: types.provenance.get(name) for name in ("revision", "corpus_source", "corpus_options")}
+    stats = ActivationStats.load(source / ARTIFACTS["stats"])
+    return about | {"tokens": dict(zip(stats.languages, stats.tokens.tolist(), strict=True))}
+
+
+def _made(source: Path, artifact: str) -> dict[str, Any]:
+    """The chapter that wrote a table, what the preset gave it, as it was run, and by which versions."""
+    chapter = next(chapter.name for chapter in CHAPTERS if artifact in chapter.writes)
+    if not is_finished(source, chapter):
+        raise NeuroglotError(f"chapter {chapter} of {source} was not run to its end; run it again.")
+    given = read_json(executed(source, chapter))["metadata"]["papermill"]["parameters"]
+    own = {name: value for name, value in given.items() if name in PRESETS["full"]}
+    return {"chapter": chapter, "parameters": own, "versions": versions(*_DECIDE)}
 
 
 def _sample(source: Path, types: NeuronTypes, languages: int = 2, units: int = 3) -> dict[str, Any]:
