@@ -33,6 +33,9 @@ BY_N_AFTER = (9566, 4395, 2804, 2011, 1555, 1106, 891, 878, 1054, 17774)
 #: Its table 3: neurons of English, and of each other language on average.
 TABLE_3 = {"English specific": 46, "others specific": 613, "English related": 603, "others related": 2006}
 
+#: The model's neurons: 32 layers of 14,336.
+NEURONS = 32 * 14336
+
 #: The lambda in the names of the masks released with the counts, and how many neurons those have.
 LAM, MASKED = 0.109375, 3219
 
@@ -114,7 +117,8 @@ def by_n(types: NeuronTypes, counted: str = "of a type") -> tuple[int, ...]:
 
 def table_3(types: NeuronTypes, pivot: str = PIVOT) -> dict[str, float]:
     """The numbers of :data:`TABLE_3` for these types."""
-    table, found = types.counts_per_language(), {}
+    table = types.counts_per_language()
+    found: dict[str, float] = {}
     for kind in ("specific", "related"):
         sizes = table[table["kind"] == kind].set_index("language")["neurons"].astype(float)
         found |= {f"English {kind}": float(sizes[pivot]), f"others {kind}": float(sizes.drop(pivot).mean())}
