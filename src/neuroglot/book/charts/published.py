@@ -56,7 +56,8 @@ def sensitivity(plane: pd.DataFrame, axis: str) -> alt.LayerChart:
     data["table_3"], data["fig_15"] = plane["table 3"], plane["fig. 15, of a type"]
     top = float(max(data["neurons"].max(), 1))
     order: dict[str, Any] = {"sort": "descending"}
-    base = alt.Chart(data[["top_rate", axis, "lam", "neurons", "general", "stated", "table_3", "fig_15"]]).encode(
+    kept = dict.fromkeys(["top_rate", axis, "lam", "neurons", "general", "stated", "table_3", "fig_15"])
+    base = alt.Chart(data[list(kept)]).encode(
         x=alt.X("top_rate:O", title="top rate", axis=alt.Axis(format=".1%")),
         y=alt.Y(f"{axis}:O", title=title, axis=alt.Axis(format=form), **order),
         tooltip=[

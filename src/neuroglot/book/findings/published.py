@@ -41,7 +41,7 @@ def opening(found: Released | None, tried: pd.DataFrame | None) -> str:
         tried: from :func:`neuroglot.neurons.published.search` of them.
     """
     if found is None or tried is None:
-        return f"**{clash()}**\n\n**The released counts are not here, so nothing is computed from them.**"
+        return f"**{clash()}.**\n\n**The released counts are not here, so nothing is computed from them.**"
     masked = int((found.types.selected & (found.types.n_languages > 0)).sum())
     masks = f"the {MASKED:,} neurons of the released masks" if masked == MASKED else f"{masked:,} neurons"
     instead = "" if masked == MASKED else f" where the released masks have {MASKED:,}"
@@ -86,10 +86,11 @@ def clash() -> str:
     """That figure 15 and table 3 are not of the same neurons, nor of the stated share, by arithmetic alone."""
     specific, related = fit_each_other().to_dict("records")
     return (
-        f"The paper's figure 15 has {specific['fig. 15']:,} neurons of one language and its table 3 adds up to "
-        f"{specific['table 3']:,}; of several languages, once for each, they have {related['fig. 15']:,} and "
-        f"{related['table 3']:,}: they are not of one setting, and {SETTINGS['top_rate']:.0%} of the model's "
-        f"{NEURONS:,} neurons is {round(SETTINGS['top_rate'] * NEURONS):,}"
+        f"The paper's figure 15 has {specific['fig. 15']:,} neurons of one language where its table 3 adds up to "
+        f"{specific['table 3']:,}, and neurons of several languages, once for each language, are "
+        f"{related['fig. 15']:,} there and {related['table 3']:,} here: the two are not of the same neurons, and both "
+        f"have more than the {round(SETTINGS['top_rate'] * NEURONS):,} that {SETTINGS['top_rate']:.0%} of the model's "
+        f"{NEURONS:,} neurons are"
     )
 
 
@@ -109,7 +110,8 @@ def reproduced(found: Released) -> str:
     table = beside_published(found)
     same = table[table["difference"].abs() < 1e-9]
     others = table.drop(same.index)
-    said = f"Of {counted(len(table), 'published number')} {len(same):,} are found to the last digit"
+    verb = "is" if len(same) == 1 else "are"
+    said = f"Of {counted(len(table), 'published number')} {len(same):,} {verb} found to the last digit"
     if len(same):
         said += f" ({', '.join(same['what'])})"
     if len(others):
@@ -232,7 +234,7 @@ def summary(found: Released | None, tried: pd.DataFrame | None) -> str:
         return f"{clash()}. Which of the two the released counts give, and at which settings, is not known here."
     at = _nearest(tried)
     return (
-        f"{reproduced(found)} {clash()}. Table 3 is nearly found at other settings than are stated: the nearest "
+        f"{reproduced(found)} {clash()}. The settings nearest to table 3 are others than are stated: the nearest "
         f"{_settings(at['table 3', 'any'])}; figure 15 at yet others: the nearest "
         f"{_settings(at['fig. 15, of a type', 'any'])}. These are counts of one model, so nothing is said of the one "
         "after alignment, nor of the paper's overlaps and changes; and of text in one piece, so no number has an "
