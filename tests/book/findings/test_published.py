@@ -35,9 +35,8 @@ def test_without_counts_only_what_needs_none_is_said():
     assert "10,052 neurons of one language where its table 3 adds up to 5,563" in said
     assert "55,517 there and 18,657 here" in said and "the 4,588 that 1% of the model's 458,752 neurons are.**" in said
     assert said.endswith("**The released counts are not here, so nothing is computed from them.**")
-    assert "-p released FOLDER" in findings.how_to(None) and "NJUNLP/Language-Neurons-Alignment" in findings.how_to(
-        None
-    )
+    how = findings.how_to()
+    assert "-p released FOLDER" in how and "NJUNLP/Language-Neurons-Alignment" in how
     assert findings.summary(None, None).endswith("at which settings, is not known here.")
 
 
@@ -51,15 +50,11 @@ def test_the_opening_says_whether_the_masks_are_found(found):
     said = findings.opening(found, table)
     n = int((found.types.selected & (found.types.n_languages > 0)).sum())
     assert f"these counts give {n:,} neurons where the released masks have 3,219, but are " in said
-    assert (
-        "**Of 2 combinations of settings the nearest to table 3 (top rate 10.0%, quantile 90.0%, lambda 0.0300 given, "
-        in said
+    assert said.endswith(
+        "**Of 2 combinations of settings the nearest to table 3 is 6.2% off (top rate 10.0%, quantile 90.0%, lambda "
+        "0.0300 given, prompts counted, too), the nearest to figure 15 is 25.0% off (top rate 10.0%, quantile 90.0%, "
+        "lambda 0.0500 solved).**"
     )
-    assert (
-        "prompts counted, too) is 6.2% off, the nearest to figure 15 (top rate 10.0%, quantile 90.0%, lambda " in said
-    )
-    assert said.endswith("0.0500 solved) is 25.0% off.**")
-    assert findings.how_to(found) == ""
 
 
 def test_numbers_that_are_found_are_named(found, monkeypatch):

@@ -80,7 +80,7 @@ def sensitivity(plane: pd.DataFrame, axis: str) -> alt.LayerChart:
     )
     numbers = base.mark_text(fontSize=11).encode(
         text=alt.Text("neurons:Q", format=","),
-        color=alt.condition(f"datum.neurons > {0.3 * top:.4f}", alt.value("#ffffff"), alt.value("#222222")),
+        color=alt.condition(f"datum.neurons > {0.45 * top:.4f}", alt.value("#ffffff"), alt.value("#222222")),
     )
     how = "lambda solved at each" if axis == "quantile" else f"quantile {SETTINGS['quantile']:.0%}"
     return finish(

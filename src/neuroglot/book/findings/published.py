@@ -64,21 +64,19 @@ def _settings(row: dict[Any, Any]) -> str:
     text = "" if row["text"] == "responses" else ", prompts counted, too"
     score = "" if row["scaled"] else ", of the unscaled score"
     return (
-        f"(top rate {row['top_rate']:.1%}, quantile {row['quantile']:.1%}, lambda {row['lam']:.4f} {how}{score}{text}) "
-        f"is {row['distance']:.1%} off"
+        f"is {row['distance']:.1%} off (top rate {row['top_rate']:.1%}, quantile {row['quantile']:.1%}, lambda "
+        f"{row['lam']:.4f} {how}{score}{text})"
     )
 
 
-def how_to(found: Released | None) -> str:
+def how_to() -> str:
     """How to get the counts, where they are not here."""
-    if found is not None:
-        return ""
     return (
         "To fill this page, clone the repository `NJUNLP/Language-Neurons-Alignment` from GitHub and name the folder "
         '`activations/mgsm` in it: `neuroglot book --only 12 -p released FOLDER`, or `released = "FOLDER"` in this '
         "notebook's first cell. The page then has the types at the published settings with sliders for every "
         "threshold, each number beside the published one, the settings that come nearest, a map of how much the "
-        "settings decide, the layers, and LAPE on the same counts. It takes no model and some two minutes."
+        "settings decide, the layers, and LAPE on the same counts. It takes no model and some three minutes."
     )
 
 
