@@ -13,7 +13,7 @@ import vl_convert
 from neuroglot import ActivationStats, classify, layer_profile
 from neuroglot.alignment import answers, comparison, stability
 from neuroglot.book import charts
-from neuroglot.neurons import layers
+from neuroglot.neurons import layers, published
 from neuroglot.neurons.agreement import agreement, agreement_by_layer, by_layer
 from neuroglot.neurons.detection import Detection
 from neuroglot.neurons.specificity import how_sure, probability_intervals, specificity
@@ -85,8 +85,33 @@ def figures(stats, types):
         "transitions": charts.transitions(moves(types)),
         "measure_changes": charts.measure_changes(measures_table()),
         "language_sizes": charts.language_sizes(sizes_table(), "en"),
+        "by_n": charts.by_n(published.histograms(None, None)),
+        "sensitivity, quantile": charts.sensitivity(plane_table("quantile"), "quantile"),
+        "sensitivity, lambda": charts.sensitivity(plane_table("lam"), "lam"),
         "overlaps": charts.overlaps(stability.stability({"a": (stats, stats, "other half")}, types, splits=3)),
     }
+
+
+def plane_table(axis):
+    """Two top rates and the published and another value of the other setting."""
+    other = {"quantile": 0.9, "lam": 0.03}
+    rows = [
+        {"top_rate": rate, axis: value, "language neurons": number, "general selected": number // 2, "table 3": 0.5}
+        for rate, value, number in (
+            (0.01, published.SETTINGS[axis], 100),
+            (0.05, published.SETTINGS[axis], 400),
+            (0.01, other[axis], 120),
+            (0.05, other[axis], 0),
+        )
+    ]
+    return pd.DataFrame(rows).assign(**{"fig. 15, of a type": 0.25} | ({} if axis == "lam" else {"lam": 0.11}))
+
+
+@pytest.mark.parametrize("axis", ["quantile", "lam"])
+def test_the_published_settings_are_framed_in_the_map(axis):
+    data = next(iter(charts.sensitivity(plane_table(axis), axis).to_dict()["datasets"].values()))
+    framed = [(row["top_rate"], row[axis], row["neurons"]) for row in data if row["stated"]]
+    assert framed == [(0.01, published.SETTINGS[axis], 100)]
 
 
 def test_every_chart_is_json_that_a_browser_reads(stats, types):

@@ -132,6 +132,23 @@ def test_what_is_found_opens_the_page(project):
     assert notebook == before
 
 
+def test_cells_that_need_a_parameter_are_left_out_without_it(project):
+    notebook = chapter(
+        cell("a"), cell("b", "needs-x"), cell("c", "needs-x", "needs-y"), cell("d", "opening", "needs-y")
+    )
+    for parameters, wanted in (
+        ({}, ["a"]), ({"x": None}, ["a"]), ({"x": 0}, ["a", "b"]), ({"x": "", "y": 1}, ["d", "a", "b", "c"]),
+    ):  # fmt: skip
+        notebook["metadata"]["papermill"]["parameters"] = parameters
+        made = pages.page(notebook, "x", run="tiny", root=project)["cells"]
+        assert [one["source"] for one in made[2:-1]] == wanted
+
+
+def test_the_margin_of_released_counts_is_not_of_the_run(project):
+    assert pages.facts_of({"released": None}, run="tiny", root=project) == []
+    assert pages.facts_of({"released": "a/<b>"}, run="tiny", root=project, preset="quick") == [("counts", "<b>")]
+
+
 def test_the_margin_says_what_the_files_say(project):
     facts = pages.facts_of({}, run="tiny", root=project, preset="quick")
     assert facts == [

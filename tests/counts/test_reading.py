@@ -29,6 +29,8 @@ def test_released_counts_are_full_minus_prefix(tmp_path):
     assert stats.counts[..., 0].tolist() == [[3, 2, 1]]
     assert stats.counts[..., 1].tolist() == [[7, 0, 8]]  # 4 - 5 is zero, 10 - 1 is all 8 tokens
     assert neuroglot.read_njunlp(tmp_path).languages == ("en", "zh")
+    whole = neuroglot.read_njunlp(tmp_path, "zh en", prompts=True)
+    assert whole.tokens.tolist() == [6, 12] and whole.counts.tolist() == [[[3, 9], [3, 4], [3, 10]]]
 
 
 def test_released_counts_that_are_wrong_are_refused(tmp_path):

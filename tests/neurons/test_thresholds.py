@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neuroglot import ActivationStats, classify, overlap_of_halves
-from neuroglot.neurons import thresholds
+from neuroglot.neurons import published, thresholds
 from neuroglot.neurons.layers import SCALINGS, four_parts, layer_profile
 
 from ..made import types_of
@@ -70,4 +70,4 @@ def test_numbers_beside_the_papers():
     few = thresholds.by_n_beside_paper(types_of("en de", "en,en de,de,-"))
     assert few.to_dict("list") == {"N": [1, 2], "all neurons": [2, 1], "selected neurons": [2, 0]}
     ten = thresholds.by_n_beside_paper(types_of("a b c d e f g h i j", "a,a b c,-"))
-    assert ten["published, Mistral-7B (fig. 15)"].tolist() == list(thresholds.PUBLISHED_BY_N)
+    assert ten["published, Mistral-7B (fig. 15)"].tolist() == list(published.BY_N)

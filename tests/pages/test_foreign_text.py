@@ -144,6 +144,7 @@ SHOWN = {
     "09-stability": (MODEL, LANGUAGE, CORPUS, name("after"), f"jsonl:{name('domain')}", f"jsonl:{name('missing')}"),
     "10-detectors": (MODEL, CORPUS),
     "11-models": (MODEL, LANGUAGE, CORPUS, name("beside")),
+    "12-published": (),
     "04-neurons": (MODEL, LANGUAGE, CORPUS, text("response")),
     "search": (f"neuroglot: {MODEL}",),
 }

@@ -12,7 +12,7 @@ from ..counts.activations import ActivationStats
 from ..effects.choices import Choices, language_choices
 from ..model.likelihood import Losses
 from ..neurons.identification import NeuronTypes
-from ..neurons.thresholds import PUBLISHED_BY_N
+from ..neurons.published import BY_N, BY_N_AFTER
 from ..text.corpora import Example
 from . import answers, comparison
 from .reading import readable
@@ -136,10 +136,6 @@ def readable_totals(changed: pd.DataFrame) -> pd.DataFrame:
     return readable(totals, first=["model", "thresholds"])
 
 
-#: The paper's numbers of neurons shared by exactly 1 to 10 languages after alignment (its figure 15).
-_PAPER_AFTER = (9566, 4395, 2804, 2011, 1555, 1106, 891, 878, 1054, 17774)
-
-
 def shared_beside_paper(changed: pd.DataFrame, languages: int) -> pd.DataFrame:
     """By which share the neurons of exactly N languages change, and the paper's where its languages are as many.
 
@@ -156,7 +152,7 @@ def shared_beside_paper(changed: pd.DataFrame, languages: int) -> pd.DataFrame:
     shown = ours[["change", "low", "high", "null"]].div(ours["before"], axis=0).rename(columns={"null": "control"})
     if languages != 10:
         return shown
-    return shown.assign(paper=[after / before - 1 for before, after in zip(PUBLISHED_BY_N, _PAPER_AFTER, strict=True)])
+    return shown.assign(paper=[after / before - 1 for before, after in zip(BY_N, BY_N_AFTER, strict=True)])
 
 
 def moves(models: Models, seed: int = 0) -> pd.DataFrame:

@@ -67,6 +67,7 @@ CHAPTERS = (
         sees=("variants",),
     ),
     Chapter("11-models", reads=("runs",)),
+    Chapter("12-published"),
     Chapter("index", reads=("stats", "types", "layers"), sees=("written", "effects", "stability", "detectors_found")),
 )
 
@@ -416,6 +417,7 @@ def _steps(
     # The run's own folder is the book's to write; a file that the caller names is not.
     own_files = {name: f"runs/{run}/{file}" for name, file in ARTIFACTS.items()}
     given: dict[str, Any] = {**own_files, "overwrite": "stats" not in parameters, "runs": [f"runs/{run}", *beside]}
+    given["released"] = None  # whose page then says nothing of the run
     given |= parameters
     steps = []
     for chapter in chapters:
@@ -529,13 +531,14 @@ def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, An
     versions = _versions(*_DECIDING)
     if {"recipe", "variants"} & set(_parameters(root, chapter)):
         versions |= _versions("trl", "peft", "datasets")
-    # Text that is files may change under its name, and so may a scorer, and neurons from elsewhere.
+    # Text that is files may change under its name, and so may a scorer, and neurons and counts from elsewhere.
     domains = parameters.get("domains") or {}
     sources = [parameters.get(name) for name in ("corpus", "practice", "candidates", "scorer", "judge")]
     named = [str(source) for source in (*sources, *domains) if ":" in str(source)]
     text = {source: file_hashes(root / source.partition(":")[2], ("*",)) for source in named}
-    if outside := parameters.get("neurons"):
-        text["neurons"] = file_hashes(root / str(outside), ("*",))
+    for name in ("neurons", "released"):
+        if outside := parameters.get(name):
+            text[name] = file_hashes(root / str(outside), ("*",))
     # So may a local model's; its files are too large to be read for this.
     models = [parameters.get(name) for name in ("model", "after", "adapter")] + list(
         parameters.get("checkpoints") or ()

@@ -16,6 +16,9 @@ from safetensors import SafetensorError, safe_open
 from ..base.tables import ARTIFACTS
 from .markup import html
 
+# Begins the tag of a cell that makes no sense without a parameter.
+_NEEDS = "needs-"
+
 
 def page(
     notebook: Mapping[str, Any],
@@ -29,8 +32,9 @@ def page(
 ) -> dict[str, Any]:
     """The notebook that a chapter's page is made from.
 
-    Cells tagged ``opening`` come right behind the title; the run stands in the margin, the command
-    at the end, which has all that papermill injected; tables can be scrolled, and pictures say what they show.
+    Cells tagged ``opening`` come right behind the title; those tagged ``needs-NAME`` are left out where the chapter's
+    parameter of that name was not given, or is ``None``. The run stands in the margin, the command at the end, which
+    has all that papermill injected; tables can be scrolled, and pictures say what they show.
     Widgets are shown as the HTML that they bring along; those without any are left out.
 
     Args:
@@ -43,7 +47,7 @@ def page(
         repository: ``url`` and ``branch`` on GitHub, for links that open the source in Colab and Binder.
     """
     parameters = parameters_of(notebook)
-    title, *rest = [_readable(cell) for cell in notebook["cells"]]
+    title, *rest = [_readable(cell) for cell in notebook["cells"] if _has_its_needs(cell, parameters)]
     opening = [cell for cell in rest if "opening" in _tags(cell)]
     rest = [cell for cell in rest if "opening" not in _tags(cell)]
     facts = facts_of({**(files or {}), **parameters}, run=run, root=root, preset=preset)
@@ -66,6 +70,11 @@ def parameters_of(notebook: Mapping[str, Any]) -> dict[str, Any]:
 def _tags(cell: Mapping[str, Any]) -> list[str]:
     tags: list[str] = cell["metadata"].get("tags", [])
     return tags
+
+
+def _has_its_needs(cell: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
+    needs = (tag.removeprefix(_NEEDS) for tag in _tags(cell) if tag.startswith(_NEEDS))
+    return all(parameters.get(name) is not None for name in needs)
 
 
 def _markdown(name: str, source: str) -> dict[str, Any]:
@@ -117,8 +126,10 @@ def facts_of(parameters: Mapping[str, Any], *, run: str, root: Path, preset: str
     """What a page's numbers rest on, as pairs of words: read from the files that the chapter was given.
 
     A file that the chapter does not read is taken from the run's folder. What is not there, or
-    cannot be read, is left out.
+    cannot be read, is left out. Of a chapter on ``released`` counts it is their folder, and not the run.
     """
+    if "released" in parameters:
+        return [("counts", Path(str(parameters["released"])).name)] if parameters["released"] else []
     if isinstance(compared := parameters.get("runs"), list):
         folders = [root / str(folder) for folder in compared]
     else:

@@ -82,12 +82,15 @@ def write_counts(path: str | Path, stats: ActivationStats) -> None:
 # --- a file for each language ----------------------------------------------------------------
 
 
-def read_njunlp(folder: str | Path, languages: str | Iterable[str] | None = None) -> ActivationStats:
+def read_njunlp(
+    folder: str | Path, languages: str | Iterable[str] | None = None, *, prompts: bool = False
+) -> ActivationStats:
     """Read the counts released with arXiv 2505.21505, response = full run minus prefix run.
 
     Args:
         folder: holds ``activation.LL.NAME.pt`` and ``prefix.activation.LL.NAME.pt`` of one model.
         languages: codes in the order wanted; default: all found, in alphabetical order.
+        prompts: count the prompts' tokens, too: the full run as it is.
 
     Returns:
         One shard. The released engine rounds differently in its two runs, which leaves a few
@@ -104,6 +107,8 @@ def read_njunlp(folder: str | Path, languages: str | Iterable[str] | None = None
         whole, prefix = (_read_pt(folder / f"{kind}activation.{code}.{name}") for kind in ("", "prefix."))
         if whole[0].shape != prefix[0].shape:
             raise NeuroglotError(f"{folder}: the counts of {code} have another shape; give files of one model.")
+        if prompts:
+            prefix = np.zeros_like(prefix[0]), 0
         tokens.append(whole[1] - prefix[1])
         counts.append(np.clip(whole[0] - prefix[0], 0, tokens[-1]))
     return _stats(folder, codes, counts, tokens, name, "counts released with arXiv 2505.21505")

@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     [
         *("agreement", "contexts", "detection", "detectors", "drawing", "examples"),
-        *("identification", "layers", "methods", "robustness", "scored", "sets"),
+        *("identification", "layers", "methods", "published", "robustness", "scored", "sets"),
         *("sharing", "specificity", "thresholds"),
     ],
 )

@@ -9,9 +9,7 @@ from ..base.errors import NeuroglotError
 from ..counts.activations import ActivationStats
 from .identification import NeuronTypes, classify, overlap_of_halves
 from .layers import SCALINGS, four_parts, layer_profile
-
-#: Neurons shared by exactly 1 to 10 languages in the paper's figure 15, of MistralMathOctopus-7B on MGSM.
-PUBLISHED_BY_N = (10052, 4631, 2742, 1857, 1346, 945, 690, 678, 883, 16803)
+from .published import BY_N
 
 #: Top rates beside which a run's own is set.
 RATES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1)
@@ -76,6 +74,6 @@ def by_n_beside_paper(types: NeuronTypes) -> pd.DataFrame:
     """
     names = {"n_languages": "N", "neurons": "all neurons", "selected": "selected neurons"}
     table = types.counts_per_n().rename(columns=names)
-    if len(table) == len(PUBLISHED_BY_N):
-        table["published, Mistral-7B (fig. 15)"] = PUBLISHED_BY_N
+    if len(table) == len(BY_N):
+        table["published, Mistral-7B (fig. 15)"] = BY_N
     return table

@@ -18,6 +18,7 @@ from .interventions import choices, contrasts, doses, effects
 from .kinds import languages_beside
 from .live import LiveChart, NeuronMap, every_neuron, selectable
 from .neuron_map import neuron_map
+from .published import by_n, sensitivity
 from .rewritten import rewritten
 from .sharing import similarity, upset
 from .specificity import first_and_second, how_sure
@@ -34,6 +35,7 @@ __all__ = [
     "active_share",
     "agreements",
     "alignment_at_a_glance",
+    "by_n",
     "choices",
     "contrasts",
     "depth",
@@ -57,6 +59,7 @@ __all__ = [
     "overlaps",
     "rewritten",
     "selectable",
+    "sensitivity",
     "shared_changes",
     "similarity",
     "solved",
