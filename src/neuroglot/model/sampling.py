@@ -34,7 +34,7 @@ from ..base.records import read_lines, write_lines
 from ..text import problems
 from ..text.corpora import Corpus, Example
 from ..text.readers import load_corpus
-from .batches import begins_twice
+from .batches import begins_twice, given_ids
 from .interventions import Intervention, hashes, intervene
 from .loading import context_length, evaluating, input_device, itself, model_record
 
@@ -390,6 +390,9 @@ def _ordered(tokenizer: PreTrainedTokenizerBase, questions: list[Example]) -> li
     ids = [one[begins_twice(tokenizer, text, one) :] for text, one in zip(texts, ids, strict=True)]
     eos = tokenizer.eos_token_id
     ids = [one[:-1] if len(one) > 1 and one[-1] == eos else one for one in ids]  # an end would end the response
+    for number, question in enumerate(questions):
+        if question.tokens is not None:
+            ids[number] = given_ids(tokenizer, question, question.tokens)
     return sorted(zip(questions, ids, strict=True), key=lambda pair: len(pair[1]))
 
 
