@@ -371,6 +371,30 @@ def load_model(
     return model.eval(), tokenizer
 
 
+def load_tokenizer(
+    name: str, *, revision: str | None = None, trust_remote_code: bool = False
+) -> PreTrainedTokenizerBase:
+    """The tokenizer of :func:`load_model` alone.
+
+    Raises:
+        NeuroglotError: as there.
+    """
+    _require_name(name)
+    if (named := _adapter_base(Path(name).expanduser())) is not None:
+        _require_end(name, named[0])
+        return load_tokenizer(named[0], revision=named[1], trust_remote_code=trust_remote_code)
+    place, _ = _locate(name, revision)
+    try:
+        with quiet():
+            usual = {"revision": revision, "trust_remote_code": trust_remote_code}
+            return cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(place, **usual))
+    except Exception as error:  # as of a model
+        raise NeuroglotError(
+            f"the tokenizer of {quoted(name)} could not be loaded; use a packaged model ({', '.join(PACKAGED)}), "
+            f"{_OTHER_WAYS}. The loader said: {in_a_line(error)}"
+        ) from error
+
+
 def _adapter_base(folder: Path) -> tuple[str, str | None] | None:
     """Name and revision of the base that the adapter in a folder states; nothing where there is no adapter."""
     path = folder / ADAPTER_CONFIG
