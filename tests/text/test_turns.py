@@ -1,5 +1,6 @@
 """Chats as a template writes them, and token ids as they are."""
 
+import hashlib
 import json
 
 import pytest
@@ -52,7 +53,8 @@ def test_the_last_answer_is_the_response(tmp_path):
         ("00001", "<s>[user]Hi.[end]\n[assistant]Hello.[end]\n[user]Who?[end]\n[assistant]", "I."),
         ("00002", "<s>[user]2 + 2?[end]\n[assistant]", "4"),
     ]
-    assert corpus.options == {}
+    assert corpus.options == {"chat_template_sha256": hashlib.sha256(PLAIN.encode()).hexdigest()}
+    assert corpus.prompts_as_read and not load_corpus("problems", n=1).prompts_as_read
 
 
 def test_arguments_of_the_template_and_a_system_turn(tmp_path):
@@ -60,9 +62,10 @@ def test_arguments_of_the_template_and_a_system_turn(tmp_path):
     prompt = "[user]Hi.[end][assistant]Yes?[end][user]2 + 2?[end][assistant][t][/t]"
     for how in ({}, {"template": {"thinking": True}}, {"template": {"thinking": False}}):
         corpus = load_corpus(spec, tokenizer=speaking(THINKS), **how)
-        assert {(e.prompt, e.response) for e in corpus.examples} == {(prompt, "4")} and corpus.options == how
+        assert {(e.prompt, e.response) for e in corpus.examples} == {(prompt, "4")}
+        assert {name: value for name, value in corpus.options.items() if name != "chat_template_sha256"} == how
     kind = load_corpus(spec, tokenizer=speaking(THINKS), system="Be kind.")
-    assert kind.examples[0].prompt == "[system]Be kind.[end]" + prompt and kind.options == {"system": "Be kind."}
+    assert kind.examples[0].prompt == "[system]Be kind.[end]" + prompt and kind.options["system"] == "Be kind."
     # An answer with thoughts of its own is one; where there are to be none, it is no continuation.
     spec = chats(tmp_path / "b.jsonl", turns("Hi.", "[t]Hm[/t]Yes?"))
     (first, *_) = load_corpus(spec, tokenizer=speaking(THINKS)).examples

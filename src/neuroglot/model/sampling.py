@@ -317,6 +317,11 @@ def _questions(
     tokenizer: PreTrainedTokenizerBase, corpus: Corpus, shots: int, worked: Corpus | None, chat: bool, n: int
 ) -> list[Example]:
     """One example per response to make, its prompt as the model will get it."""
+    if (chat or shots) and corpus.prompts_as_read:
+        raise NeuroglotError(
+            f"corpus {corpus.name}: its questions are what the model reads, in a chat template or as token ids; ask "
+            "them with shots=0 and without chat."
+        )
     if chat and not tokenizer.chat_template:
         raise NeuroglotError(f"{tokenizer.name_or_path} has no chat template; leave out chat.")
     if bare := next((example for example in corpus.examples if not example.prompt.strip()), None):

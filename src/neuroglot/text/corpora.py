@@ -168,6 +168,11 @@ class Corpus:
         """Whether there is no response to count yet; :func:`neuroglot.sample` makes them."""
         return not any(example.response for example in self.examples)
 
+    @functools.cached_property
+    def prompts_as_read(self) -> bool:
+        """Whether prompts are what a model reads, to the letter: turns in a chat template, or token ids."""
+        return "chat_template_sha256" in self.options or any(e.tokens is not None for e in self.examples)
+
     @property
     def hash(self) -> str:
         """SHA-256 of the languages and of every field of every example, in order."""

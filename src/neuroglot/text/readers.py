@@ -514,11 +514,6 @@ class _Reading:
     tokenizer: Any = None
     sampled: bool = False
 
-    @property
-    def chat(self) -> dict[str, Any]:
-        """What a corpus says of how its messages were written."""
-        return {"template": dict(self.template) if isinstance(self.template, Mapping) else None, "system": self.system}
-
     @functools.cached_property
     def transcript(self) -> Transcript:
         template = self.template if isinstance(self.template, Mapping) else {}
@@ -677,8 +672,9 @@ def _jsonl(
             content = [pair for pair in content if not isinstance(pair[1], dict) or pair[1].get("response") != ""]
         rows += [(f"{path.name}, row {number}", language, row) for number, row in content]
     reading = _Reading(_columns(columns), template, system, tokenizer, sampled)
-    name, options = f"jsonl:{Path(place).stem}", _given(columns=columns, **reading.chat)
-    return _table(name, place, codes, _from_rows(rows, reading), source, n, duplicates, options)
+    examples, name = _from_rows(rows, reading), f"jsonl:{Path(place).stem}"
+    options = _given(columns=columns, **reading.transcript.record)
+    return _table(name, place, codes, examples, source, n, duplicates, options)
 
 
 def _csv(
@@ -698,8 +694,9 @@ def _csv(
         sources.append(path.name + (f" ({empty} empty rows left out)" if empty else ""))
         rows += [(f"{path.name}, row {number}", language, row) for number, row in content]
     reading = _Reading(_columns(columns), template, system, tokenizer)
-    name, options = f"csv:{Path(place).stem}", _given(columns=columns, **reading.chat)
-    return _table(name, place, codes, _from_rows(rows, reading), ", ".join(sources), n, duplicates, options)
+    examples, name = _from_rows(rows, reading), f"csv:{Path(place).stem}"
+    options = _given(columns=columns, **reading.transcript.record)
+    return _table(name, place, codes, examples, ", ".join(sources), n, duplicates, options)
 
 
 def _parquet(
@@ -727,8 +724,9 @@ def _parquet(
         rows += [(f"{path.name}, row {number}", language, row) for number, row in enumerate(content, start=1)]
     reading = _Reading(_columns(columns), template, system, tokenizer)
     source = ", ".join(path.name for path, _ in files)
-    name, options = f"parquet:{Path(place).stem}", _given(columns=columns, **reading.chat)
-    return _table(name, place, codes, _from_rows(rows, reading), source, n, duplicates, options)
+    examples, name = _from_rows(rows, reading), f"parquet:{Path(place).stem}"
+    options = _given(columns=columns, **reading.transcript.record)
+    return _table(name, place, codes, examples, source, n, duplicates, options)
 
 
 def _hub(
@@ -782,7 +780,7 @@ def _hub(
     examples = _from_rows(rows, reading)
     if each and all(example.answer for example in examples):
         _parallel(examples)
-    options = _given(columns=columns or None, split=split, revision=revision, **reading.chat)
+    options = _given(columns=columns or None, split=split, revision=revision, **reading.transcript.record)
     return _table(f"hub:{place}", place, codes, examples, f"hub {id_} {' '.join(prints)}", n, duplicates, options)
 
 

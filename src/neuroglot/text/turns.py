@@ -1,5 +1,7 @@
 """Turns of a chat and token ids, as the text that a model's tokenizer makes of them."""
 
+import functools
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +39,15 @@ class Transcript:
     tokenizer: "PreTrainedTokenizerBase | Callable[[], PreTrainedTokenizerBase] | None" = None
     template: Mapping[str, Any] = field(default_factory=dict)
     system: str | None = None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a corpus says of how its turns were written, :attr:`Corpus.prompts_as_read`; nothing if none were."""
+        if "_template" not in vars(self):  # not looked up so far
+            return {}
+        said = {"template": dict(self.template) or None, "system": self.system}
+        said["chat_template_sha256"] = hashlib.sha256(self._template.encode()).hexdigest()
+        return {name: value for name, value in said.items() if value is not None}
 
     def of_turns(self, messages: Any, origin: str) -> tuple[str, str]:
         """Prompt and response of a chat, as the template writes them.
@@ -115,19 +126,41 @@ class Transcript:
 
     # --- within ---
 
-    def _tokenizer(self, column: str, origin: str) -> "PreTrainedTokenizerBase":
+    @functools.cached_property
+    def _loaded(self) -> "PreTrainedTokenizerBase | None":
         from transformers import PreTrainedTokenizerBase
 
-        found = self.tokenizer
-        if not isinstance(found, PreTrainedTokenizerBase):
-            if not callable(found):
+        given = self.tokenizer
+        return given if isinstance(given, PreTrainedTokenizerBase) else given() if callable(given) else None
+
+    def _tokenizer(self, column: str, origin: str) -> "PreTrainedTokenizerBase":
+        if self._loaded is None:
+            raise NeuroglotError(
+                f"{origin}: {column} are read with the model's tokenizer; give it, load_corpus(..., "
+                "tokenizer=tokenizer)."
+            )
+        return self._loaded
+
+    @functools.cached_property
+    def _template(self) -> str:
+        """The chat template, which reads the arguments that are given: others it would pass over in silence."""
+        tokenizer, given = self._tokenizer("messages", "template"), self.template
+        try:
+            written = str(tokenizer.get_chat_template(given.get("chat_template")))
+        except ValueError as error:
+            raise NeuroglotError(
+                f"the tokenizer {tokenizer.name_or_path} has no chat template; give prompt and response in place of "
+                "messages, or the option template {'chat_template': ...}."
+            ) from error
+        for name in given:
+            if name in _OWN:
+                raise NeuroglotError(f"template: {name} is set by the reader; leave it out.")
+            if name != "chat_template" and not re.search(rf"\b{re.escape(str(name))}\b", written):
                 raise NeuroglotError(
-                    f"{origin}: {column} are read with the model's tokenizer; give it, load_corpus(..., "
-                    "tokenizer=tokenizer)."
+                    f"template: the chat template of {tokenizer.name_or_path} does not read {quoted(name)}; leave it "
+                    "out."
                 )
-            found = found()
-            object.__setattr__(self, "tokenizer", found)  # loaded once
-        return found
+        return written
 
     def _turns(self, messages: Any, origin: str) -> list[dict[str, Any]]:
         turns = messages if isinstance(messages, list) else []
@@ -151,33 +184,14 @@ class Transcript:
 
     def _written(self, turns: list[dict[str, Any]], origin: str, **how: Any) -> str:
         tokenizer = self._tokenizer("messages", origin)
-        _require_arguments(tokenizer, self.template)
+        own: dict[str, Any] = {**self.template, **how, "chat_template": self._template, "tokenize": False}
         try:
-            own: dict[str, Any] = {**self.template, **how, "tokenize": False}
             return str(tokenizer.apply_chat_template(turns, **own))
         except Exception as error:  # templates are programs of others
             raise NeuroglotError(
                 f"{origin}: the chat template of {tokenizer.name_or_path} refuses these turns "
                 f"({in_a_line(error, 100) or type(error).__name__}); change them, or remove the row."
             ) from error
-
-
-def _require_arguments(tokenizer: "PreTrainedTokenizerBase", given: Mapping[str, Any]) -> None:
-    """The tokenizer has a template, and this reads the arguments: others would be passed over in silence."""
-    try:
-        written = tokenizer.get_chat_template(given.get("chat_template"))
-    except ValueError as error:
-        raise NeuroglotError(
-            f"the tokenizer {tokenizer.name_or_path} has no chat template; give prompt and response in place of "
-            "messages, or the option template {'chat_template': ...}."
-        ) from error
-    for name in given:
-        if name in _OWN:
-            raise NeuroglotError(f"template: {name} is set by the reader; leave it out.")
-        if name != "chat_template" and not re.search(rf"\b{re.escape(str(name))}\b", str(written)):
-            raise NeuroglotError(
-                f"template: the chat template of {tokenizer.name_or_path} does not read {quoted(name)}; leave it out."
-            )
 
 
 def _alike(one: str, other: str) -> int:
