@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.util
 import json
@@ -393,6 +394,17 @@ def load_tokenizer(
             f"the tokenizer of {quoted(name)} could not be loaded; use a packaged model ({', '.join(PACKAGED)}), "
             f"{_OTHER_WAYS}. The loader said: {in_a_line(error)}"
         ) from error
+
+
+def tokenizer_later(name: str, **options: Any) -> Callable[[], PreTrainedTokenizerBase]:
+    """What loads a model's tokenizer once a text needs it, for :func:`neuroglot.load_corpus`.
+
+    Args:
+        name: of the model.
+        **options: of :func:`load_model`; those of weights are left out.
+    """
+    own = {key: options[key] for key in ("revision", "trust_remote_code") if key in options}
+    return functools.partial(load_tokenizer, name, **own)
 
 
 def _adapter_base(folder: Path) -> tuple[str, str | None] | None:
