@@ -66,10 +66,10 @@ def load_corpus(
               are found, ``FOLDER/eng_Latn.devtest``, as ``en`` or as ``eng_Latn`` where they are asked for so.
             - ``"csv:PATH"``, ``"jsonl:PATH"``, ``"parquet:PATH"``: one row per example, in a file with a
               language column or in a folder with a file per language. Of CSV the first row names the columns; commas,
-              tabs or semicolons stand between them. Option ``columns``: names
-              of the columns that hold ``id language prompt response answer group cluster`` where
-              they are called otherwise, ``{"prompt": "question"}``. Also what :func:`neuroglot.sample` wrote.
-              Where there is neither prompt nor response, or ``columns`` names these:
+              tabs or semicolons stand between them. JSON lines are also what :func:`neuroglot.sample` wrote. Option
+              ``columns``: names of the columns that hold ``id language prompt response answer group cluster`` where
+              they are called otherwise, ``{"prompt": "question"}``. In place of prompt and response, where there is
+              neither or ``columns`` names them, a row may have
 
               - ``messages``, ``[{"role": "user", "content": "..."}, ...]``: the tokenizer's chat template writes them;
                 response is the last turn, if it is the assistant's. Options ``template``, its arguments,
@@ -478,7 +478,7 @@ def _found(examples: list[Example], codes: tuple[str, ...] | None, place: object
     return codes
 
 
-# --- named columns: JSON lines, Parquet, the hub -----------------------------------------------
+# --- named columns: CSV, JSON lines, Parquet, the hub ------------------------------------------
 
 # What a row's text may be given as, by the columns it is in.
 _WAYS = {
