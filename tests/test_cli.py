@@ -359,6 +359,23 @@ def test_sample_then_collect(model_folder, tmp_path, capsys):
     assert ActivationStats.load(tmp_path / "c.safetensors").tokens.all()
 
 
+def test_token_ids_and_turns_are_read_with_the_models_tokenizer(model_folder, tmp_path, capsys):
+    usual = ["--model", model_folder, "--out", tmp_path / "c.safetensors", "--corpus"]
+    (tmp_path / "ids.csv").write_text('language,input_ids\nen,"[256, 65, 66]"\nde,"[256, 67, 68, 69]"\n')
+    assert run(capsys, "collect", *usual, f"csv:{tmp_path / 'ids.csv'}")[0] == 0
+    assert ActivationStats.load(tmp_path / "c.safetensors").tokens.tolist() == [2, 3]
+    turns = json.dumps([{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Oh."}])
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"language": "{c}", "messages": {turns}}}\n' for c in ("en", "de")))
+    code, _, err = run(capsys, "collect", *usual, f"jsonl:{tmp_path / 'a.jsonl'}", "--overwrite")
+    assert code == 2 and "has no chat template" in err
+    template = json.dumps({"chat_template": "{% for m in messages %}{{ m.content }}|{% endfor %}"})
+    own = ["-o", "template", template, "--overwrite"]
+    assert run(capsys, "collect", *usual, f"jsonl:{tmp_path / 'a.jsonl'}", *own)[0] == 0
+    assert ActivationStats.load(tmp_path / "c.safetensors").tokens.tolist() == [3, 3]
+    code, _, err = run(capsys, "collect", *usual, "problems", "-o", "tokenizer", "x")
+    assert code == 2 and "'tokenizer' has a flag of its own; use --corpus, --languages and --model" in err
+
+
 def test_corpus_options(model_folder, texts, tmp_path, capsys):
     usual = ["--model", model_folder, "--corpus", f"text:{texts}", "--out", tmp_path / "c.safetensors"]
     code, out, _ = run(capsys, "collect", *usual, "-o", "paragraphs", "2")

@@ -1,5 +1,6 @@
 """What is measured of the models of a plan, on a tiny one."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from neuroglot.alignment.preferences import Preferences
 from neuroglot.alignment.scorers import GivenReference
 from neuroglot.alignment.training import recipe_of
 from neuroglot.alignment.variants import Variant
+from neuroglot.model.loading import tokenizer_later
 
 from ..conftest import byte_tokenizer, tiny_model
 
@@ -34,6 +36,17 @@ def test_other_text_is_what_the_types_were_not_found_on(types):
     assert texts == {} and left_out["problems"] == "it is the text that the run counts."
     assert "no/such.jsonl" in left_out["jsonl:no/such.jsonl"]
     assert measuring.other_texts({}, on) == ({}, {})
+
+
+def test_other_text_may_be_token_ids(types, base, tmp_path):
+    ids = byte_tokenizer()("Hello.")["input_ids"]
+    rows = [{"language": code, "input_ids": ids} for code in types.languages]
+    (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    name = f"jsonl:{tmp_path / 'a.jsonl'}"
+    texts, left_out = measuring.other_texts({name: {}}, types, tokenizer_later(base, dtype="float32"))
+    assert not left_out and texts[name].examples[0].tokens.response == tuple(ids)
+    _, left_out = measuring.other_texts({name: {}}, types)
+    assert "input_ids are read with the model's tokenizer" in left_out[name]
 
 
 def test_other_text_is_counted_before_and_after(base, tmp_path):

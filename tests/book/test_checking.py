@@ -254,6 +254,13 @@ def test_questions_will_do():
     assert set(verdicts(found).values()) == {OK} and "which the model answers first" in found[-1].said
 
 
+def test_token_ids_will_do_without_a_beginning():
+    tokenizer = byte_tokenizer()
+    ids = [[[], tokenizer(example.response)["input_ids"][1:]] for example in TEXT.examples]
+    examples = tuple(replace(example, tokens=own) for example, own in zip(TEXT.examples, ids, strict=True))
+    assert failing(tiny_model("llama"), corpus=replace(TEXT, examples=examples)) == {}
+
+
 def test_a_model_that_is_refused(monkeypatch):
     model = tiny_model("llama")
     model.config.use_bidirectional_attention = True

@@ -173,6 +173,7 @@ def test_no_question_where_none_was_solved_or_none_is_wanted(tmp_path):
 def test_worked_examples_only_where_there_are_some():
     assert shots_for(QUESTIONS, ["en", "de"], 3) == 3 and shots_for(QUESTIONS, ["en", "xx"], 3) == 0
     assert shots_for(replace(QUESTIONS, name="responses:problems"), ["en"], 3) == 0
+    assert shots_for(replace(QUESTIONS, options={"chat_template_sha256": "a"}), ["en"], 3) == 0
 
 
 def test_questions_are_asked_again_as_they_were(tokenizer, tmp_path):

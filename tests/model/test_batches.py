@@ -1,5 +1,8 @@
 """Which tokens count, whatever the tokenizer does; and how texts become batches."""
 
+import json
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +11,8 @@ from transformers import PreTrainedTokenizerFast
 
 import neuroglot
 from neuroglot import Corpus, Example, NeuroglotError, collect, load_corpus
-from neuroglot.model.batches import Text, portions_of, texts_of
+from neuroglot.model.batches import Text, portions_of, spans_of_ids, texts_of, tokenize
+from neuroglot.neurons.contexts import _cells
 
 from ..conftest import byte_tokenizer
 
@@ -68,6 +72,53 @@ def test_a_chat_template(tmp_path):
     assert counted(tokenizer, prompt, "So.</s>") == ["S", "o", "."]
     plain = tokenizer("<|user|>Why?</s><|model|>So.</s>")["input_ids"]
     assert ids(tokenizer, prompt, "So.</s>") == plain
+
+
+def test_messages_are_read_as_the_template_writes_them(tmp_path):
+    tokenizer = byte_tokenizer()
+    tokenizer.chat_template = (
+        "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}</s>\n{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
+    turns = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
+    rows = [{"language": code, "messages": turns} for code in ("en", "fr")]
+    (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    corpus = load_corpus(f"jsonl:{tmp_path / 'a.jsonl'}", tokenizer=tokenizer)
+    (ids, counted), _ = tokenize(tokenizer, corpus)
+    whole = tokenizer.apply_chat_template(turns, return_dict=False)
+    assert whole[-2:] == tokenizer("</s>\n")["input_ids"][1:]  # the end of the turn is no text
+    assert ids == whole[:-2] and ids.count(tokenizer.bos_token_id) == 1
+    assert tokenizer.decode([number for number, kept in zip(ids, counted, strict=True) if kept]) == "So."
+
+
+def test_given_ids_go_to_the_model_as_they_are():
+    tokenizer, begin, end = byte_tokenizer(), 256, 257
+    a, b = tokenizer("ab")["input_ids"][1:]
+    for prompt, response in ([], [a, b]), ([begin, begin, a], [b, end, a]), ([a], [a, b]):
+        text = tokenizer.decode(prompt), tokenizer.decode(response)
+        one = Example("1", "en", *text, tokens=[prompt, response])
+        (ids, counted), (own, _) = tokenize(tokenizer, Corpus("c", ("en", "fr"), (one, Example("1", "fr", "a", "b"))))
+        assert ids == [*prompt, *response] and own == [begin, a, b]
+        assert counted == [False] * len(prompt) + [each != end for each in response]
+    # Another tokenizer has other text for them; other text has no ids.
+    other = fast(*word_tokenizer())
+    with pytest.raises(NeuroglotError, match="en, 1: its token ids are of another tokenizer"):
+        tokenize(other, Corpus("c", ("en",), (one,)))
+    changed = replace(one, response="ba")
+    assert changed.tokens is None and tokenize(tokenizer, Corpus("c", ("en",), (changed,)))[0][0] == [begin, a, b, a]
+    assert replace(one, id="2", origin="x").tokens == one.tokens
+
+
+@given(st.text("ab é字🙂\n", min_size=1, max_size=12))
+def test_where_given_ids_stand_in_the_text(text):
+    tokenizer = byte_tokenizer()
+    found = tokenizer(text, return_offsets_mapping=True)
+    ids = found["input_ids"]
+    example = Example("1", "en", "", tokenizer.decode(ids), tokens=[[], ids])
+    spans = spans_of_ids(tokenizer, example, example.tokens)
+    assert spans[0] == (0, len("<s>"))  # it stands in the text
+    moved = [(start + 3, end + 3) for start, end in found["offset_mapping"][1:]]
+    assert (_cells(spans)[1:] == _cells(moved)).all()
 
 
 def test_a_token_that_spans_the_end_of_the_prompt_counts():

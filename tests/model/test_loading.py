@@ -1,5 +1,6 @@
 """Loading: folders, GGUF files, packaged models, and what is said where there is none."""
 
+import json
 import warnings
 
 import numpy as np
@@ -18,7 +19,14 @@ from neuroglot import (
     sample,
 )
 from neuroglot.model import loading as module
-from neuroglot.model.loading import config_hash, context_length, model_source, weights_hash
+from neuroglot.model.loading import (
+    config_hash,
+    context_length,
+    load_tokenizer,
+    model_source,
+    tokenizer_later,
+    weights_hash,
+)
 
 from ..conftest import byte_tokenizer, tiny_model
 
@@ -30,6 +38,20 @@ def test_folder(model_folder):
     assert model_source(model)["model"] == str(model_folder) and model_source(model)["architecture"] == "llama"
     assert context_length(model) == 256
     assert load_model(str(model_folder), dtype="bfloat16")[0].dtype == torch.bfloat16
+
+
+def test_a_tokenizer_alone_is_the_one_that_comes_with_the_model(model_folder, tmp_path):
+    _, tokenizer = load_model(str(model_folder))
+    later = tokenizer_later(str(model_folder), dtype="float64", trust_remote_code=False)
+    for found in (load_tokenizer(str(model_folder)), later()):
+        assert type(found) is type(tokenizer) and found.get_vocab() == tokenizer.get_vocab()
+        assert found("Tag.")["input_ids"] == tokenizer("Tag.")["input_ids"]
+    (adapter := tmp_path / "adapter").mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(model_folder)}))
+    assert load_tokenizer(str(adapter)).get_vocab() == tokenizer.get_vocab()
+    (tmp_path / "none").mkdir()
+    with pytest.raises(NeuroglotError, match="none"):
+        load_tokenizer(str(tmp_path / "none"))
 
 
 def test_modes_that_a_model_changes_as_it_runs_are_as_they_were(llama):

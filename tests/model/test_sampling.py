@@ -268,6 +268,19 @@ def test_a_chat_has_the_beginning_that_its_template_writes(before, beginning, mo
     assert ids[0] == 256 and ids.count(256) == 2, "a question that mentions the token has the tokenizer's own too"
 
 
+def test_questions_that_are_as_the_model_reads_them_are_asked_so(model, tokenizer):
+    ids = tokenizer("2 + 2?")["input_ids"]
+    asked = [Example("1", code, "2 + 2?", "", tokens=[ids[1:], []]) for code in ("en", "de")]
+    questions = Corpus("q", ("en", "de"), tuple(asked))
+    made = module._questions(tokenizer, questions, 0, None, False, 1)
+    assert [own for _, own in module._ordered(tokenizer, made)] == [ids[1:]] * 2  # no beginning is added
+    told = replace(questions, examples=(Example("1", "en", "[user]2 + 2?", ""), asked[1]))
+    for corpus in (questions, replace(told, options={"chat_template_sha256": "a"})):
+        for how in ({"shots": 1}, {"shots": 0, "chat": True}):
+            with pytest.raises(NeuroglotError, match="corpus q: its questions are what the model reads"):
+                sample(model, tokenizer, corpus, **SHORT | how)
+
+
 def written(tokenizer, *texts):
     """A stand-in for ``model.generate`` that writes these texts, row by row, and asks the criteria after each token."""
     rows = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]

@@ -183,6 +183,22 @@ def test_a_slot_that_a_better_piece_leaves_is_empty(tokenizer):
     assert not found.shade[:, 0, 1].any() and not found.token[:, 0, 1].any()
 
 
+def test_token_ids_show_the_text_that_they_are_of(llama, tokenizer, corpus):
+    def given(example):
+        ids, start = tokenizer(example.prompt + example.response)["input_ids"], len(example.prompt.encode()) + 1
+        return dataclasses.replace(example, prompt="<s>" + example.prompt, tokens=[ids[:start], ids[start:]])
+
+    same = dataclasses.replace(corpus, examples=tuple(given(example) for example in corpus.examples))
+    assert (collect(llama, tokenizer, same, **QUIET).counts == collect(llama, tokenizer, corpus, **QUIET).counts).all()
+    one, other = (top_contexts(llama, tokenizer, text, SOME, window=300, **QUIET) for text in (corpus, same))
+    assert (one.value == other.value).all() and (one.token == other.token).all()
+    for layer, neuron in SOME:
+        for mine, theirs in zip(one.of(layer, neuron, corpus), other.of(layer, neuron, same), strict=True):
+            for a, b in zip(mine["contexts"], theirs["contexts"], strict=True):
+                first, *others = b["pieces"]  # the beginning stands in the text, with a shade of its own
+                assert first[::2] == ("<s>", False) and others == a["pieces"]
+
+
 def test_a_text_without_a_place_where_it_fires(tokenizer, corpus):
     model = tiny_model("opt")
     with torch.no_grad():

@@ -3,7 +3,7 @@
 import pytest
 
 from neuroglot import load_corpus
-from neuroglot.text.languages import LOOPING, loops, main_language, repeated
+from neuroglot.text.languages import LOOPING, loops, main_language, repeated, short_code
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,10 @@ def test_half_of_the_4_grams_said_before_are_a_loop():
     assert not loops("abcdabcd") and loops("abcd" * 3) and loops("好好好") and not loops("她在市场上买了七个红苹果。")
     assert loops("Sie kauft sieben rote Äpfel. " * 3) and not loops("Sie kauft sieben rote Äpfel auf dem Markt.")
     assert loops("ja ja ja ja ja ja") and not loops("")
+
+
+def test_short_codes():
+    names = "eng_Latn zho_Hans zho_Hant srp_Cyrl srp_Latn pes_Arab npi_Deva en zh-Hant not-a-code! 7"
+    assert [short_code(name) for name in names.split()] == [
+        *("en", "zh", "zh-Hant", "sr", "sr-Latn", "fa", "ne", "en", "zh-Hant", "not-a-code!", "7")
+    ]

@@ -91,6 +91,52 @@ def test_plain_text_from_folders_and_mappings(texts, tmp_path):
         load_corpus({"a": texts / "en.txt", "b": texts / "sw"}, "a c")
 
 
+def test_one_example_a_line_and_the_same_line_is_the_same_document(tmp_path):
+    (tmp_path / "en.txt").write_text("One.\n\nThree.\nFour.\n\n")
+    (tmp_path / "de.txt").write_bytes("\ufeffEins.\r\nZwei.\r\nDrei.\u2028Drei.\r\n".encode())
+    corpus = load_corpus(f"text:{tmp_path}", lines=True)
+    assert [(e.language, e.id, e.response) for e in corpus.examples] == [
+        ("de", "00001", "Eins."),
+        ("de", "00002", "Zwei."),
+        ("de", "00003", "Drei.\u2028Drei."),
+        ("en", "00001", "One."),
+        ("en", "00003", "Three."),
+        ("en", "00004", "Four."),
+    ]
+    assert corpus.examples[4].origin == "en.txt, line 3" and corpus.options == {"lines": True}
+    assert {e.id for e in load_corpus(f"text:{tmp_path}", lines=True, paragraphs=2).examples} == {"00001", "00002"}
+    assert len(load_corpus(f"text:{tmp_path}", lines=False).examples) == 3
+    with pytest.raises(NeuroglotError, match="lines='yes': give True or False"):
+        load_corpus(f"text:{tmp_path}", lines="yes")
+
+
+def test_the_files_of_flores(tmp_path):
+    names = "eng_Latn zho_Hans zho_Hant arb_Arab acm_Arab swh_Latn"
+    for name in names.split():
+        (tmp_path / f"{name}.devtest").write_text(f"{name} 1\n{name} 2\n")
+    corpus = load_corpus(f"text:{tmp_path}", lines=True)
+    assert corpus.languages == ("acm-Arab", "ar", "en", "sw", "zh", "zh-Hant")
+    assert corpus.side_by_side(2)["response"][2] == "eng_Latn 1" and len(corpus.examples) == 12
+    assert load_corpus(f"text:{tmp_path}", "eng_Latn sw", lines=True).languages == ("eng_Latn", "sw")
+    (tmp_path / "arz_Arab.devtest").write_text("1\n2\n")
+    (tmp_path / "eng_Hira.devtest").write_text("1\n2\n")
+    assert "en-Hira" in load_corpus(f"text:{tmp_path}", lines=True).languages
+    with pytest.raises(NeuroglotError, match="there is no text for the language 'xx'"):
+        load_corpus(f"text:{tmp_path}", "xx en", lines=True)
+    (tmp_path / "swh_Latn.devtest").write_text("1\n")
+    with pytest.raises(NeuroglotError, match="line 2 is in en and not in sw; the files must be translations"):
+        load_corpus(f"text:{tmp_path}", "en sw", lines=True)
+    (tmp_path / "en.txt").write_text("1\n")
+    with pytest.raises(NeuroglotError, match=r"both en\.txt and eng_Latn\.devtest are in it; keep one"):
+        load_corpus(f"text:{tmp_path}", lines=True)
+
+
+def test_two_of_flores_with_one_short_code_keep_their_own_names(tmp_path):
+    for name in ("swa_Latn", "swh_Latn", "eng_Latn"):
+        (tmp_path / f"{name}.dev").write_text("1\n")
+    assert load_corpus(f"text:{tmp_path}", lines=True).languages == ("en", "swa_Latn", "swh_Latn")
+
+
 def test_hash_tells_texts_apart(texts):
     one = load_corpus(f"text:{texts}")
     assert one.hash == load_corpus(f"text:{texts}").hash

@@ -1,6 +1,6 @@
 """The models of a plan, and what is measured of each: preferences, trainings, counts, losses, answers, scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ def preferences_for(
         return {}
     if candidates not in ("corrupted", "sampled"):
         raise NeuroglotError(f"candidates={quoted(candidates)}: give corrupted or sampled.")
-    questions = load_corpus(practice, **practice_options).apart_from(held)
+    questions = load_corpus(practice, tokenizer=tokenizer, **practice_options).apart_from(held)
     wanted = list(dict.fromkeys(code for on in choices for code in on))
     offered = preferences.candidates(
         candidates, questions, wanted, lm, tokenizer, f"{folder}/sampled.jsonl", seed=seed, sampling=sampling
@@ -226,7 +226,9 @@ def likelihoods(
 
 
 def other_texts(
-    domains: Mapping[str, Mapping[str, Any]] | None, types: "NeuronTypes"
+    domains: Mapping[str, Mapping[str, Any]] | None,
+    types: "NeuronTypes",
+    tokenizer: "PreTrainedTokenizerBase | Callable[[], PreTrainedTokenizerBase] | None" = None,
 ) -> tuple[dict[str, Corpus], dict[str, str]]:
     """Other text than the types were found on, in the same languages.
 
@@ -234,6 +236,7 @@ def other_texts(
         domains: by its name for :func:`neuroglot.load_corpus`, its options; ``None``: the Declaration of Human Rights,
             or the problems where the types were found on that.
         types: those.
+        tokenizer: for :func:`neuroglot.load_corpus`, where a text has messages or token ids.
 
     Returns:
         The text by name, and why other text is left out, by name.
@@ -247,7 +250,7 @@ def other_texts(
             left_out[name] = "it is the text that the run counts."
             continue
         try:
-            texts[name] = load_corpus(name, types.languages, **options)
+            texts[name] = load_corpus(name, types.languages, tokenizer=tokenizer, **options)
         except NeuroglotError as error:
             left_out[name] = str(error)
     return texts, left_out

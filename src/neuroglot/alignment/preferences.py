@@ -178,7 +178,7 @@ def candidates(
     if name == "sampled":
         return sample(model, tokenizer, posed, path, **sampling).with_prompts(posed)
     asked = {(example.language, example.document) for example in posed.examples}
-    return load_corpus(name).keep(asked).with_prompts(posed)
+    return load_corpus(name, tokenizer=tokenizer).keep(asked).with_prompts(posed)
 
 
 def prefer(

@@ -103,8 +103,11 @@ class _Probe:
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> None:
         self.model, self.tokenizer, self.corpus = model, tokenizer, corpus
         # What will be counted: of questions, the questions, since there is nothing else yet.
-        asked = (replace(e, prompt="", response=e.prompt) for e in corpus.examples)
-        self.text = replace(corpus, examples=tuple(asked)) if corpus.questions_only else corpus
+        # Of token ids, which are checked as they are read, the text: what the tokenizer makes of it is tried.
+        examples = [replace(example, tokens=None) for example in corpus.examples]
+        if corpus.questions_only:
+            examples = [replace(example, prompt="", response=example.prompt) for example in examples]
+        self.text = replace(corpus, examples=tuple(examples))
 
     @cached_property
     def site(self) -> Site:

@@ -230,7 +230,8 @@ def estimate(parameters: Mapping[str, Any], chapters: Sequence[str], *, root: Pa
     start = time.perf_counter()
     model, tokenizer = load_model(given["model"], **(given["model_options"] or {}))
     loading = time.perf_counter() - start
-    corpus = load_corpus(given["corpus"], given["languages"], **text_options(given["corpus"], given["corpus_options"]))
+    options = text_options(given["corpus"], given["corpus_options"])
+    corpus = load_corpus(given["corpus"], given["languages"], tokenizer=tokenizer, **options)
     if corpus.questions_only:  # their answers are taken to be as long
         answers = (replace(example, response=example.prompt) for example in corpus.examples)
         corpus = replace(corpus, examples=tuple(answers))

@@ -103,7 +103,7 @@ def _preferences(
     corpus, options = getattr(arguments, "corpus", given.CORPUS), given.corpus_options(arguments)
     if corpus == given.CORPUS:  # easy ones, and others than those that neurons are counted on
         options = {"n": 96, "seed": 2, "levels": "1"} | options
-    questions = load_corpus(corpus, **options)
+    questions = load_corpus(corpus, tokenizer=tokenizer, **options)
     if apart_from is not None:
         questions = questions.apart_from(Corpus.load(apart_from))
     judge = named(scorer, model, tokenizer)

@@ -11,8 +11,8 @@ from ..base.versions import __version__
 
 _MODEL = "packaged model (gemma3-270m, smollm2-135m), hub id, folder or .gguf file"
 _CORPUS = (
-    "problems, udhr, mgsm:FOLDER, msvamp:FOLDER, generations:PATH, text:FOLDER, jsonl:PATH, parquet:PATH, "
-    "hub:ID/CONFIG (neuroglot.load_corpus describes them) or a corpus file of the book (held-out.jsonl)"
+    "problems, udhr, mgsm:FOLDER, msvamp:FOLDER, generations:PATH, text:FOLDER, csv:PATH, jsonl:PATH, "
+    "parquet:PATH, hub:ID/CONFIG (neuroglot.load_corpus describes them) or a corpus file of the book (held-out.jsonl)"
 )
 _COUNTS = "file written by neuroglot collect, or counts of others (neuroglot.read_counts)"
 _SETS = '"specific", "specific + related" or "specific + related + general"'

@@ -32,7 +32,7 @@ def sample(arguments: argparse.Namespace) -> None:
         corpus = given.text(arguments)
         own = settings(arguments, sampling.sample)
         if "worked" in own:
-            own["worked"] = load_corpus(own["worked"], corpus.languages)
+            own["worked"] = load_corpus(own["worked"], corpus.languages, tokenizer=lambda: given.tokenizer(arguments))
         responses = sampling.sample(*given.model(arguments), corpus, arguments.out, **own)
     print(
         f"wrote {arguments.out}: {len(responses.examples):,} responses; to count them: "

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError, quoted
 from ..base.locks import alone
-from ..model.loading import load_model
+from ..model.loading import load_model, load_tokenizer
 from ..model.processes import own_device
 from ..text.corpora import Corpus
 from ..text.languages import parse_languages
@@ -44,7 +44,7 @@ def _corpus(arguments: argparse.Namespace, languages: str | None) -> Corpus:
     options = corpus_options(arguments)
     spec = getattr(arguments, "corpus", CORPUS)
     if ":" in spec or not spec.endswith(".jsonl"):
-        return load_corpus(spec, languages, **options)
+        return load_corpus(spec, languages, tokenizer=lambda: tokenizer(arguments), **options)
     if options:
         raise NeuroglotError(f"{spec} is read as it is; leave out the options of the corpus.")
     codes = parse_languages(languages)
@@ -54,7 +54,13 @@ def _corpus(arguments: argparse.Namespace, languages: str | None) -> Corpus:
 
 def corpus_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Those of ``--corpus-option``."""
-    return options(arguments.corpus_option, ("spec", "languages"), "--corpus and --languages")
+    own = ("spec", "languages", "tokenizer")
+    return options(arguments.corpus_option, own, "--corpus, --languages and --model")
+
+
+def tokenizer(arguments: argparse.Namespace) -> PreTrainedTokenizerBase:
+    """The tokenizer of the model that a command is about, where a text is read with it before the model is loaded."""
+    return load_tokenizer(getattr(arguments, "model", MODEL), **settings(arguments, load_tokenizer))
 
 
 def model(arguments: argparse.Namespace) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

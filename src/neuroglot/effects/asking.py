@@ -156,9 +156,11 @@ def solved_questions(
 def shots_for(text: Corpus, languages: Iterable[str], shots: int) -> int:
     """How many worked examples can stand before questions of this text: ``shots``, or none.
 
-    Prompts of sampled text are as the model got them; other languages than the packaged have no worked examples.
+    Prompts of sampled text, turns of a chat and token ids are as the model gets them; other languages than the packaged
+    have no worked examples.
     """
-    bare = text.name.startswith("responses:") or not set(languages) <= set(problems.LANGUAGES)
+    as_read = text.name.startswith("responses:") or text.prompts_as_read
+    bare = as_read or not set(languages) <= set(problems.LANGUAGES)
     return 0 if bare else shots
 
 

@@ -52,11 +52,16 @@ def shortest(corpus: Corpus, number: int) -> Corpus:
     return corpus.take(list(units.values())[:number])
 
 
-def other_text(source: str | None, options: Mapping[str, Any], found: NeuronTypes) -> Corpus | None:
+def other_text(
+    source: str | None,
+    options: Mapping[str, Any],
+    found: NeuronTypes,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> Corpus | None:
     """Other text to measure on, in the languages of the types; ``None`` for none, or if the types were found on it."""
     if source is None or found.provenance.get("corpus") == source:
         return None
-    return load_corpus(source, found.languages, **options)
+    return load_corpus(source, found.languages, tokenizer=tokenizer, **options)
 
 
 def forced_choices(

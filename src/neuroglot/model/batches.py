@@ -1,6 +1,7 @@
 """A corpus as batches of tokens: what is counted, what is padded, what texts begin alike."""
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -11,7 +12,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError
-from ..text.corpora import Corpus
+from ..text.corpora import Corpus, Example, Tokens
+from ..text.turns import decoded
 
 
 @dataclass(frozen=True)
@@ -99,14 +101,15 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> list[tuple[l
     """Ids of ``prompt + response`` with the tokenizer's own special tokens, and what is counted.
 
     Counted is a token that carries text of the response and is not special. A token that spans
-    the end of the prompt carries text of the response.
+    the end of the prompt carries text of the response. Ids that the source of an example gives are taken as they are.
     """
-    prompts = any(example.prompt for example in corpus.examples)
+    own = [example for example in corpus.examples if example.tokens is None]
+    prompts = any(example.prompt for example in own)
     if prompts and not tokenizer.is_fast:
         raise NeuroglotError("a slow tokenizer cannot tell prompt from response; load the fast one.")
     # Long texts are split further on, so the tokenizer's warning about its length says nothing.
     encoded = tokenizer(
-        [example.prompt + example.response for example in corpus.examples],
+        [example.prompt + example.response for example in own] or [""],
         return_special_tokens_mask=True,
         return_offsets_mapping=prompts,
         verbose=False,
@@ -115,8 +118,14 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> list[tuple[l
     special |= {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     if tokenizer.unk_token_id not in (tokenizer.bos_token_id, tokenizer.eos_token_id):
         special.discard(tokenizer.unk_token_id)  # an unknown token stands for text, so it counts
-    result = []
-    for i, example in enumerate(corpus.examples):
+    result, row = [], itertools.count()
+    for example in corpus.examples:
+        if example.tokens is not None:
+            ids = given_ids(tokenizer, example, example.tokens)
+            before = len(example.tokens.prompt)
+            result.append((ids, [at >= before and token not in special for at, token in enumerate(ids)]))
+            continue
+        i = next(row)
         ids = encoded["input_ids"][i]
         counted = [
             not added and token not in special
@@ -129,6 +138,37 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> list[tuple[l
         start = begins_twice(tokenizer, example.prompt + example.response, ids)
         result.append((ids[start:], counted[start:]))
     return result
+
+
+def given_ids(tokenizer: PreTrainedTokenizerBase, example: Example, tokens: Tokens) -> list[int]:
+    """Ids that an example's source gives, all of them.
+
+    Raises:
+        NeuroglotError: they stand for another text than the example's, so they are another tokenizer's.
+    """
+    ids = [*tokens.prompt, *tokens.response]
+    if max(ids, default=0) >= len(tokenizer) or decoded(tokenizer, ids) != example.prompt + example.response:
+        raise NeuroglotError(
+            f"{example.place}: its token ids are of another tokenizer than {tokenizer.name_or_path or 'this'}, which "
+            "has other text for them; read the text with the model's own."
+        )
+    return ids
+
+
+#: Tokens in front that decide what a token adds to a text: no character has more bytes than half as many.
+_BEFORE = 8
+
+
+def spans_of_ids(tokenizer: PreTrainedTokenizerBase, example: Example, tokens: Tokens) -> list[tuple[int, int]]:
+    """Where in an example's text each of the ids stands that its source gives: first character, and that after it."""
+    ids, spans, end = given_ids(tokenizer, example, tokens), [], 0
+    most = len(example.prompt) + len(example.response)
+    for at in range(len(ids)):
+        near = ids[max(0, at - _BEFORE) : at + 1]
+        more = len(decoded(tokenizer, near)) - len(decoded(tokenizer, near[:-1]))
+        start, end = end, min(most, max(end, end + more))
+        spans.append((start, end))
+    return spans
 
 
 def begins_twice(tokenizer: PreTrainedTokenizerBase, text: str, ids: Sequence[int]) -> bool:

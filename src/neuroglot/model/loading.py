@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.util
 import json
@@ -369,6 +370,41 @@ def load_model(
     if adapter is not None:
         model = _with_adapter(model, adapter, f"{name} + {adapter}")
     return model.eval(), tokenizer
+
+
+def load_tokenizer(
+    name: str, *, revision: str | None = None, trust_remote_code: bool = False
+) -> PreTrainedTokenizerBase:
+    """The tokenizer of :func:`load_model` alone.
+
+    Raises:
+        NeuroglotError: as there.
+    """
+    _require_name(name)
+    if (named := _adapter_base(Path(name).expanduser())) is not None:
+        _require_end(name, named[0])
+        return load_tokenizer(named[0], revision=named[1], trust_remote_code=trust_remote_code)
+    place, _ = _locate(name, revision)
+    try:
+        with quiet():
+            usual = {"revision": revision, "trust_remote_code": trust_remote_code}
+            return cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(place, **usual))
+    except Exception as error:  # as of a model
+        raise NeuroglotError(
+            f"the tokenizer of {quoted(name)} could not be loaded; use a packaged model ({', '.join(PACKAGED)}), "
+            f"{_OTHER_WAYS}. The loader said: {in_a_line(error)}"
+        ) from error
+
+
+def tokenizer_later(name: str, **options: Any) -> Callable[[], PreTrainedTokenizerBase]:
+    """What loads a model's tokenizer once a text needs it, for :func:`neuroglot.load_corpus`.
+
+    Args:
+        name: of the model.
+        **options: of :func:`load_model`; those of weights are left out.
+    """
+    own = {key: options[key] for key in ("revision", "trust_remote_code") if key in options}
+    return functools.partial(load_tokenizer, name, **own)
 
 
 def _adapter_base(folder: Path) -> tuple[str, str | None] | None:

@@ -34,7 +34,7 @@ from ..base.records import read_lines, write_lines
 from ..text import problems
 from ..text.corpora import Corpus, Example
 from ..text.readers import load_corpus
-from .batches import begins_twice
+from .batches import begins_twice, given_ids
 from .interventions import Intervention, hashes, intervene
 from .loading import context_length, evaluating, input_device, itself, model_record
 
@@ -317,6 +317,11 @@ def _questions(
     tokenizer: PreTrainedTokenizerBase, corpus: Corpus, shots: int, worked: Corpus | None, chat: bool, n: int
 ) -> list[Example]:
     """One example per response to make, its prompt as the model will get it."""
+    if (chat or shots) and corpus.prompts_as_read:
+        raise NeuroglotError(
+            f"corpus {corpus.name}: its questions are what the model reads, in a chat template or as token ids; ask "
+            "them with shots=0 and without chat."
+        )
     if chat and not tokenizer.chat_template:
         raise NeuroglotError(f"{tokenizer.name_or_path} has no chat template; leave out chat.")
     if bare := next((example for example in corpus.examples if not example.prompt.strip()), None):
@@ -390,6 +395,9 @@ def _ordered(tokenizer: PreTrainedTokenizerBase, questions: list[Example]) -> li
     ids = [one[begins_twice(tokenizer, text, one) :] for text, one in zip(texts, ids, strict=True)]
     eos = tokenizer.eos_token_id
     ids = [one[:-1] if len(one) > 1 and one[-1] == eos else one for one in ids]  # an end would end the response
+    for number, question in enumerate(questions):
+        if question.tokens is not None:
+            ids[number] = given_ids(tokenizer, question, question.tokens)
     return sorted(zip(questions, ids, strict=True), key=lambda pair: len(pair[1]))
 
 

@@ -22,7 +22,7 @@ from ..base.errors import NeuroglotError, quoted, require_whole
 from ..base.locks import one_writer
 from ..base.provenance import record, table
 from ..counts.activations import ActivationStats
-from ..model.batches import Batch, Text, batches_of, begins_twice, split_text, tokenize
+from ..model.batches import Batch, Text, batches_of, begins_twice, spans_of_ids, split_text, tokenize
 from ..model.loading import evaluating, input_device, itself, longest_input, model_record
 from ..model.sites import QUANTITIES, Layer, Routing, Seen, neuron_layers, observed
 from ..text.corpora import Corpus, Example
@@ -623,11 +623,16 @@ class _Best:
 
     def _spans(self, tokenizer: PreTrainedTokenizerBase, corpus: Corpus, used: np.ndarray) -> list[np.ndarray]:
         examples = dict.fromkeys(self.example_of[used].tolist())
-        texts = [corpus.examples[number].prompt + corpus.examples[number].response for number in examples]
+        given = {number: tokens for number in examples if (tokens := corpus.examples[number].tokens) is not None}
+        own = [number for number in examples if number not in given]
+        texts = [corpus.examples[number].prompt + corpus.examples[number].response for number in own]
         found = tokenizer(texts, return_offsets_mapping=True, verbose=False) if texts else {"offset_mapping": []}
-        cells = dict(zip(examples, map(_cells, found["offset_mapping"]), strict=True))
-        tokens = zip(examples, texts, found.get("input_ids", []), strict=True)
-        twice = {number: begins_twice(tokenizer, text, ids) for number, text, ids in tokens}
+        cells = dict(zip(own, map(_cells, found["offset_mapping"]), strict=True))
+        tokens_of = zip(own, texts, found.get("input_ids", []), strict=True)
+        twice = {number: begins_twice(tokenizer, text, ids) for number, text, ids in tokens_of}
+        for number, tokens in given.items():
+            cells[number] = _cells(spans_of_ids(tokenizer, corpus.examples[number], tokens))
+            twice[number] = False
         spans = []
         for number in used.tolist():
             passage = self.passages[number]

@@ -19,6 +19,20 @@ from .languages import detect_language, is_detectable, is_language, parse_langua
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """Token ids that the source of a text gives: they go to the model as they are.
+
+    Attributes:
+        prompt, response: the ids, which no special token is added to.
+        of: the prompt and the response that they stand for.
+    """
+
+    prompt: tuple[int, ...]
+    response: tuple[int, ...]
+    of: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """One text: only the tokens of ``response`` are counted, ``prompt`` is its context.
 
@@ -34,6 +48,8 @@ class Example:
             so that intervals are honest. Default: every document for itself.
         origin: file and row, for messages.
         cut_off: whether the response ends because it had reached the limit of tokens, where that is known.
+        tokens: where the source gives token ids, those; two lists of ids are taken for those of prompt and response.
+            Once prompt or response is replaced by other text there are none: they were not of this.
     """
 
     id: str
@@ -45,6 +61,15 @@ class Example:
     cluster: str = ""
     origin: str = dataclasses.field(default="", compare=False)
     cut_off: bool | None = None
+    tokens: Tokens | None = None
+
+    def __post_init__(self) -> None:
+        tokens, text = self.tokens, (self.prompt, self.response)
+        if tokens is None:
+            return
+        if not isinstance(tokens, Tokens):
+            tokens = _tokens(tokens, text, self.place)
+        object.__setattr__(self, "tokens", tokens if tokens.of == text else None)
 
     @property
     def document(self) -> str:
@@ -63,6 +88,15 @@ class Example:
         return self.origin or f"{self.language}, {self.id}"
 
 
+def _tokens(given: Any, text: tuple[str, str], place: str) -> Tokens:
+    """Two lists of ids, as a file holds them."""
+    pair: Any = given if isinstance(given, list | tuple) and len(given) == 2 else [None]
+    if not all(isinstance(ids, list | tuple) and all(type(each) is int and each >= 0 for each in ids) for ids in pair):
+        raise NeuroglotError(f"{place}: tokens={quoted(given, 40)}: give two lists of ids, of prompt and response.")
+    prompt, response = map(tuple, pair)
+    return Tokens(prompt, response, text)
+
+
 _FIELDS = ("id", "language", "prompt", "response", "answer", "group", "cluster")
 
 
@@ -75,9 +109,12 @@ def _require_text(example: Example) -> None:
 
 
 def _row(example: Example) -> dict[str, Any]:
-    """What is kept of an example; only sampled responses say whether they were cut off."""
+    """What is kept of an example: whether it was cut off of sampled ones alone, tokens where they were given."""
     row = {name: getattr(example, name) for name in _FIELDS}
-    return row if example.cut_off is None else row | {"cut_off": example.cut_off}
+    tokens = example.tokens and [list(example.tokens.prompt), list(example.tokens.response)]
+    return row | {
+        name: value for name, value in {"cut_off": example.cut_off, "tokens": tokens}.items() if value is not None
+    }
 
 
 def _spread(name: str) -> bytes:
@@ -130,6 +167,11 @@ class Corpus:
     def questions_only(self) -> bool:
         """Whether there is no response to count yet; :func:`neuroglot.sample` makes them."""
         return not any(example.response for example in self.examples)
+
+    @functools.cached_property
+    def prompts_as_read(self) -> bool:
+        """Whether prompts are what a model reads, to the letter: turns in a chat template, or token ids."""
+        return "chat_template_sha256" in self.options or any(e.tokens is not None for e in self.examples)
 
     @property
     def hash(self) -> str:

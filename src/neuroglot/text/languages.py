@@ -179,6 +179,19 @@ def is_detectable(code: str) -> bool:
     return _language(code) is not None and _written(_tag(code)) == _written(_tag(language_key(code)))
 
 
+@functools.cache
+def short_code(name: str) -> str:
+    """The shortest code of a language and script: of ``"eng_Latn"`` ``"en"``, of ``"zho_Hant"`` ``"zh-Hant"``.
+
+    The script is left out where the language is usually written in it; what is no code is left as it is.
+    """
+    tag = _tag(name)
+    if tag is None or not tag.language:
+        return name
+    usual = langcodes.Language.make(language=tag.language).maximize().script
+    return tag.language if tag.script in (None, usual) else f"{tag.language}-{tag.script}"
+
+
 def _listed(key: str, table: dict[str, str]) -> str | None:
     return next((name for name, keys in table.items() if key in keys.split()), None)
 

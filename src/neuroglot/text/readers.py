@@ -1,16 +1,19 @@
 """Where text comes from: the packaged problems, the Declaration, benchmarks, files and hub data sets."""
 
 import datetime
+import functools
 import inspect
 import json
 import re
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from html.parser import HTMLParser
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..base import plugins
 from ..base.errors import NeuroglotError, in_a_line, listed, quoted, require_characters, require_whole
@@ -18,20 +21,27 @@ from ..base.files import UNREADABLE
 from ..base.npm import npm_package
 from ..base.records import read_lines
 from . import problems
-from .corpora import Corpus, Example
-from .languages import PAPER_LANGUAGES, language_code, parse_languages
+from .corpora import Corpus, Example, Tokens
+from .delimited import delimited_rows
+from .languages import PAPER_LANGUAGES, language_code, parse_languages, short_code
 from .numbers import as_number
+from .turns import Transcript
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 # The command line says the same in its own words: it answers before anything heavy is imported.
 SPECS = (
-    "problems, udhr, mgsm:FOLDER, msvamp:FOLDER, generations:PATH, text:FOLDER, jsonl:PATH, parquet:PATH or "
-    "hub:ID[/CONFIG]"
+    "problems, udhr, mgsm:FOLDER, msvamp:FOLDER, generations:PATH, text:FOLDER, csv:PATH, jsonl:PATH, "
+    "parquet:PATH or hub:ID[/CONFIG]"
 )
 
 
 def load_corpus(
     spec: str | Mapping[str, str | Path] = "problems",
     languages: str | Iterable[str] | None = None,
+    *,
+    tokenizer: "PreTrainedTokenizerBase | Callable[[], PreTrainedTokenizerBase] | None" = None,
     **options: Any,
 ) -> Corpus:
     r"""Load text by language.
@@ -51,11 +61,21 @@ def load_corpus(
               "answers": [{"generated"}]}]``, one file or a folder of them.
             - ``"text:FOLDER"``: plain UTF-8 text in ``FOLDER/LANGUAGE.txt`` or
               ``FOLDER/LANGUAGE/*.txt``, one example per paragraph (blank lines between). Option
-              ``paragraphs``: only the first so many of each language.
-            - ``"jsonl:PATH"``, ``"parquet:PATH"``: one row per example, in a file with a
-              language column or in a folder with a file per language. Option ``columns``: names
-              of the columns that hold ``id language prompt response answer group cluster`` where
-              they are called otherwise, ``{"prompt": "question"}``. Also what :func:`neuroglot.sample` wrote.
+              ``paragraphs``: only the first so many of each language. Option ``lines=True``: one example a line, and
+              the same line of every language is the same document; ``paragraphs`` are lines then, and FLORES' files
+              are found, ``FOLDER/eng_Latn.devtest``, as ``en`` or as ``eng_Latn`` where they are asked for so.
+            - ``"csv:PATH"``, ``"jsonl:PATH"``, ``"parquet:PATH"``: one row per example, in a file with a
+              language column or in a folder with a file per language. Of CSV the first row names the columns; commas,
+              tabs or semicolons stand between them. JSON lines are also what :func:`neuroglot.sample` wrote. Option
+              ``columns``: names of the columns that hold ``id language prompt response answer group cluster`` where
+              they are called otherwise, ``{"prompt": "question"}``. In place of prompt and response, where there is
+              neither or ``columns`` names them, a row may have
+
+              - ``messages``, ``[{"role": "user", "content": "..."}, ...]``: the tokenizer's chat template writes them;
+                response is the last turn, if it is the assistant's. Options ``template``, its arguments,
+                ``{"enable_thinking": False}``, and ``system``, what a turn of the system says before all others.
+              - ``input_ids``, token ids that go to the model as they are; the first ``prompt_tokens`` of them (0) are
+                the prompt's, or all of them, where ``response_ids`` has the response's.
             - ``"hub:ID/CONFIG"``: any data set of the hub, through ``datasets`` (the extra
               ``hub``); ``{language}`` in CONFIG stands for each language's code. Options
               ``columns``, ``split`` (``"test"``), ``revision``.
@@ -64,6 +84,8 @@ def load_corpus(
               ``(rest, languages, **options)`` that gives a :class:`Corpus` or examples.
         languages: two or more codes, ``"en,zh"`` or a list. Default: all that the source has (of
             the Declaration and the problems, the paper's ten).
+        tokenizer: of the model that is to read the text, where it has messages or token ids; or a function that loads
+            it, called if it is needed.
         **options: as above. ``n`` keeps the first so many documents; ``template`` joins prompt
             and response (default: ``"{prompt}\n"`` where a prompt does not end in white space);
             ``duplicates="keep"`` allows rows that occur twice.
@@ -92,22 +114,35 @@ def load_corpus(
     if loader is None:
         known = listed((SPECS, *plugins.names("neuroglot.corpora", _SOURCES)), 400)
         raise NeuroglotError(f"unknown corpus {quoted(spec)}; use {known}.")
-    return loader(place, codes, **_checked(source, loader, options))
+    options = _checked(source, loader, options)
+    return loader(place, codes, **options, **({"tokenizer": tokenizer} if "tokenizer" in _keywords(loader) else {}))
+
+
+def _keywords(loader: Callable[..., Corpus]) -> list[str]:
+    return [p.name for p in inspect.signature(loader).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
 def _checked(source: str, loader: Callable[..., Corpus], options: dict[str, Any]) -> dict[str, Any]:
     """The options, if the source knows them and their numbers are numbers."""
-    known = [p.name for p in inspect.signature(loader).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    known = [name for name in _keywords(loader) if name != "tokenizer"]
     for name, value in options.items():
         if name not in known:
             raise NeuroglotError(f"unknown corpus option {quoted(name)}; {source} knows {', '.join(known)}.")
         counts = name in ("n", "articles", "paragraphs") and (value is not None or source == "problems")
         if counts:
             require_whole(name, value, 1)
-    for name, kind in {"template": str, "columns": Mapping, "split": str, "revision": str}.items():
+    chats = "system" in known  # there the template may be the tokenizer's, and its arguments are given
+    kinds: dict[str, tuple[Any, str]] = {
+        "template": ((str, Mapping), "text, or arguments of a chat template") if chats else (str, "text"),
+        "columns": (Mapping, "names by column, {'prompt': 'question'}"),
+        "system": (str, "text"),
+        "split": (str, "text"),
+        "revision": (str, "text"),
+        "lines": (bool, "True or False"),
+    }
+    for name, (kind, what) in kinds.items():
         value = options.get(name)
         if value is not None and not isinstance(value, kind):
-            what = "text" if kind is str else "names by column, {'prompt': 'question'}"
             raise NeuroglotError(f"{name}={quoted(value)}: give {what}.")
     if options.get("duplicates", "refuse") not in ("refuse", "keep"):
         raise NeuroglotError(f"duplicates={quoted(options['duplicates'])}: use 'refuse' or 'keep'.")
@@ -185,7 +220,7 @@ def _rows(path: Path) -> Iterator[tuple[int, str]]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return _plain_file(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         row = path.read_bytes()[: error.start].count(b"\n") + 1
         raise NeuroglotError(f"{path}, row {row}: not UTF-8 (byte {error.start}); save the file as UTF-8.") from error
@@ -443,9 +478,15 @@ def _found(examples: list[Example], codes: tuple[str, ...] | None, place: object
     return codes
 
 
-# --- named columns: JSON lines, Parquet, the hub -----------------------------------------------
+# --- named columns: CSV, JSON lines, Parquet, the hub ------------------------------------------
 
-_COLUMNS = ("id", "language", "prompt", "response", "answer", "group", "cluster")
+# What a row's text may be given as, by the columns it is in.
+_WAYS = {
+    "prompt and response": ("prompt", "response"),
+    "messages": ("messages",),
+    "input_ids": ("input_ids", "response_ids", "prompt_tokens"),
+}
+_COLUMNS = ("id", "language", "answer", "group", "cluster", *(name for names in _WAYS.values() for name in names))
 
 
 def _columns(columns: Mapping[str, str] | None) -> dict[str, str]:
@@ -459,23 +500,68 @@ def _columns(columns: Mapping[str, str] | None) -> dict[str, str]:
     return columns
 
 
-def _from_rows(
-    rows: Iterable[tuple[str, str | None, Any]],
-    columns: Mapping[str, str],
-    template: str | None,
-    sampled: bool = False,
-) -> list[Example]:
-    """Examples from ``(origin, language or None, row)``; sampled ones may lack answer and group."""
+@dataclass(frozen=True)
+class _Reading:
+    """How rows become examples: what their columns are called, and how prompts and responses are written.
+
+    ``template`` joins prompt and response, or holds the arguments of the chat template; of ``sampled`` rows some may
+    lack answer and group.
+    """
+
+    columns: Mapping[str, str]
+    template: str | Mapping[str, Any] | None = None
+    system: str | None = None
+    tokenizer: Any = None
+    sampled: bool = False
+
+    @functools.cached_property
+    def transcript(self) -> Transcript:
+        template = self.template if isinstance(self.template, Mapping) else {}
+        return Transcript(self.tokenizer, template, self.system)
+
+    def there(self, row: Mapping[str, Any]) -> dict[str, bool]:
+        """Which columns there are, as the first row has them; of ways to give text one is read, the others are not."""
+        there = {key: self.columns.get(key, key) in row or key in self.columns for key in _COLUMNS}
+        named = [way for way, keys in _WAYS.items() if any(key in self.columns for key in keys)]
+        if len(named) > 1:
+            raise NeuroglotError(f"columns: {listed(named)} are each a text of their own; name the columns of one.")
+        found = [way for way, keys in _WAYS.items() if any(there[key] for key in keys[:2])]
+        way = (named or found or ["prompt and response"])[0]
+        if way != "messages" and (self.system is not None or isinstance(self.template, Mapping)):
+            name = "template" if self.system is None else "system"
+            raise NeuroglotError(f"{name}: there is no column of messages to be written with it; leave it out.")
+        if way == "messages" and isinstance(self.template, str):
+            raise NeuroglotError(
+                f"template={quoted(self.template)}: messages are written by the tokenizer's chat template; give "
+                "arguments of it, {'enable_thinking': False}, or leave it out."
+            )
+        # What a text cannot do without is missed in a row, not in all of them.
+        there |= {"input_ids": True} if way == "input_ids" else {"response": there["response"] or not there["prompt"]}
+        others = [key for each, keys in _WAYS.items() if each != way for key in keys]
+        return {key: is_there for key, is_there in there.items() if key not in others}
+
+    def text(self, value: Mapping[str, Any], has: Mapping[str, bool], origin: str) -> tuple[str, str, Tokens | None]:
+        """Prompt, response and tokens of a row."""
+        if has.get("messages"):
+            return *self.transcript.of_turns(value["messages"], origin), None
+        if has.get("input_ids"):
+            ids, after, number = (value[name] for name in _WAYS["input_ids"])
+            return self.transcript.of_ids(ids, after, number, origin)
+        template = self.template if isinstance(self.template, str) else None
+        prompt = _joined(_string(value["prompt"], "prompt", origin), template) if has["prompt"] else ""
+        return prompt, _string(value["response"], "response", origin) if has["response"] else "", None
+
+
+def _from_rows(rows: Iterable[tuple[str, str | None, Any]], reading: _Reading) -> list[Example]:
+    """Examples from ``(origin, language or None, row)``."""
+    columns, sampled = reading.columns, reading.sampled
     examples, count, has = [], dict[str, int](), dict[str, bool]()
     for origin, language, row in rows:
-        value = dict.fromkeys(_COLUMNS)
-        for name in _COLUMNS:
+        value = dict[str, Any].fromkeys(_COLUMNS)
+        if not has and isinstance(row, dict):
+            has = reading.there(row)  # the first row decides; after it, a column that is missing is an error
+        for name in has or _COLUMNS:
             column = columns.get(name, name)
-            if not has and isinstance(row, dict):
-                # The first row decides which columns there are; after it, one that is missing is an error.
-                has = {key: columns.get(key, key) in row or key in columns for key in _COLUMNS}
-                if not has["prompt"] and not has["response"]:
-                    has["response"] = True
             if has and not has[name] and name != "language" and isinstance(row, dict) and row.get(column) is not None:
                 raise NeuroglotError(
                     f"{origin}: there is a column {quoted(column)}, which the first row lacks; give all rows the same."
@@ -488,8 +574,7 @@ def _from_rows(
                 f"{origin}: the language is {quoted(said)} but the file is named after {quoted(language)}."
             )
         code = cast(str, language or said)  # a row of no file of a language was asked for its own
-        prompt = _joined(_string(value["prompt"], "prompt", origin), template) if has["prompt"] else ""
-        response = _string(value["response"], "response", origin) if has["response"] else ""
+        prompt, response, tokens = reading.text(value, has, origin)
         count[code] = count.get(code, 0) + 1
         examples.append(
             Example(
@@ -502,6 +587,7 @@ def _from_rows(
                 _name(value["cluster"], "cluster", origin) if has["cluster"] else "",
                 origin,
                 row["cut_off"] if sampled and isinstance(row.get("cut_off"), bool) else None,
+                tokens,
             )
         )
     answers: dict[str, Example] = {}
@@ -533,17 +619,24 @@ def _table(
     return Corpus(name, codes, kept, source, options | _given(n=n))
 
 
-def _files(place: str, suffix: str) -> list[tuple[Path, str | None]]:
+def _files(place: str, *suffixes: str) -> list[tuple[Path, str | None]]:
     """The file, or the files of a folder with the languages they are named after."""
-    path = Path(place)
+    path, source = Path(place), suffixes[0]
     if place and _exists(path.is_dir):
-        if found := sorted(path.glob(f"*.{suffix}")):
-            named = _by_language(found, lambda file: language_code(file.stem))
+        if found := sorted(one for suffix in suffixes for one in path.glob(f"*.{suffix}")):
+            named = _by_language(map(_plain_file, found), lambda file: language_code(file.stem))
             return [(file, language) for language, file in named.items()]
-        raise NeuroglotError(f"{place}: there is no LANGUAGE.{suffix} in it; add one per language.")
-    if not place or not _exists(path.is_file):
-        raise NeuroglotError(f"{suffix}:{place[:200]}: there is no such file or folder; check its name.")
-    return [(path, None)]
+        raise NeuroglotError(f"{place}: there is no LANGUAGE.{source} in it; add one per language.")
+    if not place or not _exists(path.exists):
+        raise NeuroglotError(f"{source}:{place[:200]}: there is no such file or folder; check its name.")
+    return [(_plain_file(path), None)]
+
+
+def _plain_file(path: Path) -> Path:
+    """Not a pipe or a device, which reading might never end of."""
+    if path.exists() and not path.is_file():
+        raise NeuroglotError(f"{str(path)[:200]} is no plain file; save what it gives in one.")
+    return path
 
 
 def _jsonl(
@@ -551,7 +644,9 @@ def _jsonl(
     codes: tuple[str, ...] | None,
     *,
     n: int | None = None,
-    template: str | None = None,
+    template: str | Mapping[str, Any] | None = None,
+    system: str | None = None,
+    tokenizer: Any = None,
     duplicates: str = "refuse",
     columns: Mapping[str, str] | None = None,
 ) -> Corpus:
@@ -576,8 +671,32 @@ def _jsonl(
             source += f" (sampled from {said['model']} on {said['corpus']})"
             content = [pair for pair in content if not isinstance(pair[1], dict) or pair[1].get("response") != ""]
         rows += [(f"{path.name}, row {number}", language, row) for number, row in content]
-    examples = _from_rows(rows, _columns(columns), template, sampled)
-    return _table(f"jsonl:{Path(place).stem}", place, codes, examples, source, n, duplicates, _given(columns=columns))
+    reading = _Reading(_columns(columns), template, system, tokenizer, sampled)
+    examples, name = _from_rows(rows, reading), f"jsonl:{Path(place).stem}"
+    options = _given(columns=columns, **reading.transcript.record)
+    return _table(name, place, codes, examples, source, n, duplicates, options)
+
+
+def _csv(
+    place: str,
+    codes: tuple[str, ...] | None,
+    *,
+    n: int | None = None,
+    template: str | Mapping[str, Any] | None = None,
+    system: str | None = None,
+    tokenizer: Any = None,
+    duplicates: str = "refuse",
+    columns: Mapping[str, str] | None = None,
+) -> Corpus:
+    rows, sources = [], []
+    for path, language in _files(place, "csv", "tsv"):
+        content, empty = delimited_rows(path)
+        sources.append(path.name + (f" ({empty} empty rows left out)" if empty else ""))
+        rows += [(f"{path.name}, row {number}", language, row) for number, row in content]
+    reading = _Reading(_columns(columns), template, system, tokenizer)
+    examples, name = _from_rows(rows, reading), f"csv:{Path(place).stem}"
+    options = _given(columns=columns, **reading.transcript.record)
+    return _table(name, place, codes, examples, ", ".join(sources), n, duplicates, options)
 
 
 def _parquet(
@@ -585,7 +704,9 @@ def _parquet(
     codes: tuple[str, ...] | None,
     *,
     n: int | None = None,
-    template: str | None = None,
+    template: str | Mapping[str, Any] | None = None,
+    system: str | None = None,
+    tokenizer: Any = None,
     duplicates: str = "refuse",
     columns: Mapping[str, str] | None = None,
 ) -> Corpus:
@@ -601,9 +722,11 @@ def _parquet(
         except (ArrowException, *UNREADABLE) as error:  # a damaged file, or what Python has no value for
             raise NeuroglotError(f"{path} cannot be read as Parquet ({in_a_line(error, 200)}).") from error
         rows += [(f"{path.name}, row {number}", language, row) for number, row in enumerate(content, start=1)]
-    examples = _from_rows(rows, _columns(columns), template)
+    reading = _Reading(_columns(columns), template, system, tokenizer)
     source = ", ".join(path.name for path, _ in files)
-    return _table(f"parquet:{Path(place).stem}", place, codes, examples, source, n, duplicates, _given(columns=columns))
+    examples, name = _from_rows(rows, reading), f"parquet:{Path(place).stem}"
+    options = _given(columns=columns, **reading.transcript.record)
+    return _table(name, place, codes, examples, source, n, duplicates, options)
 
 
 def _hub(
@@ -611,7 +734,9 @@ def _hub(
     codes: tuple[str, ...] | None,
     *,
     n: int | None = None,
-    template: str | None = None,
+    template: str | Mapping[str, Any] | None = None,
+    system: str | None = None,
+    tokenizer: Any = None,
     duplicates: str = "refuse",
     columns: Mapping[str, str] | None = None,
     split: str = "test",
@@ -651,10 +776,11 @@ def _hub(
             f"hub:{place}: there is no column {quoted(column)} (found: {listed(rows[0][2])}); name it by "
             "columns={'language': ...} or write a configuration per language, hub:ID/{language}."
         )
-    examples = _from_rows(rows, columns, template)
+    reading = _Reading(columns, template, system, tokenizer)
+    examples = _from_rows(rows, reading)
     if each and all(example.answer for example in examples):
         _parallel(examples)
-    options = _given(columns=columns or None, split=split, revision=revision)
+    options = _given(columns=columns or None, split=split, revision=revision, **reading.transcript.record)
     return _table(f"hub:{place}", place, codes, examples, f"hub {id_} {' '.join(prints)}", n, duplicates, options)
 
 
@@ -755,16 +881,47 @@ def _udhr(place: str, codes: tuple[str, ...] | None, *, articles: int | None = N
 # --- plain text --------------------------------------------------------------------------------
 
 
-def _text_folder(place: str, codes: tuple[str, ...] | None, *, paragraphs: int | None = None) -> Corpus:
+def _text_folder(
+    place: str, codes: tuple[str, ...] | None, *, paragraphs: int | None = None, lines: bool = False
+) -> Corpus:
     folder = _folder("text", place)
     files = {path.name.removesuffix(".txt"): path for path in sorted(folder.iterdir()) if _is_text(path)}
-    codes = codes or tuple(files)
+    flores = _flores(folder) if lines else {}
+    if both := [code for code in flores if code in files]:
+        raise NeuroglotError(f"{folder}: both {files[both[0]].name} and {flores[both[0]].name} are in it; keep one.")
+    by_own_name = {path.stem: path for path in flores.values()}
+    codes = codes or (*files, *flores)
+    files |= by_own_name | flores
     if missing := [code for code in codes if code not in files]:
         raise NeuroglotError(
             f"{folder}: there is no text for the language {quoted(missing[0])}; add {missing[0]}.txt "
             f"(found: {listed(files) or 'none'})."
         )
-    return _text(files, codes, f"text:{folder.name}", paragraphs=paragraphs)
+    corpus = _text(files, codes, f"text:{folder.name}", paragraphs=paragraphs, lines=lines)
+    if flores:
+        _same_lines(corpus)
+    return corpus
+
+
+def _flores(folder: Path) -> dict[str, Path]:
+    """FLORES' files, ``eng_Latn.devtest`` or ``eng_Latn.dev``, by short codes; by their own where two have the same."""
+    paths = sorted(path for suffix in ("dev", "devtest") for path in folder.glob(f"*.{suffix}"))
+    own = _by_language(map(_plain_file, paths), lambda path: path.stem)
+    short = Counter(short_code(name) for name in own)
+    return {name if short[short_code(name)] > 1 else short_code(name): path for name, path in own.items()}
+
+
+def _same_lines(corpus: Corpus) -> None:
+    """Every language has the same lines, as translations of one text do."""
+    ids = {code: [e.id for e in corpus.examples if e.language == code] for code in corpus.languages}
+    first, *others = ids
+    for code in others:
+        if lone := sorted(set(ids[first]) ^ set(ids[code])):
+            has, lacks = (first, code) if lone[0] in ids[first] else (code, first)
+            raise NeuroglotError(
+                f"{corpus.name}: line {int(lone[0])} is in {has} and not in {lacks}; the files must be translations of "
+                "each other, line by line."
+            )
 
 
 def _is_text(path: Path) -> bool:
@@ -773,21 +930,35 @@ def _is_text(path: Path) -> bool:
     return path.suffix == ".txt" if path.is_file() else any(path.glob("*.txt"))
 
 
-def _text(files: Mapping[str, Path], codes: tuple[str, ...], name: str, *, paragraphs: int | None = None) -> Corpus:
+def _text(
+    files: Mapping[str, Path],
+    codes: tuple[str, ...],
+    name: str,
+    *,
+    paragraphs: int | None = None,
+    lines: bool = False,
+) -> Corpus:
     parse_languages(codes)
     examples = []
     for code in codes:
         place = files[code]
         paths = sorted(place.glob("*.txt")) if place.is_dir() else [place]
-        pieces = [
-            (path, piece.strip()) for path in paths for piece in re.split(r"\n\s*\n", _read(path)) if piece.strip()
-        ]
+        if lines:  # blank ones count, so that the same line has the same number in every language
+            pieces = list(
+                enumerate(((p, line.strip()) for p in paths for line in _read(p).rstrip().split("\n")), start=1)
+            )
+            pieces = [(number, piece) for number, piece in pieces[:paragraphs] if piece[1]]
+        else:
+            found = [(p, piece.strip()) for p in paths for piece in re.split(r"\n\s*\n", _read(p)) if piece.strip()]
+            pieces = list(enumerate(found[:paragraphs], start=1))
+        what = "line" if lines else "paragraph"
         examples += [
-            Example(f"{number:05d}", code, "", piece, origin=f"{path.name}, paragraph {number}")
-            for number, (path, piece) in enumerate(pieces[:paragraphs], start=1)
+            Example(f"{number:05d}", code, "", piece, origin=f"{path.name}, {what} {number}")
+            for number, (path, piece) in pieces
         ]
     source = ", ".join(files[code].name for code in codes)
-    return Corpus(name, tuple(codes), tuple(examples), source=source, options=_given(paragraphs=paragraphs))
+    options = _given(paragraphs=paragraphs, lines=lines or None)
+    return Corpus(name, tuple(codes), tuple(examples), source=source, options=options)
 
 
 _SOURCES: dict[str, Callable[..., Corpus]] = {
@@ -797,6 +968,7 @@ _SOURCES: dict[str, Callable[..., Corpus]] = {
     "msvamp": _msvamp,
     "generations": _generations,
     "text": _text_folder,
+    "csv": _csv,
     "jsonl": _jsonl,
     "parquet": _parquet,
     "hub": _hub,
