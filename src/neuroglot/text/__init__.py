@@ -7,5 +7,5 @@ a prompt and a response.
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, ["corpora", "corruptions", "languages", "numbers", "problems", "readers", "rewriting"]
+    __name__, ["corpora", "corruptions", "languages", "numbers", "problems", "readers", "rewriting", "streaming"]
 )

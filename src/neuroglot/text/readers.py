@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from html.parser import HTMLParser
 from importlib.metadata import EntryPoint
@@ -21,6 +22,7 @@ from . import problems
 from .corpora import Corpus, Example
 from .languages import PAPER_LANGUAGES, language_code, parse_languages
 from .numbers import as_number
+from .streaming import FileExamples, Row
 
 # The command line says the same in its own words: it answers before anything heavy is imported.
 SPECS = (
@@ -56,6 +58,8 @@ def load_corpus(
               language column or in a folder with a file per language. Option ``columns``: names
               of the columns that hold ``id language prompt response answer group cluster`` where
               they are called otherwise, ``{"prompt": "question"}``. Also what :func:`neuroglot.sample` wrote.
+              Option ``stream`` of JSON lines: leave the text in its file, for one larger than memory; what is read
+              and counted is the same.
             - ``"hub:ID/CONFIG"``: any data set of the hub, through ``datasets`` (the extra
               ``hub``); ``{language}`` in CONFIG stands for each language's code. Options
               ``columns``, ``split`` (``"test"``), ``revision``.
@@ -104,6 +108,8 @@ def _checked(source: str, loader: Callable[..., Corpus], options: dict[str, Any]
         counts = name in ("n", "articles", "paragraphs") and (value is not None or source == "problems")
         if counts:
             require_whole(name, value, 1)
+    if not isinstance(options.get("stream", False), bool):
+        raise NeuroglotError(f"stream={quoted(options['stream'])}: use True or False.")
     for name, kind in {"template": str, "columns": Mapping, "split": str, "revision": str}.items():
         value = options.get(name)
         if value is not None and not isinstance(value, kind):
@@ -435,7 +441,10 @@ def _generations(
 
 
 def _found(examples: list[Example], codes: tuple[str, ...] | None, place: object) -> tuple[str, ...]:
-    found = dict.fromkeys(example.language for example in examples)
+    return _in_order(dict.fromkeys(example.language for example in examples), codes, place)
+
+
+def _in_order(found: Iterable[str], codes: tuple[str, ...] | None, place: object) -> tuple[str, ...]:
     known = [code for code in PAPER_LANGUAGES if code in found]
     codes = codes or tuple(dict.fromkeys((*known, *found)))
     if missing := [code for code in codes if code not in found]:
@@ -459,14 +468,25 @@ def _columns(columns: Mapping[str, str] | None) -> dict[str, str]:
     return columns
 
 
+@dataclass
+class _Before:
+    """What the rows before some others say of these."""
+
+    count: dict[str, int] = field(default_factory=dict)
+    has: dict[str, bool] = field(default_factory=dict)
+    answers: dict[str, Example] = field(default_factory=dict)
+
+
 def _from_rows(
     rows: Iterable[tuple[str, str | None, Any]],
     columns: Mapping[str, str],
     template: str | None,
     sampled: bool = False,
+    before: _Before | None = None,
 ) -> list[Example]:
     """Examples from ``(origin, language or None, row)``; sampled ones may lack answer and group."""
-    examples, count, has = [], dict[str, int](), dict[str, bool]()
+    before = before or _Before()
+    examples, count, has = [], before.count, before.has
     for origin, language, row in rows:
         value = dict.fromkeys(_COLUMNS)
         for name in _COLUMNS:
@@ -504,7 +524,7 @@ def _from_rows(
                 row["cut_off"] if sampled and isinstance(row.get("cut_off"), bool) else None,
             )
         )
-    answers: dict[str, Example] = {}
+    before.has, answers = has, before.answers
     for example in examples if has.get("id") and has.get("answer") else ():
         first = answers.setdefault(example.document, example)
         if as_number(first.answer) != as_number(example.answer):
@@ -554,8 +574,11 @@ def _jsonl(
     template: str | None = None,
     duplicates: str = "refuse",
     columns: Mapping[str, str] | None = None,
+    stream: bool = False,
 ) -> Corpus:
     files = _files(place, "jsonl")
+    if stream:
+        return _streamed(f"jsonl:{Path(place).stem}", place, codes, files, n, template, duplicates, columns)
     source = ", ".join(path.name for path, _ in files)
     rows, sampled = [], False
     for path, language in files:
@@ -578,6 +601,35 @@ def _jsonl(
         rows += [(f"{path.name}, row {number}", language, row) for number, row in content]
     examples = _from_rows(rows, _columns(columns), template, sampled)
     return _table(f"jsonl:{Path(place).stem}", place, codes, examples, source, n, duplicates, _given(columns=columns))
+
+
+def _streamed(
+    name: str,
+    place: str,
+    codes: tuple[str, ...] | None,
+    files: list[tuple[Path, str | None]],
+    n: int | None,
+    template: str | None,
+    duplicates: str,
+    columns: Mapping[str, str] | None,
+) -> Corpus:
+    """The corpus that these files hold, which stays in them."""
+    first, own = _Before(), _columns(columns)
+
+    def make(row: Row, count: Mapping[str, int] | None) -> Example:
+        if not first.has and isinstance(row[2], dict) and row[2].get("neuroglot") == "responses":
+            raise NeuroglotError(f"{row[0]}: sampled responses are read whole; leave out stream.")
+        before = first if count is None else replace(first, count=dict(count))
+        return _from_rows([row], own, template, before=before)[0]
+
+    examples = FileExamples(files, make)
+    if not len(examples):
+        raise NeuroglotError(f"{place}: there is no row in it; give rows with text.")
+    if duplicates == "refuse":
+        examples.require_unique()
+    codes = _in_order(examples.languages, codes, place)
+    source, options = ", ".join(path.name for path, _ in files), _given(columns=columns, n=n)
+    return Corpus(name, codes, examples.chosen(codes, n), source, options)
 
 
 def _parquet(
