@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerFast
 
 import neuroglot
 from neuroglot import Corpus, Example, NeuroglotError, collect, load_corpus
-from neuroglot.model.batches import Text, portions_of, texts_of
+from neuroglot.model.batches import portions_of, texts_of
+from neuroglot.model.stores import Text, TextStore
 
 from ..conftest import byte_tokenizer
 
@@ -141,11 +142,11 @@ lengths = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 30), st.integers
 @given(lengths, st.integers(1, 200), st.booleans())
 def test_every_counted_token_is_in_one_batch_of_its_shard(drawn, batch_tokens, share):
     shards = sorted({shard for _, _, shard in drawn})
-    texts = [
-        Text([7] * prompt + [number % 5 + 1] * size, [False] * prompt + [True] * size, number % 3, shards.index(shard))
-        for number, (size, prompt, shard) in enumerate(drawn)
-    ]
-    portions = portions_of(texts, batch_tokens, share)
+    texts = []
+    for number, (size, prompt, shard) in enumerate(drawn):
+        ids, counted = [7] * prompt + [number % 5 + 1] * size, [False] * prompt + [True] * size
+        texts.append(Text(ids, counted, number % 3, shards.index(shard), number, number))
+    portions = portions_of(TextStore(texts), batch_tokens, share)
     assert [shard for portion in portions for shard in portion.shards] == list(range(len(shards)))
     ran = []
     for portion in portions:
@@ -155,4 +156,4 @@ def test_every_counted_token_is_in_one_batch_of_its_shard(drawn, batch_tokens, s
             inputs = batch.tensors(3, portion.shards[0] * 3)
             assert inputs.weights.sum() == batch.counted and inputs.groups.min() >= 0
             ran += batch.texts
-    assert sorted(map(id, ran)) == sorted(map(id, texts))
+    assert sorted(ran, key=lambda text: text.number) == texts

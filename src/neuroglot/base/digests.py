@@ -1,7 +1,6 @@
 """Names told apart by 16 bytes each, where there are too many of them to be held in memory."""
 
 import hashlib
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray

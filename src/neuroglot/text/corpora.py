@@ -1,7 +1,6 @@
 """Text by language: prompts and responses, and what can be said of them before any model runs."""
 
 import dataclasses
-import functools
 import hashlib
 import json
 from array import array
@@ -118,14 +117,14 @@ class Corpus:
     examples: Sequence[Example]
     source: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    _read: _Read = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         require_codes(self.languages, f"corpus {self.name}")
         parse_languages(self.languages, least=1)
-        self._read  # what is wrong with a text is said at once
+        object.__setattr__(self, "_read", self._once())
 
-    @functools.cached_property
-    def _read(self) -> _Read:
+    def _once(self) -> _Read:
         """All examples once, of which little is held: they may be more than memory."""
         hashed = hashlib.sha256(json.dumps(self.languages).encode())
         texts, ids, units, languages = Counter[str](), bytearray(), bytearray(), array("i")
