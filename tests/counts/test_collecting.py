@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from neuroglot import (
 from neuroglot.base import provenance
 from neuroglot.base.parts import Parts
 from neuroglot.counts import collecting as module
-from neuroglot.model import sites
+from neuroglot.model import batches, sites
 
 from ..conftest import byte_tokenizer, tiny_model, unsettled
 from ..reference import brute_force, expert_tokens, neurons
@@ -379,6 +380,83 @@ def test_a_disk_that_is_full_loses_nothing(llama, tokenizer, texts, tmp_path, sm
 def test_sizes_must_be_positive(llama, tokenizer, texts, name):
     with pytest.raises(NeuroglotError, match=name):
         collect(llama, tokenizer, load_corpus(f"text:{texts}"), **{name: 0})
+
+
+# --- text that is streamed, and shards of many batches ------------------------------------------
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """Texts of two languages that take turns in one file of JSON lines."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "lines.jsonl"
+    with path.open("w") as file:
+        for number in range(120):
+            row = {"language": ("aa", "kl")[number % 2], "response": f"{number} " + "abc " * int(rng.integers(1, 30))}
+            file.write(json.dumps(row) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("more", [{}, {"gather": ("histograms", "maxima", "absolute", "last")}])
+@pytest.mark.parametrize("block", [400, batches._BLOCK])
+def test_streamed_text_gives_the_bytes_of_text_in_memory(llama, tokenizer, lines, tmp_path, monkeypatch, block, more):
+    monkeypatch.setattr(batches, "_BLOCK", block)
+    asked = {"shards": 3, "batch_tokens": 30, "moments": True, "max_tokens": 70, "progress": False, **more}
+    whole = collect(llama, tokenizer, load_corpus(f"jsonl:{lines}"), tmp_path / "whole", **asked)
+    collect(llama, tokenizer, load_corpus(f"jsonl:{lines}", stream=True), tmp_path / "streamed", **asked)
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "streamed").read_bytes()
+    texts = [example.response for example in load_corpus(f"jsonl:{lines}").examples]
+    assert whole.tokens.sum() == sum(map(len, texts)) and whole.provenance["examples_split"] > 0
+    if more:
+        assert whole.gathered.maxima.shape == (3, 120, 48)
+
+
+def test_a_shard_of_many_batches_is_kept_as_it_grows(llama, tokenizer, lines, tmp_path, monkeypatch):
+    """Of a run that is killed only what came after the last keeping is counted again; the bytes are those of one."""
+    monkeypatch.setattr(batches, "_BLOCK", 400)
+    corpus, asked = load_corpus(f"jsonl:{lines}", stream=True), {"batch_tokens": 30, "shards": 2, "moments": True}
+    collect(llama, tokenizer, corpus, tmp_path / "whole", progress=False, **asked)
+    monkeypatch.setattr(module, "_KEPT", 5)
+    collection, ran = module.Collection(llama, tokenizer, corpus, **asked), []
+    first, second = (len(list(portion.batches)) for portion in collection.portions)
+    assert all(len(portion.blocks) > 1 for portion in collection.portions) and first > 20 and second > 20
+    real = module.Counter.forward
+
+    def forward(self, model, inputs):
+        ran.append(inputs.ids.tolist())
+        if len(ran) == first + 13:
+            raise MemoryError  # as unforeseen as a kill
+        real(self, model, inputs)
+
+    monkeypatch.setattr(module.Counter, "forward", forward)
+    with pytest.raises(MemoryError):
+        collection.run(tmp_path / "counts", progress=False)
+    names = sorted(part.name for part in (tmp_path / "counts.parts").iterdir())
+    assert names == ["shards-0000.safetensors", "shards-0001.begun.safetensors"]
+    collect(llama, tokenizer, corpus, tmp_path / "counts", progress=False, **asked)
+    assert len(ran) == first + 13 + second - 10  # ten batches of the second shard were kept
+    assert len({str(ids) for ids in ran}) == first + second
+    assert (tmp_path / "counts").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_memory_for_streamed_text_is_bounded(llama, tokenizer, tmp_path, monkeypatch):
+    """1.2 million tokens, which as lists would take 19 MB; all of them are in batches."""
+    monkeypatch.setattr(batches, "_BLOCK", 2**16)
+    path = tmp_path / "t.jsonl"
+    with path.open("w") as file:
+        for number in range(600):
+            row = {"language": ("aa", "kl")[number % 2], "response": f"{number} " + "abcdefghi " * 200}
+            file.write(json.dumps(row) + "\n")
+    tracemalloc.start()
+    try:
+        corpus = load_corpus(f"jsonl:{path}", stream=True)
+        collection = module.Collection(llama, tokenizer, corpus, shards=4)
+        counted = sum(batch.counted for portion in collection.portions for batch in portion.batches)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert counted == collection.tokens.sum() == sum(2001 + len(str(number)) for number in range(600))
+    assert collection.disk()["tokens"] == 4 * (counted + len(collection.texts)) and peak < 8e6
 
 
 # --- other rules, moments, experts --------------------------------------------------------------

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,9 @@ from transformers import PreTrainedTokenizerFast
 
 import neuroglot
 from neuroglot import Corpus, Example, NeuroglotError, collect, load_corpus
-from neuroglot.model.batches import Text, portions_of, spans_of_ids, texts_of, tokenize
+from neuroglot.model import batches
+from neuroglot.model.batches import portions_of, spans_of_ids, texts_of, tokenize
+from neuroglot.model.stores import Text, TextStore
 from neuroglot.neurons.contexts import _cells
 
 from ..conftest import byte_tokenizer
@@ -189,21 +192,38 @@ def test_tokens_per_language(tokenizer, texts):
 lengths = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 30), st.integers(0, 3)), min_size=1, max_size=40)
 
 
-@given(lengths, st.integers(1, 200), st.booleans())
-def test_every_counted_token_is_in_one_batch_of_its_shard(drawn, batch_tokens, share):
+@given(lengths, st.integers(1, 200), st.booleans(), st.sampled_from([1, 300, batches._BLOCK]))
+def test_every_counted_token_is_in_one_batch_of_its_shard(drawn, batch_tokens, share, block):
     shards = sorted({shard for _, _, shard in drawn})
-    texts = [
-        Text([7] * prompt + [number % 5 + 1] * size, [False] * prompt + [True] * size, number % 3, shards.index(shard))
-        for number, (size, prompt, shard) in enumerate(drawn)
-    ]
-    portions = portions_of(texts, batch_tokens, share)
+    texts = []
+    for number, (size, prompt, shard) in enumerate(drawn):
+        ids, counted = [7] * prompt + [number % 5 + 1] * size, [False] * prompt + [True] * size
+        texts.append(Text(ids, counted, number % 3, shards.index(shard), number, number))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "_BLOCK", block)
+        portions = portions_of(TextStore(texts), batch_tokens, share)
     assert [shard for portion in portions for shard in portion.shards] == list(range(len(shards)))
     ran = []
     for portion in portions:
+        sizes = [sum(len(texts[number].ids) for number in block) for block in portion.blocks]
+        longest = max(len(text.ids) for text in texts)
+        assert max(sizes) <= max(block, 32 * batch_tokens) + longest
+        assert np.concatenate(portion.blocks).tolist() == [t.number for t in texts if t.bin in portion.shards]
         for batch in portion.batches:
             assert len(batch.texts) == 1 or batch.size <= batch_tokens
             assert all(text.bin in portion.shards for text in batch.texts)
             inputs = batch.tensors(3, portion.shards[0] * 3)
             assert inputs.weights.sum() == batch.counted and inputs.groups.min() >= 0
             ran += batch.texts
-    assert sorted(map(id, ran)) == sorted(map(id, texts))
+    assert sorted(ran, key=lambda text: text.number) == texts
+
+
+def test_texts_tokenized_in_parts_are_those_tokenized_at_once(tokenizer, texts, monkeypatch):
+    corpus = load_corpus(f"text:{texts}")
+    whole = tokenize(tokenizer, corpus)
+    sizes, real = [], batches._together
+    monkeypatch.setattr(batches, "_AT_ONCE", 60)
+    monkeypatch.setattr(
+        batches, "_together", lambda t, examples, *more: sizes.append(len(examples)) or real(t, examples, *more)
+    )
+    assert tokenize(tokenizer, corpus) == whole and sum(sizes) == len(whole) and len(sizes) > 3

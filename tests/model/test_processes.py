@@ -134,8 +134,8 @@ def test_what_only_the_first_process_finds_ends_them_all(place, alone):
 def test_one_process_alone(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     alone = joined()
-    assert alone == Processes() and alone.first and alone.mine([1, 2, 3]) == [1, 2, 3] and alone.once(lambda: 5) == 5
-    assert [Processes(i, 3).mine(range(7)) for i in range(3)] == [range(0, 7, 3), range(1, 7, 3), range(2, 7, 3)]
+    assert alone == Processes() and alone.first and [*alone.mine([1, 2, 3])] == [1, 2, 3] and alone.once(lambda: 5) == 5
+    assert [[*Processes(i, 3).mine(range(7))] for i in range(3)] == [[0, 3, 6], [1, 4], [2, 5]]
 
 
 # --- killed at any moment ----------------------------------------------------------------------

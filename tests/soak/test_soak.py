@@ -32,7 +32,9 @@ TWELVE = ("ar", "bn", "de", "en", "es", "fr", "he", "ja", "ru", "sw", "th", "zh"
 
 
 def _problems(languages, n=6):
-    return [(e.language, e.id, e.prompt, e.response) for e in load_corpus("problems", languages=languages, n=n).examples]
+    return [
+        (e.language, e.id, e.prompt, e.response) for e in load_corpus("problems", languages=languages, n=n).examples
+    ]
 
 
 def _declaration(languages, articles=6):
@@ -293,7 +295,7 @@ def test_a_rerun_goes_through_and_says_what_is_so(project, number):
     )
     assert int(types.selected.sum()) <= round(given["top_rate"] * types.selected.size) or given["top_rate"] == 1.0
     assert np.all(stats.active <= stats.tokens) and not list(folder.rglob("*.part*"))
-    # Nothing is left over, and nothing is kept twice: a rerun only adds what chapters write that it is the first to run.
+    # Nothing is left over or kept twice: a rerun adds only what chapters write that it is the first to run.
     after = {path.relative_to(folder) for path in folder.rglob("*")}
     chapters.run_chapters(given, root=project, run=run, chapters=some)
     assert {path.relative_to(folder) for path in folder.rglob("*")} == after

@@ -9,7 +9,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     [
-        *("artifacts", "columns", "errors", "files", "locks", "npm", "parts"),
+        *("artifacts", "columns", "digests", "errors", "files", "locks", "npm", "parts"),
         *("provenance", "records", "tables", "tensors", "uncertainty"),
     ],
 )

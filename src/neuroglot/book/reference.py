@@ -113,8 +113,8 @@ def keep(run: str, *, root: Path | None = None) -> Path:
         write_json(folder / "sample.json", _sample(source, types))
     elif other:
         raise NeuroglotError(
-            f"runs/{run} has no losses of chapter 05, and {folder} is no reference of the same neurons to add its tables "
-            f"to ({other[0]} differs); run that chapter too."
+            f"runs/{run} has no losses of chapter 05, and {folder} is no reference of the same neurons to add its "
+            f"tables to ({other[0]} differs); run that chapter too."
         )
     for artifact in there.get("made", {}) if other else ():
         (folder / ARTIFACTS[artifact]).unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from ..neurons.identification import NeuronTypes
 from ..neurons.sets import read_neurons, write_neurons
 from ..text.corpora import Corpus
 from ..text.readers import load_corpus
+from ..text.streaming import FileExamples
 from . import given
 from .given import say, settings
 
@@ -50,13 +51,19 @@ def collect(arguments: argparse.Namespace) -> None:
     leave()
 
 
+# Texts of each language whose language is detected, where there may be millions.
+_LOOKED_AT = 200
+
+
 def _collect(arguments: argparse.Namespace) -> None:
     corpus = given.text(arguments)
+    if isinstance(corpus.examples, FileExamples):
+        say(f"read from files of {corpus.examples.size / 2**30:.2f} GiB, and not held in memory")
     model, tokenizer = given.model(arguments)
     collection = Collection(model, tokenizer, corpus, **settings(arguments, Collection))
     first = collection.processes.first
     if first and not corpus.questions_only:
-        say(corpus.purity().to_string(index=False))
+        say(corpus.purity(_LOOKED_AT if corpus.streamed else None).to_string(index=False))
     tokens = dict(zip(corpus.languages, collection.tokens.sum(axis=0).tolist(), strict=True))
     say(f"tokens to count: {sum(tokens.values()):,} ({', '.join(f'{c} {n:,}' for c, n in tokens.items())})")
     if collection.split:

@@ -5,13 +5,15 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -20,10 +22,11 @@ from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..base.locks import alone
 from ..base.parts import Parts
 from ..base.provenance import differing, record
-from ..model.batches import Batch, Portion, Text, portions_of, texts_of
+from ..model.batches import Batch, Portion, pieces_of, portions_of
 from ..model.loading import evaluating, input_device, itself, longest_input, model_record
 from ..model.processes import joined, unbroken
 from ..model.sites import SITES, neuron_layers, neuron_site
+from ..model.stores import Text, TextStore
 from ..text.corpora import Corpus
 from .activations import ActivationStats
 from .counting import LIMBS, Counter, Totals, require_rule
@@ -73,11 +76,11 @@ class Collection:
         longest = longest_input(model, max_tokens)
         self.processes = joined()
         self.languages = corpus.languages
-        self.texts, self.split = texts_of(tokenizer, corpus, shards, longest)
-        self.n_shards = max((text.bin for text in self.texts), default=-1) + 1
+        self.split = 0
+        self.texts = TextStore(self._read(pieces_of(tokenizer, corpus, shards, longest)), in_file=corpus.streamed)
+        self.n_shards = int(self.texts.bins.max(initial=-1)) + 1
         self.tokens = np.zeros((self.n_shards, len(self.languages)), dtype=np.int64)
-        for text in self.texts:
-            self.tokens[text.bin, text.language] += sum(text.counted)
+        np.add.at(self.tokens, (self.texts.bins, self.texts.languages), self.texts.counted)
         if not self.tokens.sum(0).all():
             code = self.languages[int(np.argmin(self.tokens.sum(0)))]
             raise NeuroglotError(f"corpus {corpus.name}: {code} has no token to count; give it text.")
@@ -107,20 +110,35 @@ class Collection:
 
     # --- before ---
 
+    def _read(self, pieces: Iterable[list[Text]]) -> Iterator[Text]:
+        """The texts that have something to count; and how many examples were split."""
+        for own in pieces:
+            self.split += len(own) > 1
+            yield from (text for text in own if any(text.counted))
+
+    def _some(self) -> list[tuple[Portion, np.ndarray]]:
+        """Blocks of texts, evenly spaced, that stand for all: all of them where there are few."""
+        blocks = [(portion, block) for portion in self.portions for block in portion.blocks]
+        return [blocks[i * len(blocks) // _SOME] for i in range(_SOME)] if len(blocks) > _SOME else blocks
+
     def estimate_seconds(self) -> float:
         """Time for the whole run, from timing one middling batch (run twice, the second counts)."""
-        batches = sorted((b for portion in self.portions for b in portion.batches), key=lambda b: b.size)
+        some = self._some()
+        sizes = [sum(batch.size for batch in portion.batched(block)) for portion, block in some]
+        whole = sum(sizes) * self.texts.lengths.sum() / sum(self.texts.lengths[block].sum() for _, block in some)
+        portion, block = some[len(some) // 2]
+        batches = sorted(portion.batched(block), key=lambda batch: batch.size)
         batch = batches[len(batches) // 2]
         for _ in range(2):
             start = time.perf_counter()
-            shards = [text.bin for text in batch.texts]
-            self._count(Portion(range(min(shards), max(shards) + 1), [batch]))
+            self._count(portion, batches=[batch])
             seconds = time.perf_counter() - start
-        return seconds * sum(b.size for b in batches) / batch.size / self.processes.number
+        return float(seconds * whole / batch.size / self.processes.number)
 
     def memory(self) -> dict[str, int]:
         """What a run that is saved needs, in bytes: ``model``, ``batch`` (the largest), ``counts``, ``gathered``."""
-        size = max(batch.size for portion in self.portions for batch in portion.batches)
+        size = max(batch.size for portion, block in self._some() for batch in portion.batched(block))
+        size = max(size, int(self.texts.lengths.max()))
         config = self.model.config.get_text_config()
         layer, item = self.layers[0], self.model.dtype.itemsize
         # Of one layer: hidden states and attention's, the MLP's gate, up and product, and the mask as float32.
@@ -141,9 +159,9 @@ class Collection:
 
     def needs(self) -> Needs:
         """What gathering needs."""
-        parts = [(len(self._texts(p)), self._most(p)) for p in self.portions]
+        parts = [(len(p.numbers), self._most(p)) for p in self.portions]
         shape = len(self.layers), self.layers[0].neurons, len(self.languages)
-        texts = len({text.example for text in self.texts})
+        texts = len(np.unique(self.texts.examples))
         return Needs.of(self.gather, shape, texts, int(self.tokens.sum(axis=0).max()), parts)
 
     def spills(self) -> bool:
@@ -151,7 +169,10 @@ class Collection:
         return bool(self.gather) and self.needs().memory > self.gather_memory * 2**30
 
     def disk(self) -> dict[str, int]:
-        """What a run needs on disk until it is done, in bytes: ``file``, ``parts``, and ``scratch`` if it spills."""
+        """What a run needs on disk until it is done, in bytes.
+
+        ``file``, ``parts``; ``scratch`` if it spills; ``tokens`` of text that is streamed, among the temporary files.
+        """
         cells = len(self.layers) * self.layers[0].neurons * len(self.languages)
         counts, moments = cells * self._smallest().itemsize * self.n_shards, 8 * cells * self.rule["moments"]
         gathered = self.needs()
@@ -159,6 +180,7 @@ class Collection:
             "file": counts + 2 * moments + gathered.result,
             "parts": counts + 4 * moments * len(self.portions) + gathered.parts,
             **({"scratch": gathered.scratch + 4 * moments} if self.spills() else {}),
+            **({"tokens": self.texts.size} if self.texts.in_file else {}),
         }
 
     def _most(self, portion: Portion) -> int:
@@ -174,18 +196,17 @@ class Collection:
         self,
         portion: Portion,
         bar: "tqdm[Any] | None" = None,
-        batches: Sequence[Batch] | None = None,
+        batches: Iterable[Batch] | None = None,
         keep: Callable[[Totals, int], None] | None = None,
         zeros: Zeros = np.zeros,
     ) -> Totals:
         """Totals of some shards; a group is ``shard of the portion * languages + language``.
 
-        An interruption waits for the end of its pass; what is whole then is given to ``keep``, with the number of
-        batches in it.
+        What was counted is given to ``keep`` now and then, with the number of batches in it, and is not of the totals;
+        so is what is whole at an interruption, which waits for the end of its pass.
         """
         k, done = len(self.languages), 0
-        own = self._texts(portion) if self.gather else []
-        place = {id(text): number for number, text in enumerate(own)}
+        own = portion.numbers
         width = self.layers[0].width
         gatherer = Gatherer(len(self.layers), width, self.gather, len(own), k, zeros) if self.gather else None
         counter = Counter(self.layers, len(portion.shards) * k, **self.rule, gatherer=gatherer)
@@ -194,20 +215,19 @@ class Collection:
                 for batch in portion.batches if batches is None else batches:
                     with unbroken():
                         if gatherer is not None:
-                            gatherer.begin(_rows(batch, [place[id(text)] for text in batch.texts]))
+                            gatherer.begin(_rows(batch, np.searchsorted(own, [text.number for text in batch.texts])))
                         counter.forward(self.model, batch.tensors(k, portion.shards[0] * k))
                         done += 1
                     if bar is not None:
                         bar.update(batch.counted)
+                    if keep is not None and done == _KEPT and gatherer is None:  # what is gathered is too much for that
+                        keep(counter.take(), done)
+                        done = 0
             except KeyboardInterrupt:
                 if keep is not None and done and counter.whole:
                     keep(counter.take(), done)
                 raise
         return counter.take()
-
-    def _texts(self, portion: Portion) -> list[Text]:
-        """All texts of some shards, or pieces of texts, in the corpus' order."""
-        return [text for text in self.texts if text.bin in portion.shards]
 
     def _arrays(self, portion: Portion, bar: "tqdm[Any]", parts: Parts) -> dict[str, np.ndarray]:
         """What a part holds: ``counts``, and ``routed``, ``moments`` and what was gathered where there are any."""
@@ -215,7 +235,7 @@ class Collection:
         name, batches = f"{_part_name(portion)}.begun", self.processes.mine(portion.batches)
         begun, said = (parts.kept(name) if single else None) or ({}, {"batches": 0})
         at = said["batches"]
-        bar.update(sum(batch.counted for batch in batches[:at]))
+        bar.update(sum(batch.counted for batch in islice(batches, at)))
 
         def by_now(totals: Totals) -> dict[str, np.ndarray]:
             """With what was counted before; all are whole numbers, so the order changes nothing."""
@@ -225,10 +245,12 @@ class Collection:
             return arrays
 
         def keep(totals: Totals, done: int) -> None:
-            parts.keep(name, by_now(totals), batches=at + done)
+            nonlocal begun, at
+            begun, at = by_now(totals), at + done
+            parts.keep(name, begun, batches=at)
 
         keeps = keep if single and parts.there else None
-        arrays = by_now(self._count(portion, bar, batches[at:], keeps, parts.zeros))
+        arrays = by_now(self._count(portion, bar, batches, keeps, parts.zeros))
         bar.update(int(self.tokens[portion.shards].sum()) + before - bar.n)  # what the other processes counted
         return arrays
 
@@ -358,8 +380,8 @@ class Collection:
             found = replace(found, histograms=by_neuron)
         if not any(name in collected[0] for name in _PUT_TOGETHER):
             return found
-        pieces = [text for portion in self.portions for text in self._texts(portion)]
-        examples = np.array([text.example for text in pieces])
+        pieces = np.concatenate([portion.numbers for portion in self.portions])
+        examples = self.texts.examples[pieces]
         order = np.argsort(examples, kind="stable")
         _, starts = np.unique(examples[order], return_index=True)
         whole = {}
@@ -369,13 +391,16 @@ class Collection:
                 whole[name] = zeros((len(of_parts[0]), len(starts), of_parts[0].shape[-1]), np.float32)
                 for own, *layer in zip(whole[name], *of_parts, strict=True):
                     own[...] = together(np.concatenate(layer)[order], starts)
-        first = [pieces[number] for number in order[starts]]
-        places = {
-            "text_languages": np.array([text.language for text in first], dtype=np.int64),
-            "text_shards": np.array([text.bin for text in first], dtype=np.int64),
-        }
+        first = pieces[order[starts]]
+        places = {"text_languages": self.texts.languages[first], "text_shards": self.texts.bins[first]}
         return replace(found, **whole, **places)
 
+
+# Batches after which what is counted of a part is kept.
+_KEPT = 256
+
+# Blocks of texts that stand for all where there are more.
+_SOME = 32
 
 #: What is of the whole, and as what kind of numbers it is added up.
 _SUMMED: dict[str, type] = {"moments": np.float64, "histograms": np.uint32}
@@ -388,14 +413,14 @@ _PUT_TOGETHER: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 }
 
 
-def _rows(batch: Batch, places: Sequence[int]) -> Rows:
+def _rows(batch: Batch, places: NDArray[np.int64]) -> Rows:
     """What the rows of a batch are: texts at these places."""
     width = max(len(text.ids) for text in batch.texts) - batch.shared
     mask = torch.zeros(len(batch.texts), width, dtype=torch.bool)
     for row, text in enumerate(batch.texts):
         mask[row, : len(text.ids) - batch.shared] = torch.tensor(text.counted[batch.shared :])
     languages = torch.tensor([text.language for text in batch.texts])
-    return Rows(mask, torch.tensor(places), languages, width - 1 - mask.flip(1).int().argmax(1))
+    return Rows(mask, torch.from_numpy(places), languages, width - 1 - mask.flip(1).int().argmax(1))
 
 
 def _part_name(portion: Portion) -> str:

@@ -149,7 +149,7 @@ def solved_questions(
     chosen = ranked.sort_values(["nth", "group"], kind="stable").groupby("language").head(number)
     if not len(chosen):
         return None
-    questions = replace(held_out, examples=held_out.examples + more.examples) if more is not None else held_out
+    questions = replace(held_out, examples=(*held_out.examples, *more.examples)) if more is not None else held_out
     return questions.keep(zip(chosen["language"], chosen["document"], strict=True))
 
 

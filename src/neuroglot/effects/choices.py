@@ -22,10 +22,11 @@ from ..base.errors import NeuroglotError, quoted, require_whole
 from ..base.locks import one_writer
 from ..base.parts import Parts
 from ..base.provenance import record
-from ..model.batches import Batch, Text, batches_of, tokenize
+from ..model.batches import Batch, batches_of, tokenize
 from ..model.interventions import Intervention, hashes, intervene
 from ..model.likelihood import Head, Losses
 from ..model.loading import evaluating, input_device, itself, longest_input, model_record
+from ..model.stores import Text
 from ..text.corpora import Corpus, Example
 from ..text.corruptions import wrong_first_result, wrong_last_number
 from ..text.languages import languages_of

@@ -8,5 +8,8 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["attribution", "batches", "interventions", "likelihood", "loading", "processes", "readout", "sampling", "sites"],
+    [
+        *("attribution", "batches", "interventions", "likelihood", "loading"),
+        *("processes", "readout", "sampling", "sites", "stores"),
+    ],
 )

@@ -2,18 +2,20 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError
 from ..text.corpora import Corpus, Example, Tokens
 from ..text.turns import decoded
+from .stores import Text, TextStore
 
 
 @dataclass(frozen=True)
@@ -30,21 +32,6 @@ class Inputs:
     groups: torch.Tensor
     prefixes: torch.Tensor | None = None
     prefix_of: torch.Tensor | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """One tokenized example, or one piece of an example longer than the context.
-
-    ``bin`` is the number of what it is added up in: a shard of the counts, a unit of the losses, or itself alone;
-    ``example`` that of the example in its corpus, where that matters.
-    """
-
-    ids: list[int]
-    counted: list[bool]
-    language: int
-    bin: int
-    example: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,12 +76,34 @@ class Batch:
         return Inputs(*inputs, torch.tensor(prefixes), prefix_of)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Portion:
-    """Consecutive shards that are batched together and saved together, so that none is too small."""
+    """Consecutive shards that are batched together and saved together, so that none is too small.
+
+    The numbers of their texts, int64, in blocks that are batched one after another, so that none is too large.
+    """
 
     shards: range
-    batches: list[Batch]
+    blocks: tuple[NDArray[np.int64], ...]
+    texts: TextStore
+    batch_tokens: int
+    share_prefixes: bool
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Of all its texts."""
+        return np.concatenate(self.blocks)
+
+    @property
+    def batches(self) -> Iterator[Batch]:
+        """One after another: those of one block are in memory."""
+        return itertools.chain.from_iterable(map(self.batched, self.blocks))
+
+    def batched(self, block: NDArray[np.int64]) -> list[Batch]:
+        """Those of one block."""
+        texts = [self.texts[int(number)] for number in block]
+        groups, others = _beginnings(texts) if self.share_prefixes else ({}, texts)
+        return [*batches_of(others, self.batch_tokens), *_shared_batches(groups, self.batch_tokens)]
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> list[tuple[list[int], list[bool]]]:
@@ -103,7 +112,42 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> list[tuple[l
     Counted is a token that carries text of the response and is not special. A token that spans
     the end of the prompt carries text of the response. Ids that the source of an example gives are taken as they are.
     """
-    own = [example for example in corpus.examples if example.tokens is None]
+    return [own for _, own in _tokenized(tokenizer, corpus)]
+
+
+# Characters that the tokenizer is given at once.
+_AT_ONCE = 2**17
+
+
+def _tokenized(
+    tokenizer: PreTrainedTokenizerBase, corpus: Corpus
+) -> Iterator[tuple[Example, tuple[list[int], list[bool]]]]:
+    """Each example with what :func:`tokenize` makes of it; few are in memory."""
+    special = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, *tokenizer.all_special_ids}
+    special |= {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    if tokenizer.unk_token_id not in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        special.discard(tokenizer.unk_token_id)  # an unknown token stands for text, so it counts
+    for examples in _parts(corpus.examples):
+        yield from zip(examples, _together(tokenizer, examples, special), strict=True)
+
+
+def _parts(examples: Iterable[Example]) -> Iterator[list[Example]]:
+    """Examples in their order, so many together as the tokenizer is given at once."""
+    part, size = list[Example](), 0
+    for example in examples:
+        part.append(example)
+        size += len(example.prompt) + len(example.response)
+        if size >= _AT_ONCE:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _together(
+    tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example], special: Collection[int | None]
+) -> list[tuple[list[int], list[bool]]]:
+    own = [example for example in examples if example.tokens is None]
     prompts = any(example.prompt for example in own)
     if prompts and not tokenizer.is_fast:
         raise NeuroglotError("a slow tokenizer cannot tell prompt from response; load the fast one.")
@@ -114,12 +158,8 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> list[tuple[l
         return_offsets_mapping=prompts,
         verbose=False,
     )
-    special = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, *tokenizer.all_special_ids}
-    special |= {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
-    if tokenizer.unk_token_id not in (tokenizer.bos_token_id, tokenizer.eos_token_id):
-        special.discard(tokenizer.unk_token_id)  # an unknown token stands for text, so it counts
     result, row = [], itertools.count()
-    for example in corpus.examples:
+    for example in examples:
         if example.tokens is not None:
             ids = given_ids(tokenizer, example, example.tokens)
             before = len(example.tokens.prompt)
@@ -211,23 +251,23 @@ def split_text(
         yield ids[:start] + ids[at : at + room], counted[:start] + counted[at : at + room]
 
 
+def pieces_of(
+    tokenizer: PreTrainedTokenizerBase, corpus: Corpus, bins: int, longest: int | None
+) -> Iterator[list[Text]]:
+    """Of each example the texts to run, dealt out to ``bins`` by its unit: one, or pieces where it is too long."""
+    bin_of = corpus.units % min(bins, int(corpus.units.max()) + 1)
+    language_of = {code: number for number, code in enumerate(corpus.languages)}
+    for number, (example, own) in enumerate(_tokenized(tokenizer, corpus)):
+        place = language_of[example.language], int(bin_of[number]), number
+        yield [Text(*piece, *place) for piece in split_text(f"{corpus.name}, {example.place}", *own, longest)]
+
+
 def texts_of(
     tokenizer: PreTrainedTokenizerBase, corpus: Corpus, bins: int, longest: int | None
 ) -> tuple[list[Text], int]:
-    """All texts to run, dealt out to ``bins`` by their unit, and how many examples were split."""
-    together = [example.unit for example in corpus.examples]
-    ids = list(dict.fromkeys(together))
-    bin_of = {id_: number % min(bins, len(ids)) for number, id_ in enumerate(ids)}
-    language_of = {code: number for number, code in enumerate(corpus.languages)}
-    texts, split = [], 0
-    tokenized = tokenize(tokenizer, corpus)
-    for number, (example, id_, (tokens, counted)) in enumerate(zip(corpus.examples, together, tokenized, strict=True)):
-        name = f"{corpus.name}, {example.place}"
-        pieces = list(split_text(name, tokens, counted, longest))
-        split += len(pieces) > 1
-        place = language_of[example.language], bin_of[id_], number
-        texts += [Text(*piece, *place) for piece in pieces if any(piece[1])]
-    return texts, split
+    """All texts to run that have a token to count, as :func:`pieces_of` has them, and how many examples were split."""
+    pieces = list(pieces_of(tokenizer, corpus, bins, longest))
+    return [text for own in pieces for text in own if any(text.counted)], sum(len(own) > 1 for own in pieces)
 
 
 # What a forward pass costs beside its tokens, in tokens: measured on the packaged model, where
@@ -341,18 +381,23 @@ def tokens_per_language(tokenizer: PreTrainedTokenizerBase, corpus: Corpus) -> p
     return frame.assign(tokens_per_character=frame["tokens"] / frame["characters"])
 
 
-def portions_of(texts: Sequence[Text], batch_tokens: int, share_prefixes: bool) -> list[Portion]:
-    """Shards of fewer than eight batches share their batches with the next ones."""
-    n_shards = max((text.bin for text in texts), default=-1) + 1
-    sizes = np.bincount([text.bin for text in texts], [len(text.ids) for text in texts], n_shards)
+# Tokens that are batched together at least, where a shard has more: some megabytes.
+_BLOCK = 2**18
+
+
+def portions_of(texts: TextStore, batch_tokens: int, share_prefixes: bool) -> list[Portion]:
+    """Shards of fewer than eight batches share their batches with the next ones; those of very many are cut."""
+    n_shards = int(texts.bins.max(initial=-1)) + 1
+    sizes = np.bincount(texts.bins, texts.lengths, n_shards)
+    by_shard = np.split(np.argsort(texts.bins, kind="stable"), np.cumsum(np.bincount(texts.bins))[:-1])
+    most = max(_BLOCK, 32 * batch_tokens)
     portions, start, size = [], 0, 0
     for shard in range(n_shards):
         size += sizes[shard]
         if size >= 8 * batch_tokens or shard == n_shards - 1:
-            shards = range(start, shard + 1)
-            mine = [text for text in texts if text.bin in shards]
-            groups, others = _beginnings(mine) if share_prefixes else ({}, mine)
-            batches = [*batches_of(others, batch_tokens), *_shared_batches(groups, batch_tokens)]
-            portions.append(Portion(shards, batches))
+            numbers = np.sort(np.concatenate(by_shard[start : shard + 1]))
+            block = (np.cumsum(texts.lengths[numbers]) - 1) // most
+            blocks = np.split(numbers, np.flatnonzero(np.diff(block)) + 1)
+            portions.append(Portion(range(start, shard + 1), tuple(blocks), texts, batch_tokens, share_prefixes))
             start, size = shard + 1, 0
     return portions

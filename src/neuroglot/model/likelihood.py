@@ -25,10 +25,11 @@ from ..base.provenance import record, table
 from ..base.uncertainty import LEVEL, jackknife, leave_one_out, ratios
 from ..text.corpora import Corpus
 from ..text.languages import languages_of
-from .batches import Batch, Text, batches_of, texts_of
+from .batches import Batch, batches_of, texts_of
 from .interventions import Intervention, hashes, intervene
 from .loading import evaluating, input_device, itself, longest_input, model_record
 from .sites import SITES, neuron_site
+from .stores import Text
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,9 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 import torch
@@ -27,9 +28,9 @@ class Processes:
         """Whether this is the process that reads, writes and reports for all."""
         return self.index == 0
 
-    def mine(self, items: Sequence[Result]) -> Sequence[Result]:
+    def mine(self, items: Iterable[Result]) -> Iterator[Result]:
         """The items dealt to this process, every ``number``-th."""
-        return items[self.index :: self.number]
+        return islice(items, self.index, None, self.number)
 
     def total(self, tensor: torch.Tensor) -> torch.Tensor:
         """The sum over all processes of an integer tensor, the same on each; in place where it can be."""

@@ -22,9 +22,10 @@ from ..base.errors import NeuroglotError, quoted, require_whole
 from ..base.locks import one_writer
 from ..base.provenance import record, table
 from ..counts.activations import ActivationStats
-from ..model.batches import Batch, Text, batches_of, begins_twice, spans_of_ids, split_text, tokenize
+from ..model.batches import Batch, batches_of, begins_twice, spans_of_ids, split_text, tokenize
 from ..model.loading import evaluating, input_device, itself, longest_input, model_record
 from ..model.sites import QUANTITIES, Layer, Routing, Seen, neuron_layers, observed
+from ..model.stores import Text
 from ..text.corpora import Corpus, Example
 from ..text.languages import languages_of
 from .identification import KINDS, NeuronTypes

@@ -8,5 +8,8 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["corpora", "corruptions", "delimited", "languages", "numbers", "problems", "readers", "rewriting", "turns"],
+    [
+        *("corpora", "corruptions", "delimited", "languages", "numbers", "problems", "readers", "rewriting"),
+        *("streaming", "turns"),
+    ],
 )

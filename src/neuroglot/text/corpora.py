@@ -1,17 +1,20 @@
 """Text by language: prompts and responses, and what can be said of them before any model runs."""
 
 import dataclasses
-import functools
 import hashlib
 import json
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from ..base.digests import as_array, digest, numbered, repeated
 from ..base.errors import NeuroglotError, is_number, quoted, require_characters
 from ..base.files import require_file
 from ..base.records import as_written, read_lines, write_lines
@@ -122,6 +125,18 @@ def _spread(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()
 
 
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What one pass over a corpus' examples says of them: its hash, and of each the unit and the language."""
+
+    hash: str
+    prompts: bool
+    questions_only: bool
+    token_ids: bool
+    units: NDArray[np.int64]
+    languages: NDArray[np.int32]
+
+
 @dataclass(frozen=True)
 class Corpus:
     """Examples by language. What compares languages needs two of them; questions may be in one.
@@ -129,57 +144,89 @@ class Corpus:
     Attributes:
         name: what was asked for, for instance ``"problems"`` or ``"text:essays"``.
         languages: codes in the order of every table and chart.
-        examples: all examples; those of one language keep the order of the source.
+        examples: all examples; those of one language keep the order of the source. A tuple, or what reads each from
+            a file as it is asked for (``stream`` of :func:`neuroglot.load_corpus`).
         source: what identifies the text (package and version, or file names).
         options: what was asked for besides, for instance ``{"n": 250}``.
     """
 
     name: str
     languages: tuple[str, ...]
-    examples: tuple[Example, ...]
+    examples: Sequence[Example]
     source: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    _read: _Read = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         require_codes(self.languages, f"corpus {self.name}")
         parse_languages(self.languages, least=1)
+        object.__setattr__(self, "_read", self._once())
+
+    def _once(self) -> _Read:
+        """All examples once, of which little is held: they may be more than memory."""
+        hashed = hashlib.sha256(json.dumps(self.languages).encode())
+        texts, ids, units, languages = Counter[str](), bytearray(), bytearray(), array("i")
+        place = {code: number for number, code in enumerate(self.languages)}
+        prompts = responses = token_ids = False
+        empty: Example | None = None
         for example in self.examples:
             _require_text(example)
-        texts = Counter(e.language for e in self.examples if (e.response or e.prompt).strip())
-        if empty := [code for code in self.languages if not texts[code]]:
+            hashed.update(json.dumps(list(_row(example).values()), ensure_ascii=False).encode())
+            texts[example.language] += bool((example.response or example.prompt).strip())
+            prompts, responses = prompts or bool(example.prompt), responses or bool(example.response)
+            token_ids = token_ids or example.tokens is not None
+            if empty is None and not example.response.strip():
+                empty = example
+            ids += digest(example.language, example.id)
+            units += digest(example.unit)
+            languages.append(place.get(example.language, -1))
+        if lacking := [code for code in self.languages if not texts[code]]:
             raise NeuroglotError(
-                f"corpus {self.name}: there is no text in {', '.join(empty)}; "
+                f"corpus {self.name}: there is no text in {', '.join(lacking)}; "
                 "give a text that is not empty or leave the language out."
             )
-        seen: dict[tuple[str, str], Example] = {}
-        for example in self.examples:
-            if not example.response.strip() and not self.questions_only:
-                raise NeuroglotError(f"corpus {self.name}: the response of {example.place} is empty; give one.")
-            first = seen.setdefault((example.language, example.id), example)
-            if first is not example:
-                raise NeuroglotError(
-                    f"corpus {self.name}: the id {quoted(example.id)} occurs twice in {example.language}"
-                    + (f" ({first.origin} and {example.origin})" if example.origin else "")
-                    + "; give every example of a language its own id."
-                )
+        if responses and empty is not None:
+            raise NeuroglotError(f"corpus {self.name}: the response of {empty.place} is empty; give one.")
+        if twice := repeated(as_array(ids)):
+            first, example = (self.examples[number] for number in twice)
+            raise NeuroglotError(
+                f"corpus {self.name}: the id {quoted(example.id)} occurs twice in {example.language}"
+                + (f" ({first.origin} and {example.origin})" if example.origin else "")
+                + "; give every example of a language its own id."
+            )
+        return _Read(
+            hashed.hexdigest(), prompts, not responses, token_ids, numbered(as_array(units)), np.array(languages)
+        )
 
-    @functools.cached_property
+    @property
     def questions_only(self) -> bool:
         """Whether there is no response to count yet; :func:`neuroglot.sample` makes them."""
-        return not any(example.response for example in self.examples)
+        return self._read.questions_only
 
-    @functools.cached_property
+    @property
+    def prompts(self) -> bool:
+        """Whether any example has a prompt."""
+        return self._read.prompts
+
+    @property
+    def units(self) -> NDArray[np.int64]:
+        """Of each example the number of its unit, int64 ``[examples]``; units are numbered as they first appear."""
+        return self._read.units
+
+    @property
+    def streamed(self) -> bool:
+        """Whether examples are read from a file each time they are asked for."""
+        return not isinstance(self.examples, tuple)
+
+    @property
     def prompts_as_read(self) -> bool:
         """Whether prompts are what a model reads, to the letter: turns in a chat template, or token ids."""
-        return "chat_template_sha256" in self.options or any(e.tokens is not None for e in self.examples)
+        return "chat_template_sha256" in self.options or self._read.token_ids
 
     @property
     def hash(self) -> str:
         """SHA-256 of the languages and of every field of every example, in order."""
-        digest = hashlib.sha256(json.dumps(self.languages).encode())
-        for example in self.examples:
-            digest.update(json.dumps(list(_row(example).values()), ensure_ascii=False).encode())
-        return digest.hexdigest()
+        return self._read.hash
 
     def record(self, name: str = "corpus") -> dict[str, Any]:
         """What a result says of the text that it is of, for a provenance; ``name`` is what the text is there."""
@@ -187,8 +234,18 @@ class Corpus:
             f"{name}_sha256": self.hash
         }
 
-    def purity(self) -> pd.DataFrame:
+    def _spaced(self, code: str, most: int | None) -> Iterable[Example]:
+        """So many examples of a language, evenly spaced, or all."""
+        own = np.flatnonzero(self._read.languages == self.languages.index(code))
+        if most is not None and most < len(own):
+            own = own[np.arange(most) * len(own) // most]
+        return (self.examples[int(number)] for number in own)
+
+    def purity(self, most: int | None = None) -> pd.DataFrame:
         """Share of each language's sentences that a language detector (Lingua) gives its label.
+
+        Args:
+            most: texts of each language that are looked at, evenly spaced; default: all.
 
         Returns:
             One row per language: ``language``, ``sentences`` (of responses, or of prompts where
@@ -198,7 +255,7 @@ class Corpus:
         """
         rows = []
         for code in self.languages:
-            texts = (e.response or e.prompt for e in self.examples if e.language == code)
+            texts = (e.response or e.prompt for e in self._spaced(code, most))
             sentences = [sentence for text in texts for sentence in split_sentences(text)]
             row: dict[str, Any] = {"language": code, "sentences": len(sentences)}
             if is_detectable(code):

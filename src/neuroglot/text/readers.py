@@ -8,7 +8,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from html.parser import HTMLParser
 from importlib.metadata import EntryPoint
@@ -25,6 +25,7 @@ from .corpora import Corpus, Example, Tokens
 from .delimited import delimited_rows
 from .languages import PAPER_LANGUAGES, language_code, parse_languages, short_code
 from .numbers import as_number
+from .streaming import FileExamples, Row
 from .turns import Transcript
 
 if TYPE_CHECKING:
@@ -66,10 +67,11 @@ def load_corpus(
               are found, ``FOLDER/eng_Latn.devtest``, as ``en`` or as ``eng_Latn`` where they are asked for so.
             - ``"csv:PATH"``, ``"jsonl:PATH"``, ``"parquet:PATH"``: one row per example, in a file with a
               language column or in a folder with a file per language. Of CSV the first row names the columns; commas,
-              tabs or semicolons stand between them. JSON lines are also what :func:`neuroglot.sample` wrote. Option
-              ``columns``: names of the columns that hold ``id language prompt response answer group cluster`` where
-              they are called otherwise, ``{"prompt": "question"}``. In place of prompt and response, where there is
-              neither or ``columns`` names them, a row may have
+              tabs or semicolons stand between them. JSON lines are also what :func:`neuroglot.sample` wrote; their
+              option ``stream`` leaves the text in its file, for one larger than memory, and what is read and counted is
+              the same. Option ``columns``: names of the columns that hold ``id language prompt response answer group
+              cluster`` where they are called otherwise, ``{"prompt": "question"}``. In place of prompt and response,
+              where there is neither or ``columns`` names them, a row may have
 
               - ``messages``, ``[{"role": "user", "content": "..."}, ...]``: the tokenizer's chat template writes them;
                 response is the last turn, if it is the assistant's. Options ``template``, its arguments,
@@ -139,6 +141,7 @@ def _checked(source: str, loader: Callable[..., Corpus], options: dict[str, Any]
         "split": (str, "text"),
         "revision": (str, "text"),
         "lines": (bool, "True or False"),
+        "stream": (bool, "True or False"),
     }
     for name, (kind, what) in kinds.items():
         value = options.get(name)
@@ -470,7 +473,10 @@ def _generations(
 
 
 def _found(examples: list[Example], codes: tuple[str, ...] | None, place: object) -> tuple[str, ...]:
-    found = dict.fromkeys(example.language for example in examples)
+    return _in_order(dict.fromkeys(example.language for example in examples), codes, place)
+
+
+def _in_order(found: Iterable[str], codes: tuple[str, ...] | None, place: object) -> tuple[str, ...]:
     known = [code for code in PAPER_LANGUAGES if code in found]
     codes = codes or tuple(dict.fromkeys((*known, *found)))
     if missing := [code for code in codes if code not in found]:
@@ -552,10 +558,21 @@ class _Reading:
         return prompt, _string(value["response"], "response", origin) if has["response"] else "", None
 
 
-def _from_rows(rows: Iterable[tuple[str, str | None, Any]], reading: _Reading) -> list[Example]:
+@dataclass
+class _Before:
+    """What the rows before some others say of these."""
+
+    count: dict[str, int] = field(default_factory=dict)
+    has: dict[str, bool] = field(default_factory=dict)
+    answers: dict[str, Example] = field(default_factory=dict)
+
+
+def _from_rows(
+    rows: Iterable[tuple[str, str | None, Any]], reading: _Reading, before: _Before | None = None
+) -> list[Example]:
     """Examples from ``(origin, language or None, row)``."""
-    columns, sampled = reading.columns, reading.sampled
-    examples, count, has = [], dict[str, int](), dict[str, bool]()
+    columns, sampled, before = reading.columns, reading.sampled, before or _Before()
+    examples, count, has = [], before.count, before.has
     for origin, language, row in rows:
         value = dict[str, Any].fromkeys(_COLUMNS)
         if not has and isinstance(row, dict):
@@ -590,7 +607,7 @@ def _from_rows(rows: Iterable[tuple[str, str | None, Any]], reading: _Reading) -
                 tokens,
             )
         )
-    answers: dict[str, Example] = {}
+    before.has, answers = has, before.answers
     for example in examples if has.get("id") and has.get("answer") else ():
         first = answers.setdefault(example.document, example)
         if as_number(first.answer) != as_number(example.answer):
@@ -649,8 +666,12 @@ def _jsonl(
     tokenizer: Any = None,
     duplicates: str = "refuse",
     columns: Mapping[str, str] | None = None,
+    stream: bool = False,
 ) -> Corpus:
     files = _files(place, "jsonl")
+    if stream:
+        reading = _Reading(_columns(columns), template, system, tokenizer)
+        return _streamed(f"jsonl:{Path(place).stem}", place, codes, files, reading, n, duplicates, columns)
     source = ", ".join(path.name for path, _ in files)
     rows, sampled = [], False
     for path, language in files:
@@ -697,6 +718,38 @@ def _csv(
     examples, name = _from_rows(rows, reading), f"csv:{Path(place).stem}"
     options = _given(columns=columns, **reading.transcript.record)
     return _table(name, place, codes, examples, ", ".join(sources), n, duplicates, options)
+
+
+def _streamed(
+    name: str,
+    place: str,
+    codes: tuple[str, ...] | None,
+    files: list[tuple[Path, str | None]],
+    reading: _Reading,
+    n: int | None,
+    duplicates: str,
+    columns: Mapping[str, str] | None,
+) -> Corpus:
+    """The corpus that these files hold, which stays in them."""
+    first = _Before()
+
+    def make(row: Row, count: Mapping[str, int] | None) -> Example:
+        if not first.has and isinstance(row[2], dict) and row[2].get("neuroglot") == "responses":
+            raise NeuroglotError(f"{row[0]}: sampled responses are read whole; leave out stream.")
+        before = first if count is None else replace(first, count=dict(count))
+        return _from_rows([row], reading, before)[0]
+
+    examples = FileExamples(files, make)
+    if not len(examples):
+        raise NeuroglotError(f"{place}: there is no row in it; give rows with text.")
+    if duplicates == "refuse":
+        examples.require_unique()
+    codes = _in_order(examples.languages, codes, place)
+    source, options = (
+        ", ".join(path.name for path, _ in files),
+        _given(columns=columns, n=n, **reading.transcript.record),
+    )
+    return Corpus(name, codes, examples.chosen(codes, n), source, options)
 
 
 def _parquet(
