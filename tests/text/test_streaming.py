@@ -87,7 +87,7 @@ def test_other_refusals(tmp_path):
     path = write(tmp_path / "t.jsonl", [{"language": c, "response": c} for c in ("en", "de")])
     with pytest.raises(NeuroglotError, match="no row of the language 'fr'"):
         load_corpus(f"jsonl:{path}", "en fr", stream=True)
-    with pytest.raises(NeuroglotError, match="stream='yes': use True or False"):
+    with pytest.raises(NeuroglotError, match="stream='yes': give True or False"):
         load_corpus(f"jsonl:{path}", stream="yes")
     path.write_bytes(b'{"language": "en", "response": "a"}\n{"language": "en", "response": "\xff"}')
     with pytest.raises(NeuroglotError, match=r"t\.jsonl, row 2: not UTF-8 \(byte 32\)"):
