@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book quick full lab check test pages pdf serve lint lock lowest benchmark clean
+.PHONY: book quick full lab check test soak pages pdf serve lint lock lowest benchmark clean
 
 # Several processes of one thread each share the cores.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
@@ -15,7 +15,7 @@ book: $(READY)
 quick: $(READY)
 	$(BIN)/neuroglot book --quick
 
-# The book to be cited: two to three hours on two cores; stopped, it goes on where it was.
+# The book to be cited: some five hours on two cores; stopped, it goes on where it was.
 full: $(READY)
 	$(BIN)/neuroglot book --full
 
@@ -30,6 +30,10 @@ check: $(READY) lint
 # Everything; a file's tests stay together, since they share what takes long to make.
 test: $(READY) lint
 	$(BIN)/mypy & types=$$!; $(PYTEST) --dist loadfile; tests=$$?; wait $$types && exit $$tests
+
+# The chapters again and again, with random parameters on odd texts; make test does it once.
+soak: $(READY)
+	SOAK=40 $(PYTEST) --dist worksteal tests/soak
 
 # The built pages, in headless Chromium with every other host refused; a file's tests share a book or a JupyterLab.
 pages: $(READY)
