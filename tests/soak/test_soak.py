@@ -188,7 +188,7 @@ READING: dict[str, list[Any]] = {
 }
 
 # What says where files lie, and the run itself.
-ELSEWHERE = {*ARTIFACTS, "corpus", "overwrite", "runs", "neurons"}
+ELSEWHERE = {*ARTIFACTS, "corpus", "overwrite", "runs", "neurons", "released"}
 
 
 def drawn(number: int) -> tuple[str, dict[str, Any], list[chapters.Chapter]]:
@@ -197,6 +197,8 @@ def drawn(number: int) -> tuple[str, dict[str, Any], list[chapters.Chapter]]:
     of_text, own = random.Random(name), random.Random(number)
     given = {key: of_text.choice(values) for key, values in COUNTING.items()}
     given |= {key: own.choice(values) for key, values in READING.items()}
+    if given["detector"] != "lambda-score":
+        given["lam"] = None  # others have none
     languages = list(dict.fromkeys(row[0] for row in TEXTS[name]()))
     if given["pivot"] not in languages:
         given["pivot"] = languages[-1]
