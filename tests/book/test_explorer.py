@@ -145,8 +145,12 @@ def test_cells_that_need_a_parameter_are_left_out_without_it(project):
 
 
 def test_the_margin_of_released_counts_is_not_of_the_run(project):
-    assert pages.facts_of({"released": None}, run="tiny", root=project) == []
-    assert pages.facts_of({"released": "a/<b>"}, run="tiny", root=project, preset="quick") == [("counts", "<b>")]
+    assert pages.facts_of({"released": None}, run="tiny", root=project) == [("released counts", "not here")]
+    made = pages.page(chapter(released="a/<b>"), "12-published", run="tiny", root=project, preset="quick")
+    margin = made["cells"][1]["source"]
+    assert (
+        '<dl class="neuroglot-run"><dt>released counts</dt><dd>&lt;b&gt;</dd></dl>' in margin and "tiny" not in margin
+    )
 
 
 def test_the_margin_says_what_the_files_say(project):

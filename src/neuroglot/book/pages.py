@@ -129,7 +129,7 @@ def facts_of(parameters: Mapping[str, Any], *, run: str, root: Path, preset: str
     cannot be read, is left out. Of a chapter on ``released`` counts it is their folder, and not the run.
     """
     if "released" in parameters:
-        return [("counts", Path(str(parameters["released"])).name)] if parameters["released"] else []
+        return [("released counts", Path(str(parameters["released"] or "not here")).name)]
     if isinstance(compared := parameters.get("runs"), list):
         folders = [root / str(folder) for folder in compared]
     else:
@@ -197,7 +197,7 @@ def model_name(model: str) -> str:
 def _margin(facts: Sequence[tuple[str, str]], links: Sequence[tuple[str, str]]) -> str:
     """A list for each run, as HTML in the margin directive: values are names, in which Markdown would see marks."""
     rows = [f"<dt>{html(name)}</dt><dd>{html(value)}</dd>" for name, value in facts]
-    starts = [place for place, (name, _) in enumerate(facts) if name == "run"]
+    starts = [place for place, (name, _) in enumerate(facts) if name == "run" or not place]
     runs = ["".join(rows[start:end]) for start, end in zip(starts, [*starts[1:], None], strict=True)]
     lists = "".join(f'<dl class="neuroglot-run">{run}</dl>' for run in runs)
     anchors = "".join(f'<a href="{html(address)}">{html(name)}</a>' for name, address in links)

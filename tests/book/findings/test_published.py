@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -128,3 +129,20 @@ def test_the_summary_says_what_these_counts_cannot_say(found):
     said = findings.summary(found, tried({}))
     assert said.startswith(findings.reproduced(found)) and findings.clash() in said
     assert "one model" in said and "no number has an interval" in said
+
+
+def test_tokens_of_prompts_may_have_a_common_factor(found):
+    assert findings.tokens(found) == (
+        "Counted are 5,000 tokens of responses and 70 of prompts, all languages together. Each language's number at "
+        "prompts is a multiple of 7, as where every question is answered so often."
+    )
+    whole = replace(found.whole, shard_tokens=found.whole.shard_tokens + np.arange(10))
+    assert findings.tokens(replace(found, whole=whole)).endswith("and 115 of prompts, all languages together.")
+
+
+def test_the_opening_of_counts_that_give_the_masks(found, monkeypatch):
+    n = int((found.types.selected & (found.types.n_languages > 0)).sum())
+    monkeypatch.setattr(findings, "MASKED", n)
+    assert f"these counts give as many neurons as the released masks have ({n:,}), but are" in findings.opening(
+        found, tried({})
+    )

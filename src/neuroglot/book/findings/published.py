@@ -1,5 +1,6 @@
 """What chapter 12 says in words."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -43,7 +44,7 @@ def opening(found: Released | None, tried: pd.DataFrame | None) -> str:
     if found is None or tried is None:
         return f"**{clash()}.**\n\n**The released counts are not here, so nothing is computed from them.**"
     masked = int((found.types.selected & (found.types.n_languages > 0)).sum())
-    masks = f"the {MASKED:,} neurons of the released masks" if masked == MASKED else f"{masked:,} neurons"
+    masks = f"as many neurons as the released masks have ({MASKED:,})" if masked == MASKED else f"{masked:,} neurons"
     instead = "" if masked == MASKED else f" where the released masks have {MASKED:,}"
     at = _nearest(tried)
     return (
@@ -150,6 +151,18 @@ def misses(tried: pd.DataFrame) -> str:
 def _both(tried: pd.DataFrame) -> bool:
     figures = tried[[column for column in tried if str(column).startswith("fig. 15")]].min(axis="columns")
     return bool(((figures + tried["table 3"]) == 0).any())
+
+
+def tokens(found: Released) -> str:
+    """How many tokens were counted, and what the number of the prompts' suggests."""
+    responses = found.responses.tokens
+    prompts = [int(n) for n in found.whole.tokens - responses]
+    most = math.gcd(*prompts)
+    again = f" Each language's number at prompts is a multiple of {most}, as where every question is answered so often."
+    return (
+        f"Counted are {responses.sum():,} tokens of responses and {sum(prompts):,} of prompts, all languages together."
+        f"{again if most > 1 else ''}"
+    )
 
 
 def same_lambda(tried: pd.DataFrame) -> str:
