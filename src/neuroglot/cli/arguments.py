@@ -184,7 +184,8 @@ def _collect(commands: "_Commands[_Command]") -> None:
         const=True,
         type=int,
         metavar="TOKENS",
-        help="join short texts of a language into windows of so many tokens, without a number of the longest input",
+        help="join texts of a language into windows of so many tokens, without a number as long as an input may be; "
+        "default: each text is an input",
     )
     collect.batches()
 

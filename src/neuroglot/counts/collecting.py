@@ -52,7 +52,7 @@ class Collection:
         batch_tokens: int = 1024,
         max_tokens: int | None = None,
         share_prefixes: bool = True,
-        pack: bool | int = False,
+        pack: bool | int | None = None,
     ) -> None:
         if corpus.questions_only:
             raise NeuroglotError(
@@ -76,7 +76,7 @@ class Collection:
             raise NeuroglotError("gather: a mixture of experts is counted alone; leave it out.")
         self.gather_memory = gather_memory
         longest = longest_input(model, max_tokens)
-        window = None if pack is False else window_length(pack, longest)
+        window = None if pack is None or pack is False else window_length(pack, longest)
         if window is not None and corpus.prompts:
             raise NeuroglotError(
                 f"pack: corpus {corpus.name} has prompts, and what follows one is of it; leave it out."
@@ -455,7 +455,7 @@ def collect(
     batch_tokens: int = 1024,
     max_tokens: int | None = None,
     share_prefixes: bool = True,
-    pack: bool | int = False,
+    pack: bool | int | None = None,
     overwrite: bool = False,
     wait: bool = True,
     progress: bool = True,
@@ -498,8 +498,8 @@ def collect(
             examples) once and keep its keys and values. The counts are those of separate runs
             but for pre-activations within rounding of zero (benchmarks/answers.py counts them).
         pack: join texts without prompts, of one language and one shard, into windows as long as the longest input, or
-            of so many tokens: fewer and fuller passes for short texts, as in pre-training and in LAPE. Every token is
-            counted once, in the shard that it is in without; the special token between two texts is not counted.
+            of so many tokens, as in pre-training and in LAPE; default: each text is an input. Every token is counted
+            once, in the shard that it is in without; the special token between two texts is not counted.
             Attention goes beyond a text to those before it in its window, so probabilities are others.
         overwrite: replace a file at ``path`` that holds other counts.
         wait: for another process that writes ``path``; otherwise it is refused.

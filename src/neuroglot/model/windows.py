@@ -1,4 +1,4 @@
-"""Short texts joined into windows, as in pre-training: fewer passes, and texts that see what is before them."""
+"""Short texts joined into windows, as in pre-training: a text sees those before it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
