@@ -340,6 +340,21 @@ def test_memory_counts_every_weight(model_folder, texts):
     assert set(needed) == {"model", "batch", "counts"} and all(size > 0 for size in needed.values())
 
 
+def test_a_dry_run_over_streamed_text_says_what_is_read(model_folder, tmp_path, capsys):
+    path = tmp_path / "t.jsonl"
+    rows = [{"language": code, "response": f"{code} {i} abc"} for code in ("aa", "kl") for i in range(300)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    usual = ["--model", model_folder, "--corpus", f"jsonl:{path}", "--out", tmp_path / "counts", "--dry-run"]
+    counted = sum(len(row["response"]) for row in rows)
+    code, out, _ = run(capsys, "collect", *usual, "-o", "stream", "true", "--pack", "100")
+    assert code == 0 and f"tokens to count: {counted:,} " in out and not (tmp_path / "counts").exists()
+    assert "read from files of 0.00 GiB, and not held in memory" in out and "tokens 0.00 GiB" in out
+    assert re.search(r"joined into [\d,]+ windows", out)
+    code, out, _ = run(capsys, "collect", *usual)
+    assert code == 0 and f"tokens to count: {counted:,} " in out
+    assert "tokens 0.00 GiB" not in out and "windows" not in out and "not held in memory" not in out
+
+
 def test_sample_then_collect(model_folder, tmp_path, capsys):
     rows = [{"id": "a", "language": code, "prompt": "2 + 3 = ?", "answer": "5"} for code in ("de", "en")]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

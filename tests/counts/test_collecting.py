@@ -440,11 +440,12 @@ def test_a_shard_of_many_batches_is_kept_as_it_grows(llama, tokenizer, lines, tm
 
 
 def test_memory_for_streamed_text_is_bounded(llama, tokenizer, tmp_path, monkeypatch):
-    """1.2 million tokens, which as lists would take 19 MB; all of them are in batches."""
-    monkeypatch.setattr(batches, "_BLOCK", 2**16)
+    """0.6 million tokens, which as lists would take 10 MB; all of them are in batches."""
+    monkeypatch.setattr(batches, "_BLOCK", 2**14)
+    monkeypatch.setattr(batches, "_AT_ONCE", 2**14)
     path = tmp_path / "t.jsonl"
     with path.open("w") as file:
-        for number in range(600):
+        for number in range(300):
             row = {"language": ("aa", "kl")[number % 2], "response": f"{number} " + "abcdefghi " * 200}
             file.write(json.dumps(row) + "\n")
     tracemalloc.start()
@@ -455,8 +456,54 @@ def test_memory_for_streamed_text_is_bounded(llama, tokenizer, tmp_path, monkeyp
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert counted == collection.tokens.sum() == sum(2001 + len(str(number)) for number in range(600))
-    assert collection.disk()["tokens"] == 4 * (counted + len(collection.texts)) and peak < 8e6
+    assert counted == collection.tokens.sum() == sum(2001 + len(str(number)) for number in range(300))
+    assert collection.disk()["tokens"] == 4 * (counted + len(collection.texts)) and peak < 3e6
+
+
+# --- texts joined into windows -------------------------------------------------------------------
+
+
+def test_joined_texts_are_counted_as_one_input(llama, tokenizer):
+    examples = [Example(f"{i}", code, "", f"{code} {i} " + "abc" * i) for code in ("en", "fr") for i in range(8)]
+    corpus = Corpus("c", ("en", "fr"), tuple(examples))
+    stats = collect(llama, tokenizer, corpus, shards=2, pack=45, progress=False)
+    apart = collect(llama, tokenizer, corpus, shards=2, progress=False)
+    assert np.array_equal(stats.shard_tokens, apart.shard_tokens) and stats.provenance["settings"]["pack"] == 45
+    assert "pack" not in apart.provenance["settings"]
+    expected = np.zeros_like(stats.shard_counts, dtype=np.int64)
+    for k, code in enumerate(corpus.languages):
+        for shard in (0, 1):
+            windows, ids = [], []
+            for example in corpus.examples:
+                if example.language == code and int(example.id) % 2 == shard:
+                    own = [256, *example.response.encode()]
+                    if len(ids) + len(own) > 45:
+                        windows, ids = [*windows, ids], []
+                    ids = ids + own
+            windows.append(ids)
+            assert len(windows) == 2
+            for ids in windows:
+                expected[shard, ..., k] += brute_force(llama, ids, [token != 256 for token in ids]).numpy()
+    assert np.array_equal(stats.shard_counts, expected) and not np.array_equal(stats.counts, apart.counts)
+
+
+def test_joined_texts_that_are_streamed_and_longer_than_a_window(llama, tokenizer, lines, tmp_path):
+    asked = {"shards": 3, "batch_tokens": 200, "max_tokens": 100, "pack": True, "progress": False, "moments": True}
+    asked["gather"] = "histograms"
+    whole = collect(llama, tokenizer, load_corpus(f"jsonl:{lines}"), tmp_path / "whole", **asked)
+    collect(llama, tokenizer, load_corpus(f"jsonl:{lines}", stream=True), tmp_path / "streamed", **asked)
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "streamed").read_bytes()
+    del asked["pack"]
+    apart = collect(llama, tokenizer, load_corpus(f"jsonl:{lines}"), **asked)
+    assert np.array_equal(whole.shard_tokens, apart.shard_tokens) and whole.provenance["settings"]["pack"] == 100
+    assert whole.provenance["examples_split"] == apart.provenance["examples_split"] > 0
+
+
+def test_what_cannot_be_joined(llama, tokenizer, texts):
+    with pytest.raises(NeuroglotError, match=r"pack: corpus prompted has prompts, .*; leave it out"):
+        collect(llama, tokenizer, prompted(), pack=True)
+    with pytest.raises(NeuroglotError, match="pack: maxima are gathered of each text apart"):
+        collect(llama, tokenizer, load_corpus(f"text:{texts}"), pack=True, gather=["histograms", "maxima"])
 
 
 # --- other rules, moments, experts --------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Several processes that share a run, and runs that are killed: really launched, really killed."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -54,6 +55,22 @@ def alone(place):
     done = launch(place, "alone.safetensors", sys.executable, "-m", "neuroglot")
     assert done.returncode == 0, done.stderr
     return (place / "alone.safetensors").read_bytes()
+
+
+def test_processes_share_streamed_text(place):
+    """And write the bytes that one process writes of the text in memory, here with texts joined into windows."""
+    lines = place / "lines.jsonl"
+    with lines.open("w") as file:
+        for code in ("aa", "kl"):
+            for text in (place / "texts" / f"{code}.txt").read_text().split("\n\n"):
+                file.write(json.dumps({"language": code, "response": text}) + "\n")
+    asked = ["--corpus", "jsonl:lines.jsonl", "--pack", "40"]
+    stream = ["-o", "stream", "true"]
+    one = launch(place, "one", sys.executable, "-m", "neuroglot", family="mixtral", more=asked)
+    two = launch(place, "two", *torchrun(2, "-m", "neuroglot"), family="mixtral", more=[*asked, *stream])
+    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
+    assert (place / "one").read_bytes() == (place / "two").read_bytes()
+    assert "windows" in two.stdout and "not held in memory" in two.stdout
 
 
 @pytest.mark.parametrize(("number", "more"), [(2, []), (3, ["--gather-memory", "0"])])

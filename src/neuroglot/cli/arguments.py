@@ -178,6 +178,15 @@ def _collect(commands: "_Commands[_Command]") -> None:
         help="hold what is gathered in files where it needs more memory than this; default: 2.0",
     )
     collect.add_argument("--shards", type=int, help="parts kept apart for intervals; default: 20")
+    collect.add_argument(
+        "--pack",
+        nargs="?",
+        const=True,
+        type=int,
+        metavar="TOKENS",
+        help="join texts of a language into windows of so many tokens, without a number as long as an input may be; "
+        "default: each text is an input",
+    )
     collect.batches()
 
 

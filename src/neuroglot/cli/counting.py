@@ -68,6 +68,8 @@ def _collect(arguments: argparse.Namespace) -> None:
     say(f"tokens to count: {sum(tokens.values()):,} ({', '.join(f'{c} {n:,}' for c, n in tokens.items())})")
     if collection.split:
         say(f"{collection.split} texts are longer than the context and are counted in pieces")
+    if getattr(arguments, "pack", False):
+        say(f"texts are joined into {len(collection.texts):,} windows")
     layer = collection.layers[0]
     say(f"neurons: {len(collection.layers)} layers x {layer.neurons:,}")
     if arguments.dry_run:

@@ -27,6 +27,7 @@ from ..model.loading import evaluating, input_device, itself, longest_input, mod
 from ..model.processes import joined, unbroken
 from ..model.sites import SITES, neuron_layers, neuron_site
 from ..model.stores import Text, TextStore
+from ..model.windows import window_length, windows_of
 from ..text.corpora import Corpus
 from .activations import ActivationStats
 from .counting import LIMBS, Counter, Totals, require_rule
@@ -51,6 +52,7 @@ class Collection:
         batch_tokens: int = 1024,
         max_tokens: int | None = None,
         share_prefixes: bool = True,
+        pack: bool | int | None = None,
     ) -> None:
         if corpus.questions_only:
             raise NeuroglotError(
@@ -74,10 +76,20 @@ class Collection:
             raise NeuroglotError("gather: a mixture of experts is counted alone; leave it out.")
         self.gather_memory = gather_memory
         longest = longest_input(model, max_tokens)
+        window = None if pack is None or pack is False else window_length(pack, longest)
+        if window is not None and corpus.prompts:
+            raise NeuroglotError(
+                f"pack: corpus {corpus.name} has prompts, and what follows one is of it; leave it out."
+            )
+        if window is not None and (of_texts := [name for name in self.gather if name != "histograms"]):
+            raise NeuroglotError(f"pack: {of_texts[0]} are gathered of each text apart; leave one of the two out.")
         self.processes = joined()
         self.languages = corpus.languages
         self.split = 0
-        self.texts = TextStore(self._read(pieces_of(tokenizer, corpus, shards, longest)), in_file=corpus.streamed)
+        texts = self._read(pieces_of(tokenizer, corpus, shards, longest))
+        if window is not None:
+            texts = windows_of(tokenizer, texts, window)
+        self.texts = TextStore(texts, in_file=corpus.streamed)
         self.n_shards = int(self.texts.bins.max(initial=-1)) + 1
         self.tokens = np.zeros((self.n_shards, len(self.languages)), dtype=np.int64)
         np.add.at(self.tokens, (self.texts.bins, self.texts.languages), self.texts.counted)
@@ -103,6 +115,7 @@ class Collection:
                 "batch_tokens": batch_tokens,
                 "max_tokens": longest,
                 "share_prefixes": share_prefixes,
+                **({} if window is None else {"pack": window}),
             },
             machine={"device": str(input_device(model)), "threads": torch.get_num_threads()},
             libraries=("python", "torch", "transformers", "tokenizers", "numpy"),
@@ -442,6 +455,7 @@ def collect(
     batch_tokens: int = 1024,
     max_tokens: int | None = None,
     share_prefixes: bool = True,
+    pack: bool | int | None = None,
     overwrite: bool = False,
     wait: bool = True,
     progress: bool = True,
@@ -458,11 +472,12 @@ def collect(
 
     Args:
         model, tokenizer: from :func:`neuroglot.load_model` or transformers.
-        corpus: the text, of two or more languages.
+        corpus: the text, of two or more languages. Of one that is streamed (``load_corpus(..., stream=True)``) neither
+            text nor tokens are held in memory: the tokens are in a temporary file, four bytes each.
         path: where to save. A file that already holds just these counts is returned without
             counting; an interrupted run goes on after its last pass, one that was killed (or that several
             processes shared) after its last finished shards, kept in ``PATH.parts`` (small shards are
-            finished together, about eight batches at a time).
+            finished together, about eight batches at a time; of one process large ones are kept every 256 batches).
         quantity: what makes a neuron active: its ``"pre-activation"`` ``x W`` (whose sign is the
             activation's, as in the paper), its ``"activation"`` ``act_fn(x W)``, or the
             ``"product"`` of that with the up projection, which enters the down projection.
@@ -482,6 +497,10 @@ def collect(
         share_prefixes: run what several texts begin with (a question with several answers, worked
             examples) once and keep its keys and values. The counts are those of separate runs
             but for pre-activations within rounding of zero (benchmarks/answers.py counts them).
+        pack: join texts without prompts, of one language and one shard, into windows as long as the longest input, or
+            of so many tokens, as in pre-training and in LAPE; default: each text is an input. Every token is counted
+            once, in the shard that it is in without; the special token between two texts is not counted.
+            Attention goes beyond a text to those before it in its window, so probabilities are others.
         overwrite: replace a file at ``path`` that holds other counts.
         wait: for another process that writes ``path``; otherwise it is refused.
         progress: show a bar with tokens per second and the time left.
@@ -493,7 +512,7 @@ def collect(
 
     Raises:
         NeuroglotError: a language without text, a prompt longer than the context, other counts at
-            ``path``, a full disk.
+            ``path``, a full disk, texts with prompts to be packed.
 
     Example:
         >>> stats = ng.collect(model, tokenizer, corpus, progress=False)
@@ -513,5 +532,6 @@ def collect(
         batch_tokens=batch_tokens,
         max_tokens=max_tokens,
         share_prefixes=share_prefixes,
+        pack=pack,
     )
     return collection.run(path, overwrite=overwrite, wait=wait, progress=progress)
