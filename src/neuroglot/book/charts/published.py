@@ -9,7 +9,7 @@ from ...neurons.published import SETTINGS
 from .theme import finish, told_apart
 
 # The published ones first, in the order of time; then what was found.
-_COLORS = ["#0072b2", "#56b4e9", "#8a8a8a", "#d55e00"]
+_COLORS = ["#0072b2", "#009e73", "#8a8a8a", "#d55e00"]
 _DASHES = [[1, 0], [1, 0], [6, 3], [2, 2]]
 
 _AXES = {"quantile": ("quantile that gives tau", ".1%"), "lam": ("lambda", ".4~f")}
