@@ -121,6 +121,17 @@ def test_every_chart_is_json_that_a_browser_reads(stats, types):
 
 
 # Names that JavaScript's objects have of their own, or that would be read as a path into one.
+def test_a_token_that_no_picture_may_hold_is_drawn_as_what_shows_it():
+    """A control character ended the process that drew the chart."""
+    texts = ["a\x00b", "\x0e", "\x1f\x0c", "\uffff", "tab\tline\n", "\\u000e"]
+    data = pd.DataFrame({"text": texts, "row": range(len(texts))})
+    chart = alt.Chart(data).mark_text(limit=112).encode(y="row:O", text="text:N")
+    shown = charts.theme.embed(chart.to_dict())
+    (rows,) = shown[next(kind for kind in shown if "vegalite" in kind)]["datasets"].values()
+    assert [row["text"] for row in rows] == ["a␀b", "␎", "␟␌", "\ufffd", "tab\tline\n", "\\u000e"]
+    assert ">a␀b<" in shown["text/html"] and ">\\u000e<" in shown["text/html"]
+
+
 ODD = {"en": "constructor", "de": "__proto__", "ru": "a.b", "zh": "x[0]"}
 
 

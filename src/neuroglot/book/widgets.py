@@ -23,7 +23,7 @@ from ..text.corpora import Corpus
 from .chapters import after
 from .charts.live import LiveChart, NeuronMap, answer, front_end
 from .charts.panels import explorer_panels, neuron_panel
-from .charts.theme import KIND_COLORS, data_script, nameable
+from .charts.theme import KIND_COLORS, data_script, drawable
 from .markup import html
 from .packing import PAGE_LIMIT, base64_size, pack
 
@@ -250,7 +250,7 @@ class ThresholdExplorer(_Live):
 
 def _picture(spec: dict[str, Any], rows: Mapping[str, list[dict[str, Any]]]) -> str:
     """A chart as it is where no script runs, with what it shows in words."""
-    drawn = vl_convert.vegalite_to_svg(nameable({**spec, "width": 620, "datasets": rows}))
+    drawn = vl_convert.vegalite_to_svg(drawable({**spec, "width": 620, "datasets": rows}))
     return drawn.replace("<svg", f'<svg role="img" aria-label="{html(spec["description"])}"', 1)
 
 

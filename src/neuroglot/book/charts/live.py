@@ -13,7 +13,7 @@ import vl_convert
 
 from ...neurons.identification import NeuronTypes
 from .neuron_map import neuron_map, place
-from .theme import nameable
+from .theme import drawable
 
 #: What the renderer is called that draws charts by widgets.
 LIVE = "neuroglot-live"
@@ -55,7 +55,7 @@ class LiveChart(anywidget.AnyWidget):
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         names = [param["name"] for param in spec.get("params", ()) if "select" in param]
-        super().__init__(spec=nameable(dict(spec)), selections=names)
+        super().__init__(spec=drawable(dict(spec)), selections=names)
         self.on_msg(lambda _, content, __: answer(self, content))
 
     @property

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import altair as alt
 
-from .theme import KIND_COLORS, TYPED, finish, kind_scale, nameable
+from .theme import KIND_COLORS, TYPED, drawable, finish, kind_scale
 
 
 def explorer_panels(layers: int, languages: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -74,4 +74,4 @@ def neuron_panel(languages: Sequence[str]) -> dict[str, Any]:
 
 def _spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
     with alt.theme.enable("neuroglot"):
-        return nameable(chart.to_dict())
+        return drawable(chart.to_dict())

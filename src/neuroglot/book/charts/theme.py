@@ -71,11 +71,28 @@ _PROPERTIES = (
 )
 
 
-def nameable(spec: dict[str, Any]) -> dict[str, Any]:
-    """A specification without values that are names of JavaScript's own: a space without width sets them apart."""
+# What no XML may hold, and so no picture of a chart, as what Unicode has for showing it; drawing it would abort.
+_UNDRAWN = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"} | {0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD}
+_ESCAPED = re.compile(r"\\(u00[01]|ufff[ef]|[bf])")
+
+
+def drawable(spec: dict[str, Any]) -> dict[str, Any]:
+    """A specification whose texts can be drawn, whatever a token or a code is.
+
+    What is a name of JavaScript's own is set apart by a space without width; a control character is shown as its sign.
+    """
     text = json.dumps(spec, separators=(",", ":"))
     changed = re.sub(rf'"({_PROPERTIES.replace(" ", "|")})"(?!:)', r'"\1\\u200b"', text)
-    return spec if changed == text else json.loads(changed)
+    named = spec if changed == text else json.loads(changed)
+    return _signed(named) if _ESCAPED.search(text) else named
+
+
+def _signed(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.translate(_UNDRAWN)
+    if isinstance(value, dict):
+        return {_signed(key): _signed(content) for key, content in value.items()}
+    return [_signed(each) for each in value] if isinstance(value, list) else value
 
 
 def embed(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -83,7 +100,7 @@ def embed(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
 
     The picture serves wherever that script is not: a live notebook, a printed or a script-less page.
     """
-    spec = nameable(spec)
+    spec = drawable(spec)
     fixed = spec | {"width": 620} if spec.get("width") == "container" else spec
     picture = vl_convert.vegalite_to_svg(fixed).replace('class="', f'class="{NO_FORMULAS} ', 1)
     html = f'<div class="neuroglot-chart">{picture}</div>{data_script(spec)}'
