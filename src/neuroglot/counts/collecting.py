@@ -144,7 +144,7 @@ class Collection:
         batch = batches[len(batches) // 2]
         for _ in range(2):
             start = time.perf_counter()
-            self._count(portion, batches=[batch])
+            self._count(portion, None, [batch])
             seconds = time.perf_counter() - start
         return float(seconds * whole / batch.size / self.processes.number)
 
