@@ -249,7 +249,7 @@ def faults(notebook: dict[str, Any]) -> list[str]:
                 if kind == "chart":
                     found += [f"chart: {match}" for match in re.findall(r"\bNaN\b|\bInfinity\b", text)]
                 elif kind == "text/markdown":
-                    prose = re.sub(r"`[^`]*`|<[^>]+>|\{[^}]*\}", " ", text)
+                    prose = re.sub(r"\{[^}]*\}(?=`)|<[^>]+>", "", re.sub(r"`[^`]*`", "term", text))
                     for what, pattern in BAD.items():
                         found += [
                             f"{what}: {prose[max(0, m.start() - 60) : m.end() + 40]!r}"
