@@ -80,7 +80,7 @@ def test_the_summary_says_what_would_have_been_found_and_what_is_missing():
     assert len(within) == 3
     assert "(difference -2,000 to -1,000: not told apart; 1,234 would have been found with 80 % power)" in within[0]
     assert within[1].endswith(
-        "is 75%: not told apart (-12 to -2 points; 6 points would have been found with 80 % power)."
+        "is 75%: not told apart (-12 to -2 points; 6.0 points would have been found with 80 % power)."
     )
     ends = {"jaccard": NAN, "difference_low": NAN, "difference_high": NAN}
     missing = summary(sizes(None), overlaps(None, **ends), "en", []).split("\n")

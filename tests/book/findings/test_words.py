@@ -10,6 +10,12 @@ def test_a_number_or_that_there_is_none():
     assert number(NAN, "{:.1%}") == number(None, "{:.1%}") == "no number"
 
 
+def test_what_rounds_to_zero_is_not_below_it():
+    assert [number(value, "{:+.2f}") for value in (-0.004, -0.006, 0.004)] == ["0.00", "-0.01", "+0.00"]
+    assert number(-0.0004, "{:.1%}") == "0.0%" and number(-10, "{:.0f} points") == "-10 points"
+    assert interval(-0.3, 1.2, "{:+.0f}") == "0 to +1"
+
+
 def test_one_and_many():
     assert [counted(n, "question") for n in (0, 1, 2, 1200)] == [
         "no questions",

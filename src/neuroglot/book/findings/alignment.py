@@ -122,8 +122,9 @@ def beside_paper(shared: pd.DataFrame) -> str:
     """
     row = shared.loc[[1]].to_dict("records")[0]
     here = f"{number(row['change'], '{:+.1%}')} ({interval(row['low'], row['high'], '{:+.1%}')})"
-    control = "" if pd.isna(row["control"]) else f", by {row['control']:+.1%} after the control's training"
-    paper = f"; in the paper by {row['paper']:+.1%}" if "paper" in shared else ""
+    by = number(row["control"], "{:+.1%}")
+    control = "" if pd.isna(row["control"]) else f", by {by} after the control's training"
+    paper = f"; in the paper by {number(row['paper'], '{:+.1%}')}" if "paper" in shared else ""
     return f"Neurons active in one language change by {here}{control}{paper}."
 
 

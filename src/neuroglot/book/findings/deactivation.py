@@ -212,8 +212,8 @@ def _less(what: str, row: Row) -> str:
     if row["verdict"] in (MORE, LESS):
         return f"{abs(row['effect']):.2f} {row['verdict']} than with {_BESIDE[what]} ({ends})"
     if row["verdict"] == SAME:
-        return f"not told apart from {_BESIDE[what]} ({row['effect']:+.2f}, {ends})"
-    return f"{row['effect']:+.2f} beside {_BESIDE[what]} ({ends})"
+        return f"not told apart from {_BESIDE[what]} ({number(row['effect'], '{:+.2f}')}, {ends})"
+    return f"{number(row['effect'], '{:+.2f}')} beside {_BESIDE[what]} ({ends})"
 
 
 def _beside(rows: Mapping[str, Row]) -> dict[str, Row]:

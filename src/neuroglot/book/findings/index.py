@@ -85,7 +85,7 @@ def _needed(tables: Tables) -> str:
     said = row["verdict"] if isinstance(row["verdict"], str) else "not known"
     return (
         f"Removing a language's specific and related neurons raises its own log-perplexity by "
-        f"{row['effect']:+.2f} nats per token against removing other languages' "
+        f"{number(row['effect'], '{:+.2f}')} nats per token against removing other languages' "
         f"({interval(row['low'], row['high'], '{:+.2f}')}: {said}; more in {more} of {counted(len(each), 'language')} "
         "by itself). [Chapter 05](05-deactivation.html)"
     )

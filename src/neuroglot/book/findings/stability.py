@@ -119,7 +119,7 @@ def _alignment(table: Rows, kind: str) -> str:
 def _apart(row: Mapping[str, Any]) -> str:
     """How far an overlap is from that of two halves, in points of percentage."""
     low, high = (100 * row[f"difference_{end}"] for end in ("low", "high"))
-    found = _found({**row, "detectable": 100 * row["detectable"]}, "{:.0f} points")
+    found = _found({**row, "detectable": 100 * row["detectable"]}, "{:.1f} points")
     return f"{_verdict(row['verdict'])} ({interval(low, high, '{:+.0f}')} points{found})"
 
 

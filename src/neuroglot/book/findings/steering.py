@@ -79,7 +79,7 @@ def _way(part: pd.DataFrame) -> str:
 
 def _difference(row: Mapping[Any, Any]) -> str:
     ends = interval(row["low"], row["high"], "{:+.0%}")
-    return f"{myst(row['target'])} ({row['difference']:+.0%}, {ends})"
+    return f"{myst(row['target'])} ({number(row['difference'], '{:+.0%}')}, {ends})"
 
 
 def lost(outputs: pd.DataFrame) -> str:

@@ -1,13 +1,17 @@
 """Numbers in words, as the findings of all chapters say them."""
 
+import re
 from typing import Any
 
 import pandas as pd
 
 
 def number(value: float | None, form: str) -> str:
-    """A number in a format such as ``"{:.1%}"``, or that there is none."""
-    return "no number" if value is None or value != value else form.format(value)
+    """A number in a format such as ``"{:.1%}"``, or that there is none; what rounds to zero is not below it."""
+    if value is None or value != value:
+        return "no number"
+    said = form.format(value)
+    return said if re.search("[1-9]", said) else said.removeprefix("-")
 
 
 def counted(n: int, what: str) -> str:
