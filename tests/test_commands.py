@@ -187,6 +187,7 @@ def template(tmp_path_factory):
     for code in ("en", "de"):
         rows = "".join(f"{code}: {number} + 1 = ?\t{number + 1}\n" for number in range(3))
         write_bytes(place / "data" / "mgsm" / f"mgsm_{code}.tsv", rows.encode())
+    _texts_of_the_pages(place)
     configs = []
     for code in ("en", "fr"):
         row = {"question": f"{code}?", "response": f"{code}!"}
@@ -199,6 +200,29 @@ def template(tmp_path_factory):
     model = load_model(str(place / "tiny"))
     collect(*model, load_corpus("problems", "en,de,zh", n=8, levels="1"), counts, moments=True, progress=False)
     return place
+
+
+def _texts_of_the_pages(place):
+    """What the commands on other text read, and a model whose tokenizer has a chat template."""
+    shutil.copytree(place / "tiny", place / "chatty")
+    tokenizer = byte_tokenizer()
+    tokenizer.chat_template = (
+        "{% for turn in messages %}[{{ turn.role }}] {{ turn.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}[assistant] {% if enable_thinking %}Hm. {% endif %}{% endif %}"
+    )
+    tokenizer.save_pretrained(place / "chatty")
+    write_bytes(place / "reviews.csv", b"text,lang\nGood and cheap.,en\nGut und billig.,de\n")
+    lines = {"eng_Latn": "Good.\nBad.\n", "swh_Latn": "Nzuri.\nMbaya.\n", "zho_Hans": "好。\n坏。\n"}
+    for name, text in lines.items():
+        write_bytes(place / "flores200_dataset" / "devtest" / f"{name}.devtest", text.encode())
+    chats, wiki = [], {}
+    for code, question, response in [("en", "How are you?", "I am well."), ("de", "Wie geht es?", "Mir geht es gut.")]:
+        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": response}]
+        chats.append(json.dumps({"language": code, "messages": turns}))
+        wiki[code] = json.dumps({"response": response})
+    write_bytes(place / "chats.jsonl", "\n".join(chats).encode())
+    for code, row in wiki.items():
+        write_bytes(place / "wiki" / f"{code}.jsonl", row.encode())
 
 
 #: What a command names and a test cannot have, and what stands in for it.
@@ -242,6 +266,10 @@ def small(command, place):
             word = json.dumps({"cpu": "1GiB"})
         words.append(re.sub(r"^/(?=\w)", f"{place}/", word))
     more = SMALL[command[1]]
+    if command[1] == "collect" and any(name == "--corpus" and ":" in text for name, text in itertools.pairwise(words)):
+        more = more[len(_FEW) :]  # other text is as little as it is
+    if "template" in words:
+        words[words.index("tiny")] = "chatty"
     if "--detector" in words:  # another one than the one with a lambda
         more = more[: more.index("--lam")] + more[more.index("--lam") + 2 :]
     return [*words, *more]

@@ -296,7 +296,7 @@ def test_a_rerun_goes_through_and_says_what_is_so(project, number):
         ActivationStats.load(folder / ARTIFACTS["stats"]),
     )
     assert int(types.selected.sum()) <= round(given["top_rate"] * types.selected.size) or given["top_rate"] == 1.0
-    assert np.all(stats.active <= stats.tokens) and not list(folder.rglob("*.part*"))
+    assert np.all(stats.counts <= stats.tokens) and not list(folder.rglob("*.part*"))
     # Nothing is left over or kept twice: a rerun adds only what chapters write that it is the first to run.
     after = {path.relative_to(folder) for path in folder.rglob("*")}
     chapters.run_chapters(given, root=project, run=run, chapters=some)
