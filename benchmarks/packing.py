@@ -50,9 +50,8 @@ def main() -> None:
         correlation = np.corrcoef(apart.ravel(), joined.ravel())[0, 1]
         halves = compare_halves(stats[False])
         speeds = (f"{tokens / statistics.median(seconds[key]):,.0f}" for key in (False, True))
-        means = (f"{stats[key].probabilities().mean():.3f}" for key in (False, True))
         size = f"{tokens / len(examples):.0f}"
-        changes = (f"{moved:.3f}", f"{halves.apart:.3f}", f"{correlation:.3f}", " / ".join(means))
+        changes = (f"{moved:.3f}", f"{halves.apart:.3f}", f"{correlation:.3f}")
         rows.append((name, size, *speeds, f"{faster:.2f}", *changes))
     title = (
         f"`{arguments.model}`, {len(problems.languages)} languages, windows of {arguments.pack} tokens; moved: root "
@@ -60,7 +59,7 @@ def main() -> None:
     )
     head = (
         *("texts", "tokens each", "tokens/s apart", "tokens/s joined", "ratio"),
-        *("moved", "between halves", "correlation", "mean probability, apart / joined"),
+        *("moved", "between halves", "correlation"),
     )
     write("packing", f"{title}:\n\n{table([head, *rows])}")
 
