@@ -693,9 +693,7 @@ def _jsonl(
             content = [pair for pair in content if not isinstance(pair[1], dict) or pair[1].get("response") != ""]
         rows += [(f"{path.name}, row {number}", language, row) for number, row in content]
     reading = _Reading(_columns(columns), template, system, tokenizer, sampled)
-    examples, name = _from_rows(rows, reading), f"jsonl:{Path(place).stem}"
-    options = _given(columns=columns, **reading.transcript.record)
-    return _table(name, place, codes, examples, source, n, duplicates, options)
+    return _of_files("jsonl", place, codes, rows, source, reading, n, duplicates, columns)
 
 
 def _csv(
@@ -715,9 +713,24 @@ def _csv(
         sources.append(path.name + (f" ({empty} empty rows left out)" if empty else ""))
         rows += [(f"{path.name}, row {number}", language, row) for number, row in content]
     reading = _Reading(_columns(columns), template, system, tokenizer)
-    examples, name = _from_rows(rows, reading), f"csv:{Path(place).stem}"
+    return _of_files("csv", place, codes, rows, ", ".join(sources), reading, n, duplicates, columns)
+
+
+def _of_files(
+    kind: str,
+    place: str,
+    codes: tuple[str, ...] | None,
+    rows: list[tuple[str, str | None, Any]],
+    source: str,
+    reading: _Reading,
+    n: int | None,
+    duplicates: str,
+    columns: Mapping[str, str] | None,
+) -> Corpus:
+    """The corpus of rows that files of one kind hold."""
+    examples = _from_rows(rows, reading)
     options = _given(columns=columns, **reading.transcript.record)
-    return _table(name, place, codes, examples, ", ".join(sources), n, duplicates, options)
+    return _table(f"{kind}:{Path(place).stem}", place, codes, examples, source, n, duplicates, options)
 
 
 def _streamed(
@@ -745,10 +758,8 @@ def _streamed(
     if duplicates == "refuse":
         examples.require_unique()
     codes = _in_order(examples.languages, codes, place)
-    source, options = (
-        ", ".join(path.name for path, _ in files),
-        _given(columns=columns, n=n, **reading.transcript.record),
-    )
+    source = ", ".join(path.name for path, _ in files)
+    options = _given(columns=columns, n=n, **reading.transcript.record)
     return Corpus(name, codes, examples.chosen(codes, n), source, options)
 
 
@@ -777,9 +788,7 @@ def _parquet(
         rows += [(f"{path.name}, row {number}", language, row) for number, row in enumerate(content, start=1)]
     reading = _Reading(_columns(columns), template, system, tokenizer)
     source = ", ".join(path.name for path, _ in files)
-    examples, name = _from_rows(rows, reading), f"parquet:{Path(place).stem}"
-    options = _given(columns=columns, **reading.transcript.record)
-    return _table(name, place, codes, examples, source, n, duplicates, options)
+    return _of_files("parquet", place, codes, rows, source, reading, n, duplicates, columns)
 
 
 def _hub(
