@@ -20,10 +20,12 @@ from neuroglot import (
     ThresholdExplorer,
     TopContexts,
     classify,
+    detect,
 )
 from neuroglot.book import widgets
 from neuroglot.book.packing import pack
 from neuroglot.neurons.identification import Identifier, kind_codes
+from neuroglot.neurons.scored import Scored
 
 LANGUAGES = ("en", "de", "ru", "zh", "th", "sw")
 
@@ -146,6 +148,43 @@ def test_neurons_of_a_mixture_have_python_s_type(page_of, scaled):
     starved = classify(stats.select("en ru"), top_rate=0.05, quantile=0.9).n_starved
     said = f"{starved:,} neurons saw fewer than 20 tokens of a language and are unclassified."
     assert starved and said in page.inner_text(".neuroglot-status")
+    assert page.wrong == []
+
+
+@pytest.mark.parametrize("made", [counts, mixture])
+def test_every_neuron_has_the_type_that_another_detector_gives_it(page_of, made):
+    stats = made()
+    found = detect(stats, "lape")
+    explorer = ThresholdExplorer(stats, top_rate=0.05, detector=found)
+    page = page_of(explorer)
+    for settings, _ in zip(random_settings(np.random.default_rng(3), LANGUAGES), range(20), strict=False):
+        shown = page.evaluate(SET, settings | {"languages": list(LANGUAGES)})
+        explorer.top_rate, explorer.quantile = settings["topRate"], settings["quantile"]
+        types = explorer.types
+        assert shown["codes"] == "".join(map(str, types.codes.ravel())), settings
+        assert shown["tau"] == types.tau and shown["lam"] is None and shown["number"] == types.selected.sum()
+    # Neither a lambda nor a choice of languages is offered, and an address that asks for some is refused in words.
+    assert page.locator(".neuroglot-explorer fieldset").count() == 0
+    assert page.get_by_label("lambda", exact=True).count() == 0
+    assert page.evaluate(SET, {"languages": ["en", "ru"]}) is None
+    assert "scores are of all languages together" in page.inner_text(".neuroglot-status")
+    page.evaluate(SET, {"languages": list(LANGUAGES), "topRate": 0.1, "quantile": 0.9})
+    assert page.inner_text(".neuroglot-status").startswith("lape, tau 0.")
+    explorer.top_rate, explorer.quantile = 0.1, 0.9
+    page.get_by_text("Which neurons are they?").click()
+    assert "place by lape" in page.inner_text(".neuroglot-list thead")
+    with page.expect_download() as saved:
+        page.get_by_text("Neurons (CSV)").click()
+    assert "-lape-top0.1-quantile0.9-" in saved.value.suggested_filename
+    rows = list(csv.reader(io.StringIO(saved.value.path().read_text())))[1:]
+    types, places = explorer.types, Scored.read(stats, found, min_tokens=20).places
+    assert len(rows) == (types.codes > 0).sum()
+    assert [(int(row[0]), int(row[1]), row[5]) for row in rows[:50]] == [
+        (layer, neuron, str(places[layer, neuron]))
+        for layer, neuron in sorted(np.argwhere(types.codes > 0).tolist(), key=lambda at: places[tuple(at)] or 10**9)[
+            :50
+        ]
+    ]
     assert page.wrong == []
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroglot import ActivationStats, NeuroglotError, NeuronBrowser, NeuronTypes, ThresholdExplorer, classify
+from neuroglot import ActivationStats, NeuroglotError, NeuronBrowser, NeuronTypes, ThresholdExplorer, classify, detect
 from neuroglot.book import pages
-from neuroglot.book.packing import classify_packed, pack
+from neuroglot.book.packing import base64_size, classify_packed, pack
 from neuroglot.book.widgets import panel_rows
 
 
@@ -185,3 +185,34 @@ def test_types_are_observed(stats):
     explorer.top_rate = 0.1
     assert [getattr(each, "top_rate", each) for each in seen] == [0.3, 0.1, "top_rate"]
     assert (seen[1].codes == classify(stats, top_rate=0.1, quantile=0.8).codes).all()
+
+
+def test_another_detector_s_types_are_turned(stats, tmp_path):
+    file = tmp_path / "types.safetensors"
+    explorer = ThresholdExplorer(stats, top_rate=0.3, lam=0.2, quantile=0.7, detector="lape", use=file)
+    wanted = classify(stats, top_rate=0.3, quantile=0.7, detector="lape")
+    assert (explorer.types.codes == wanted.codes).all() and explorer.types.settings() == wanted.settings()
+    explorer.top_rate, explorer.quantile = 0.1, 0.8
+    wanted = classify(stats, top_rate=0.1, quantile=0.8, detector=detect(stats, "lape"))
+    assert (explorer.types.codes == wanted.codes).all() and (wanted.codes != 0).any()
+    explorer.use()
+    assert NeuronTypes.load(file).settings() == wanted.settings()
+    with pytest.raises(NeuroglotError, match="the scores of lape are of all languages together"):
+        explorer.languages = ["en", "de"]
+    for wrong in ({"detector": "random"}, {"detector": "lape", "activity": "detector"}):
+        with pytest.raises(NeuroglotError, match=r"detector='random'|activity='detector'"):
+            ThresholdExplorer(stats, **wrong)
+
+
+def test_places_take_their_share_of_a_page(stats):
+    explorer = ThresholdExplorer(stats, top_rate=0.3, detector="lape")
+    places = explorer.given["places"]
+    whole = explorer.html(len(places) + base64_size(explorer.data))
+    assert (
+        json.loads(whole.split('<script type="application/json">')[1].removesuffix("</script></div>"))["head"]["roots"]
+        is False
+    )
+    fewer = explorer.html(len(places) + base64_size(explorer.data) - 1)
+    assert json.loads(fewer.split('<script type="application/json">')[1].removesuffix("</script></div>"))["head"][
+        "roots"
+    ]

@@ -141,6 +141,12 @@ def pack(stats: ActivationStats, limit: int | None = None, min_tokens: int = MIN
     return fitting
 
 
+def pack_places(places: np.ndarray) -> str:
+    """Places of neurons, deflated, in base64: four bytes each, the highest bytes of all neurons first."""
+    planes = [(places.ravel() >> shift & 255).astype(np.uint8).tobytes() for shift in (24, 16, 8, 0)]
+    return base64.b64encode(_smallest(b"".join(planes))).decode()
+
+
 def classify_packed(packed: Packed, *, top_rate: float, lam: float | None, quantile: float, scaled: bool) -> np.ndarray:
     """The types that the page's explorer finds, as codes, uint8 ``[layers, neurons]``.
 

@@ -10,7 +10,7 @@ from ..base.errors import NeuroglotError
 from ..base.files import read_json, write_json
 from ..base.provenance import versions
 from ..base.records import content_hash
-from ..base.tables import ARTIFACTS, read_tables, write_tables
+from ..base.tables import ARTIFACTS, read_tables, tables_if_any, write_tables
 from ..counts.activations import ActivationStats
 from ..effects.removals import AS_IT_IS, BOTH, Removal
 from ..model.likelihood import Losses
@@ -65,6 +65,16 @@ def beside(artifact: str, path: str | Path, types: NeuronTypes, *, root: Path | 
     near = (found["value"] - found["reference"]).abs() <= width
     said = [(AGREES if close else DIFFERS) if sure else None for close, sure in zip(near, known, strict=True)]
     return found.assign(verdict=pd.Series(said, found.index, dtype=object))
+
+
+def kept(artifact: str, types: NeuronTypes, *, root: Path | None = None) -> dict[str, pd.DataFrame]:
+    """The tables of a chapter in the reference of this model, text and languages; none where there is no such.
+
+    Args:
+        artifact, types, root: as of :func:`beside`.
+    """
+    folder = None if "outside" in types.provenance else _found(types, root or project_root())
+    return {} if folder is None else tables_if_any(folder / ARTIFACTS[artifact])
 
 
 def _found(types: NeuronTypes, root: Path) -> Path | None:

@@ -14,18 +14,28 @@ import pandas as pd
 import traitlets
 import vl_convert
 
-from ..base.errors import NeuroglotError
+from ..base.errors import NeuroglotError, quoted
 from ..base.files import write_bytes
 from ..counts.activations import ActivationStats
 from ..neurons.contexts import TopContexts, block
-from ..neurons.identification import KINDS, MIN_TOKENS, Identifier, NeuronTypes, classify, require_thresholds
+from ..neurons.detection import Detection
+from ..neurons.identification import (
+    KINDS,
+    LAMBDA,
+    MIN_TOKENS,
+    Identifier,
+    NeuronTypes,
+    classify,
+    require_thresholds,
+)
+from ..neurons.scored import Scored
 from ..text.corpora import Corpus
 from .chapters import after
 from .charts.live import LiveChart, NeuronMap, answer, front_end
 from .charts.panels import explorer_panels, neuron_panel
 from .charts.theme import KIND_COLORS, data_script, drawable
 from .markup import html
-from .packing import PAGE_LIMIT, base64_size, pack
+from .packing import PAGE_LIMIT, base64_size, pack, pack_places
 
 _SCRIPTS = ("identify.js", "page.js", "explorer.js", "browser.js")
 
@@ -76,11 +86,13 @@ class _Live(anywidget.AnyWidget):
 
     @traitlets.validate("languages")
     def _some(self, proposal: Any) -> list[str]:
-        chosen = [code for code in self.stats.languages if code in proposal["value"]]
-        if len(chosen) < 2 or set(chosen) != set(proposal["value"]):
-            raise NeuroglotError(
-                f"languages={proposal['value']}: give two or more of {' '.join(self.stats.languages)}."
-            )
+        return self._chosen(proposal["value"])
+
+    def _chosen(self, codes: list[str]) -> list[str]:
+        """Languages that can take part, in the order of the counts."""
+        chosen = [code for code in self.stats.languages if code in codes]
+        if len(chosen) < 2 or set(chosen) != set(codes):
+            raise NeuroglotError(f"languages={codes}: give two or more of {' '.join(self.stats.languages)}.")
         return chosen
 
     def _answer(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
@@ -130,6 +142,7 @@ class _Live(anywidget.AnyWidget):
             NeuroglotError: too many neurons for the limit.
         """
         packed, data = self._packed, self.data
+        limit -= len(self.given.get("places") or "")
         if base64_size(data) > limit:
             packed, data = pack(self.stats, limit, packed.min_tokens)
         own = {"head": packed.head(), "settings": self._settings(), "data": base64.b64encode(data).decode()}
@@ -175,12 +188,19 @@ class ThresholdExplorer(_Live):
     sliders. ``explorer.observe(handler, "types")`` is told whenever the types change. In a built book the same works
     without a kernel.
 
+    Of another detector than lambda-score there is no lambda to turn, and no language to leave out.
+
     Args:
         stats: activation counts.
         top_rate, lam, quantile, scaled, min_tokens: where to start; as for :func:`neuroglot.classify`.
+        detector: whose scores select neurons: its name, or what it found in these counts.
+        activity: ``"tau"``; types by a detector's own choice follow from no threshold.
         browser: address of the page with a :class:`NeuronBrowser`, which listed neurons are linked to.
         detectors: and of the one with a :class:`neuroglot.book.lookup.NeuronLookup`; in pages only.
         use: file of types that *Use these* writes; live only.
+
+    Raises:
+        NeuroglotError: random neurons, a detection of other counts, or another activity.
     """
 
     def __init__(
@@ -192,15 +212,44 @@ class ThresholdExplorer(_Live):
         quantile: float = 0.95,
         scaled: bool = True,
         min_tokens: int = MIN_TOKENS,
+        detector: str | Detection = LAMBDA,
+        activity: str = "tau",
         browser: str | None = None,
         detectors: str | None = None,
         use: str | Path | None = None,
     ) -> None:
+        if activity != "tau":
+            raise NeuroglotError(f"activity={quoted(activity)}: thresholds are turned of types by tau alone.")
         specs = explorer_panels(stats.shape[0], stats.languages)
         self._file = use
         given = {"kind": "explorer", "specs": specs, "browser": browser, "use": use is not None}
+        self._scored: Scored | None = None
+        if detector != LAMBDA:
+            lam, self._scored = None, Scored.read(stats, detector, min_tokens=min_tokens, scaled=scaled)
+            given |= {"detector": self._scored.found.method, "places": pack_places(self._scored.places)}
         settings = {"top_rate": top_rate, "lam": lam, "quantile": quantile, "languages": list(stats.languages)}
         super().__init__(stats, given, scaled, min_tokens, detectors, **settings)
+
+    def _chosen(self, codes: list[str]) -> list[str]:
+        chosen = super()._chosen(codes)
+        if self._scored is not None and len(chosen) < len(self.stats.languages):
+            raise NeuroglotError(
+                f"languages={codes}: the scores of {self._scored.found.method} are of all languages "
+                "together; detect among some in counts of those (stats.select)."
+            )
+        return chosen
+
+    @property
+    def types(self) -> NeuronTypes:
+        """The neuron types at the thresholds on the screen, selected by the detector's scores where one was given.
+
+        Raises:
+            NeuroglotError: no lambda fits.
+        """
+        if self._scored is None:
+            return super().types
+        shown = replace(self._scored, prepared=Identifier(self._packed.probabilities(), scaled=self.scaled))
+        return shown.types(self.stats, self.top_rate, self.quantile, self._packed.min_tokens)
 
     def observe(self, handler: Callable[[Any], Any], names: Any = traitlets.All, type: Any = "change") -> None:
         """As of every widget; ``"types"`` changes with each threshold, and the handler finds them as ``change.new``."""
@@ -224,6 +273,7 @@ class ThresholdExplorer(_Live):
             quantile=self.quantile,
             scaled=self.scaled,
             min_tokens=self._packed.min_tokens,
+            detector=LAMBDA if self._scored is None else self._scored.found,
         )
         found.save(self._file)
         outdated = ", ".join(name.partition("-")[0] for name in after("types"))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.errors import NeuroglotError, quoted, require_names, require_whole
-from ..base.uncertainty import Estimate, verdicts
+from ..base.tables import first_rows
+from ..base.uncertainty import LESS, MORE, Estimate, verdicts
 from ..counts.activations import ActivationStats
 from ..counts.collecting import collect
 from ..counts.gathering import KINDS
@@ -21,7 +22,7 @@ from ..model.loading import itself
 from ..model.sites import neuron_layers
 from ..neurons.agreement import Selection, agreement
 from ..neurons.detection import Detection, detect, methods
-from ..neurons.identification import MIN_TOKENS
+from ..neurons.identification import LAMBDA, MIN_TOKENS
 from ..neurons.methods import NEEDS
 from ..neurons.sets import read_fitting
 from ..text.corpora import Corpus
@@ -294,6 +295,49 @@ def side_by_side(
             ends = {end: apart[end].map(names_) for end in ("one", "other")}
             pairs.append(apart.assign(**ends, text=text, budget=budget))
     return pd.concat(tables, ignore_index=True), pd.concat(pairs, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Best:
+    """A detector whose neurons are needed more than those of every other one.
+
+    Attributes:
+        detector: its name.
+        margin: nats per token to the one that it is least above, and
+        interval: that difference's.
+    """
+
+    detector: str
+    margin: float
+    interval: tuple[float, float]
+
+
+def best(pairs: pd.DataFrame) -> Best | None:
+    """The detector told apart from, and above, all others on the first text at the first budget; ``None`` without one.
+
+    Args:
+        pairs: from :func:`side_by_side`.
+    """
+    if pairs.empty:
+        return None
+    first = first_rows(pairs, "text", "budget")
+    names = dict.fromkeys([*first["one"], *first["other"]])
+    for name in names:
+        above = first[
+            ((first["one"] == name) & (first["verdict"] == MORE))
+            | ((first["other"] == name) & (first["verdict"] == LESS))
+        ]
+        if len(above) == len(names) - 1:
+            least = above.iloc[above["effect"].abs().argmin()]
+            low, high = sorted((abs(least["low"]), abs(least["high"])))
+            return Best(name, abs(least["effect"]), (low, high))
+    return None
+
+
+def better(pairs: pd.DataFrame, detections: Mapping[str, Detection]) -> Detection | None:
+    """What the :func:`best` detector found, where that is another one than lambda-score, and no file."""
+    found = best(pairs)
+    return None if found is None or found.detector == LAMBDA else detections.get(found.detector)
 
 
 #: The text beside which detectors are tried again: as the first, of other wordings.

@@ -1,6 +1,10 @@
+import numpy as np
 import pandas as pd
+import pytest
 
-from neuroglot.book.findings.detectors import agree, best, between, depends, each, left_out, opening, rests_on
+from neuroglot import Detection
+from neuroglot.book.findings.detectors import agree, best, between, depends, each, left_out, opening, rests_on, turned
+from neuroglot.effects import comparing
 
 NAN = float("nan")
 
@@ -141,6 +145,7 @@ def test_whether_one_detector_is_better_than_all():
     pairs = pd.DataFrame(
         [with_ends("a", "b", -0.7, "less"), with_ends("b", "c*", 0.2, "more"), with_ends("a", "c*", 0.1, None)]
     )
+    assert comparing.best(pairs) == comparing.Best("b", 0.2, (0.1, pytest.approx(0.3)))
     assert best(pairs) == (
         "The neurons of b are needed more than those of every other detector, by at least 0.20 nats per token (0.10 to "
         "0.30)."
@@ -153,3 +158,19 @@ def test_whether_one_detector_is_better_than_all():
     assert best(elsewhere).startswith("No detector's neurons are needed more")
     for nothing in (pairs.iloc[:0], pairs.assign(verdict=None)):
         assert best(nothing) == "Whether one detector is better than the others is not known."
+
+
+def test_the_better_detector_is_turned():
+    pairs = pd.DataFrame([pair("lape", "lambda-score", 0.4, "more") | {"low": 0.3, "high": 0.5}])
+    found = Detection("lape", ("en", "de"), np.ones((1, 2, 2)), np.ones((1, 2, 2), bool))
+    assert comparing.better(pairs, {"lape": found}) is found and comparing.better(pairs, {}) is None
+    assert turned(pairs, found).endswith(
+        "at the top rate and the quantile of chapter 02: a neuron is selected by its highest score of any language, "
+        "and active where it is above tau."
+    )
+    usual = pairs.assign(verdict="less")  # lambda-score is the better one, whose types are turned elsewhere
+    assert comparing.better(usual, {"lape": found}) is None
+    assert turned(usual, None).endswith(
+        "The thresholds of lambda-score are turned in [chapter 02](02-identification.ipynb)."
+    )
+    assert comparing.better(pairs.iloc[:0], {"lape": found}) is None

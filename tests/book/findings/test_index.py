@@ -21,7 +21,7 @@ PROFILE = pd.DataFrame({"layer": [0, 0, 1, 1], "kind": ["specific", "general"] *
 
 
 def test_opening():
-    nothing = {"profile": PROFILE}, {}, {}, {}, {}
+    nothing = {"profile": PROFILE}, {}, {}, {}, {}, {}
     assert findings.opening(types_of("en de fr", "en,en,en de,en de fr,-"), *nothing) == (
         "**Of tiny's 5 neurons 2 are specific to one of 3 languages, 1 related to several and 1 general, at a top rate "
         f"of 5.0%.**\n\n{findings.findings(*nothing)}"
@@ -49,7 +49,9 @@ def written(*verdicts: str | None):
 
 
 def test_findings_with_their_verdicts():
-    assert findings.findings({"profile": PROFILE}, overlaps(), effects(), written("less", "more"), {}).split("\n") == [
+    assert findings.findings({"profile": PROFILE}, overlaps(), effects(), written("less", "more"), {}, {}).split(
+        "\n"
+    ) == [
         "1. **Found again?** Specific neurons found on other text (udhr) overlap by 20% with this text's, those found "
         "on as much of this text by 70% (less). [Chapter 09](09-stability.html)",
         "2. **Needed?** Removing a language's specific and related neurons raises its own log-perplexity by +1.25 nats "
@@ -63,7 +65,7 @@ def test_findings_with_their_verdicts():
 
 def test_what_is_missing_is_said():
     segments = pd.DataFrame({"segments": [3, 4], "verdict": "less", "chosen": [True, False]})
-    said = findings.findings({"profile": PROFILE, "segments": segments}, {}, {}, {}, {}).split("\n")
+    said = findings.findings({"profile": PROFILE, "segments": segments}, {}, {}, {}, {}, {}).split("\n")
     assert said == [
         "1. **Found again?** Not known here is whether the same neurons are found on other text: [chapter "
         "09](09-stability.html) was not run, or found no neuron to ask of.",
@@ -74,18 +76,18 @@ def test_what_is_missing_is_said():
         "03](03-layers.html) (What they write is not known here: [chapter 04](04-neurons.html) has not said so.)",
     ]
     nothing = {"profile": PROFILE.assign(neurons=0)}
-    said = findings.findings(nothing, {"overlaps": pd.DataFrame()}, effects(None), written(None, None), {})
+    said = findings.findings(nothing, {"overlaps": pd.DataFrame()}, effects(None), written(None, None), {}, {})
     assert "was not run" in said and "+2.00: not known; more in 1 of 3" in said and "how sure that is is not" in said
-    said = findings.findings(nothing, {}, {"contrasts": effects()["contrasts"].iloc[:0]}, {}, {})
+    said = findings.findings(nothing, {}, {"contrasts": effects()["contrasts"].iloc[:0]}, {}, {}, {})
     assert "Language neurons are not found. How many parts" in said and said.count("was not run") == 2
 
 
 def test_language_or_script_comes_last_where_it_was_asked():
     row = {"rewriting": "romanized", "detector": "lape", "unchanged": 0.75, "rewritten": 0.25, "verdict": "less"}
     tables = {"rewritten": pd.DataFrame([row | {"languages": 5}])}
-    *others, last = findings.findings({"profile": PROFILE}, {}, {}, {}, tables).split("\n")
+    *others, last = findings.findings({"profile": PROFILE}, {}, {}, {}, tables, {}).split("\n")
     assert last.startswith("4. **Language or script?** On average over 1 detector and 5 languages, of a language's ")
-    assert others == findings.findings({"profile": PROFILE}, {}, {}, {}, {"detectors": pd.DataFrame()}).split("\n")
+    assert others == findings.findings({"profile": PROFILE}, {}, {}, {}, {"detectors": pd.DataFrame()}, {}).split("\n")
 
 
 def test_other_detectors_have_the_last_word_where_they_were_tried():
@@ -94,15 +96,24 @@ def test_other_detectors_have_the_last_word_where_they_were_tried():
           "text": "problems", "budget": "100 a language"}]
     )  # fmt: skip
     claims = pd.DataFrame([{"claim": "x", "known": 2, "holds": 2, "contrary": 0}])
-    last = findings.findings({"profile": PROFILE}, {}, {}, {}, {"pairs": pairs, "claims": claims}).split("\n")[-1]
+    last = findings.findings({"profile": PROFILE}, {}, {}, {}, {"pairs": pairs, "claims": claims}, {}).split("\n")[-1]
     assert last == (
         "4. **Another detector?** The neurons of lape are needed more than those of every other detector, by at least "
         "0.50 nats per token (0.20 to 0.80). Of 1 claim of this book, 1 holds under every detector, none under some, "
         "none under none. Under some the contrary of what others say holds for none of them. [Chapter "
         "10](10-detectors.html)"
     )
-    alone = findings.findings({"profile": PROFILE}, {}, {}, {}, {"pairs": pairs}).split("\n")[-1]
+    alone = findings.findings({"profile": PROFILE}, {}, {}, {}, {"pairs": pairs}, {}).split("\n")[-1]
     assert alone.endswith("(0.20 to 0.80). [Chapter 10](10-detectors.html)")
+    more = pd.concat([pairs, pairs.assign(one="attribution", effect=0.9, low=0.6, high=1.2),
+                      pairs.assign(one="attribution", other="lape", effect=0.4, low=0.1, high=0.7)])  # fmt: skip
+    both = findings.findings({"profile": PROFILE}, {}, {}, {}, {"pairs": pairs}, {"pairs": more}).split("\n")[-1]
+    assert (
+        "(0.20 to 0.80). In the full run of this model and text, which compared 3 detectors: The neurons of "
+        "attribution are needed more than those of every other detector, by at least 0.40 nats per token (0.10 to "
+        "0.70). [Chapter"
+    ) in both
+    assert findings.findings({"profile": PROFILE}, {}, {}, {}, {"pairs": pairs}, {"pairs": pairs}).endswith(alone)
 
 
 def test_kinship_is_a_sentence():

@@ -7,8 +7,10 @@ import pandas as pd
 
 from ...base.tables import first_rows
 from ...base.uncertainty import LESS, MORE, SAME
+from ...effects import comparing
 from ...effects.comparing import OTHER_WORDINGS
 from ...effects.matrix import AS_MANY, MATCHED
+from ...neurons.detection import Detection
 from ..markup import myst
 from .words import counted, interval, number
 
@@ -205,22 +207,44 @@ def best(pairs: pd.DataFrame) -> str:
     """
     if pairs.empty or not pairs["verdict"].notna().any():  # a table without a row has no columns either
         return "Whether one detector is better than the others is not known."
+    if (found := comparing.best(pairs)) is not None:
+        low, high = found.interval
+        return (
+            f"The neurons of {myst(found.detector)} are needed more than those of every other detector, by at least "
+            f"{found.margin:.2f} nats per token ({interval(low, high, '{:.2f}')})."
+        )
     first = first_rows(pairs, "text", "budget")
-    rows = first.to_dict("records")
-    above = [(row["one"], row) for row in rows if row["verdict"] == MORE]
-    above += [(row["other"], row) for row in rows if row["verdict"] == LESS]
-    names = set(first["one"]) | set(first["other"])
-    for name in sorted(names):
-        won = [row for who, row in above if who == name]
-        if len(won) == len(names) - 1:
-            least = min(won, key=lambda row: abs(row["effect"]))
-            low, high = sorted((abs(least["low"]), abs(least["high"])))
-            return (
-                f"The neurons of {myst(name)} are needed more than those of every other detector, by at least "
-                f"{abs(least['effect']):.2f} nats per token ({interval(low, high, '{:.2f}')})."
-            )
+    apart = int(first["verdict"].isin([MORE, LESS]).sum())
     most = number(first["detectable"].median(), "{:.2f}")
     return (
-        f"No detector's neurons are needed more than those of every other one ({len(above) or 'none'} of "
-        f"{counted(len(rows), 'pair')} told apart; {most} nats per token would have been found in half of them)."
+        f"No detector's neurons are needed more than those of every other one ({apart or 'none'} of "
+        f"{counted(len(first), 'pair')} told apart; {most} nats per token would have been found in half of them)."
+    )
+
+
+def in_full(pairs: pd.DataFrame, full: pd.DataFrame) -> str:
+    """What the full run in the reference says of :func:`best`, where it compared more detectors; else nothing.
+
+    Args:
+        pairs: of this run, as of :func:`best`.
+        full: of the reference.
+    """
+    mine, theirs = (set() if some.empty else {*some["one"], *some["other"]} for some in (pairs, full))
+    if not theirs - mine:
+        return ""
+    return f"In the full run of this model and text, which compared {counted(len(theirs), 'detector')}: {best(full)}"
+
+
+def turned(pairs: pd.DataFrame, better: Detection | None) -> str:
+    """Whose types the explorer below turns, or that there is none.
+
+    Args:
+        pairs: as of :func:`best`.
+        better: from :func:`neuroglot.effects.comparing.better`.
+    """
+    if better is None:
+        return f"{best(pairs)} The thresholds of lambda-score are turned in [chapter 02](02-identification.ipynb)."
+    return (
+        f"{best(pairs)} Its types are turned here, at the top rate and the quantile of chapter 02: a neuron is "
+        "selected by its highest score of any language, and active where it is above tau."
     )

@@ -107,10 +107,18 @@ def _given(types: NeuronTypes | None) -> str:
 
 
 def not_turned(found: NeuronTypes) -> str:
-    """Why a page has no sliders."""
+    """Why a page has no sliders: in which languages a neuron is active follows from no threshold."""
     return (
-        f"*These types are those of {myst(found.detector)}. A page turns the thresholds of lambda-score alone, whose "
-        "score follows from counts: the sliders and the neuron browser are left out.*"
+        f"*These types are those of {myst(found.detector)}, by its own choice, which goes by no threshold: the sliders "
+        "are left out.*"
+    )
+
+
+def not_browsed(found: NeuronTypes) -> str:
+    """Why a page has no neuron browser."""
+    return (
+        f"*These types are those of {myst(found.detector)}. The neuron browser shows those of lambda-score alone: it "
+        "is left out.*"
     )
 
 

@@ -18,7 +18,13 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 def opening(
-    found: NeuronTypes, depth: Tables, stability_tables: Tables, effects: Tables, written: Tables, detectors: Tables
+    found: NeuronTypes,
+    depth: Tables,
+    stability_tables: Tables,
+    effects: Tables,
+    written: Tables,
+    detectors: Tables,
+    full: Tables,
 ) -> str:
     """How many neurons are of each type, and the findings, each with its verdict, from what chapters wrote.
 
@@ -29,34 +35,38 @@ def opening(
         effects: of chapter 05.
         written: of chapter 04.
         detectors: of chapter 10.
+        full: of chapter 10 in the reference; without a table where there is none of this model and text.
     """
     n = found.sizes()
     return (
         f"**Of {myst(model_name(str(found.provenance.get('model'))))}'s {found.score.size:,} neurons "
         f"{n['specific']:,} are specific to one of {len(found.languages)} languages, {n['related']:,} related to "
         f"several and {n['general']:,} general, at a top rate of {found.top_rate:.1%}.**\n\n"
-        f"{findings(depth, stability_tables, effects, written, detectors)}"
+        f"{findings(depth, stability_tables, effects, written, detectors, full)}"
     )
 
 
-def findings(depth: Tables, stability_tables: Tables, effects: Tables, written: Tables, detectors: Tables) -> str:
+def findings(
+    depth: Tables, stability_tables: Tables, effects: Tables, written: Tables, detectors: Tables, full: Tables
+) -> str:
     """The findings alone, the last ones where they were looked for; arguments as of :func:`opening`."""
     said = [
         f"**Found again?** {_again(stability_tables)}",
         f"**Needed?** {_needed(effects)}",
         _where(depth) if written.get("contrasts", pd.DataFrame()).empty else _wrote(written),
         rewritten.first_page(detectors),
-        _others(detectors),
+        _others(detectors, full),
     ]
     return "\n".join(f"{place}. {words}" for place, words in enumerate(filter(None, said), 1))
 
 
-def _others(tables: Tables) -> str:
+def _others(tables: Tables, full: Tables) -> str:
     """Whether another detector finds better neurons, and whether the book depends on which; nothing if not asked."""
     pairs, claims = (tables.get(name, pd.DataFrame()) for name in ("pairs", "claims"))
     if pairs.empty and claims.empty:
         return ""
-    said = [every_detector.best(pairs), every_detector.depends(claims)] if len(claims) else [every_detector.best(pairs)]
+    said = [every_detector.best(pairs), every_detector.in_full(pairs, full.get("pairs", pd.DataFrame()))]
+    said = [*filter(None, said), *([every_detector.depends(claims)] if len(claims) else [])]
     return f"**Another detector?** {' '.join(said)} [Chapter 10](10-detectors.html)"
 
 

@@ -1,6 +1,6 @@
 // Sliders for every threshold, and what they make of all neurons: in the book's pages and in Jupyter.
 (() => {
-  const { KINDS, Refusal, Identifier, address, chart, count, csv, element, fill, follow, labelled, linked, save, select, typed } = neuroglot;
+  const { KINDS, Refusal, Identifier, address, chart, count, csv, element, fill, follow, fromBase64, labelled, linked, save, select, typed, unpackPlaces } = neuroglot;
   const TYPED = KINDS.slice(1);
   const LISTED = 40;
 
@@ -81,22 +81,26 @@
     `quantile ${quantile}, ${languages.length} languages`;
 
   // Settings as identification.classify has them, for files' names.
-  const inName = ({ topRate, lam, quantile }) => `top${topRate}-lambda${Number(lam.toFixed(6))}-quantile${quantile}`;
+  const inName = ({ topRate, lam, quantile }, detector) =>
+    `${detector ? `${detector}-` : ""}top${topRate}-${detector ? "" : `lambda${Number(lam.toFixed(6))}-`}quantile${quantile}`;
 
   /**
    * Fill a place with the explorer.
    * given: head and values (see identify.js), scaled, specs of the three charts, settings to begin with, run (a
-   * name), browser and detectors (addresses of the pages that show single neurons, and what each detector says of
+   * name), detector and places (another one than lambda-score, and whom it selects), browser and detectors (addresses of the pages that show single neurons, and what each detector says of
    * them), addressed (keep settings in the address),
    * changed(settings), called after a reader's change, use(settings) (live: writes the types, and says so).
    */
   async function explorer(place, given) {
     const all = given.head.languages;
-    const identifier = new Identifier(given.head, given.values, given.scaled);
+    const other = given.detector; // which has no lambda, and scores all languages together
+    const places = other ? await unpackPlaces(fromBase64(given.places)) : null;
+    const identifier = new Identifier(given.head, given.values, given.scaled, places);
     const begun = { languages: all, lam: null, ...given.settings };
     const settings = { ...begun };
     let [result, lam, timer, took] = [null, 0, 0, 0]; // lam: the one last shown
 
+    const view = () => ({ ...toAddress(settings, all), ...(other ? { lambda: "" } : {}) });
     const moved = (name) => (value) => later({ [name]: value });
     const sliders = {
       topRate: slider("top rate (%)", { min: 0.1, max: 20, step: 0.1, unit: 0.01 }, moved("topRate")),
@@ -131,10 +135,11 @@
         "div",
         { class: "neuroglot-controls" },
         sliders.topRate.place,
-        sliders.lam.place,
-        labelled("solve lambda", solve),
+        ...(other ? [] : [sliders.lam.place, labelled("solve lambda", solve)]),
         sliders.quantile.place,
-        element("fieldset", {}, element("legend", {}, "languages that take part"), ...boxes.map(([, label]) => label)),
+        other
+          ? null
+          : element("fieldset", {}, element("legend", {}, "languages that take part"), ...boxes.map(([, label]) => label)),
       ),
       element(
         "div",
@@ -160,7 +165,7 @@
     }
 
     function files() {
-      return `${given.run ?? "neurons"}-${inName(result)}`;
+      return `${given.run ?? "neurons"}-${inName(result, other)}`;
     }
 
     // The types become those of the run, at the thresholds that were set last, drawn yet or not; what that makes out of
@@ -178,7 +183,7 @@
     }
 
     async function copy() {
-      address.write(toAddress(settings, all));
+      address.write(view());
       try {
         await navigator.clipboard.writeText(location.href);
         link.textContent = "Copied";
@@ -197,11 +202,12 @@
       return [["by", "place", "type", "neurons"], ...rows];
     }
 
-    const head = ["layer", "neuron", "type", "N", "languages", "score"];
+    const head = ["layer", "neuron", "type", "N", "languages", other ? `place by ${other}` : "score"];
     function row(i) {
       const codes = result.languages.filter((_, j) => identifier.isActive(j, i));
       const own = [Math.floor(i / identifier.width), i % identifier.width, KINDS[result.codes[i]], result.n[i]];
-      return [...own, codes.join(" "), identifier.score(i, result.lam)];
+      const score = identifier.score(i, result.lam);
+      return [...own, codes.join(" "), Number.isFinite(score) ? score : ""];
     }
 
     function ofType(wanted = () => true) {
@@ -241,16 +247,16 @@
           (j < 0 || identifier.isActive(j, i)),
       );
       const cells = found.slice(0, LISTED).map(row).map(([layer, neuron, ...rest]) => {
-        const place = new URLSearchParams({ ...toAddress(settings, all), layer, neuron });
+        const place = new URLSearchParams({ ...view(), layer, neuron });
         const name = linked(given.browser, place, neuron) ?? neuron;
-        rest[3] = rest[3].toFixed(4);
+        rest[3] = other ? count(rest[3]) : rest[3].toFixed(4);
         const more = linked(given.detectors, { layer, neuron }, "what each detector says");
         more?.setAttribute("aria-label", `what each detector says of layer ${layer}, neuron ${neuron}`);
         return element("tr", {}, ...[layer, name, ...rest, ...(more ? [more] : [])].map((cell) => element("td", {}, cell)));
       });
       const shown = given.detectors ? [...head, "detectors"] : head;
       list.replaceChildren(
-        element("p", {}, `${count(found.length)} neurons${found.length > LISTED ? `, the ${LISTED} of lowest score` : ""}.`),
+        element("p", {}, `${count(found.length)} neurons${found.length > LISTED ? `, the ${LISTED} of ${other ? "the best places" : "lowest score"}` : ""}.`),
         element(
           "table",
           {},
@@ -265,7 +271,7 @@
       sliders.quantile.show(settings.quantile);
       solve.checked = settings.lam === null;
       sliders.lam.enable(!solve.checked);
-      if (result) sliders.lam.show((lam = result.lam));
+      if (result && !other) sliders.lam.show((lam = result.lam));
       for (const [box] of boxes) box.checked = settings.languages.includes(box.value);
     }
 
@@ -290,7 +296,8 @@
       const totals = TYPED.map((kind) => [kind, rows.layers.reduce((sum, own) => sum + (own.kind === kind) * own.neurons, 0)]);
       showSettings();
       status.textContent =
-        `lambda ${Number(result.lam.toFixed(6))} (${result.solved ? "solved" : "given"}), tau ${result.tau.toFixed(4)}: ` +
+        `${other ?? `lambda ${Number(result.lam.toFixed(6))} (${result.solved ? "solved" : "given"})`}, ` +
+        `tau ${result.tau.toFixed(4)}: ` +
         `${totals.map(([kind, n]) => `${count(n)} ${kind}`).join(", ")}; ${count(result.number)} neurons selected.` +
         (result.starved
           ? ` ${count(result.starved)} neurons saw fewer than ${given.head.minTokens} tokens of a language and are unclassified.`
@@ -340,7 +347,7 @@
       clearTimeout(timer);
       timer = setTimeout(async () => {
         if (!(await set({}))) return;
-        if (given.addressed) address.write(toAddress(settings, all));
+        if (given.addressed) address.write(view());
         given.changed?.({ ...settings });
       }, took > 100 ? 100 : 0);
     }

@@ -38,12 +38,23 @@
     });
   }
 
-  // Everything about the probabilities that does not depend on the thresholds, as identification.Identifier.
+  // Another detector's place of each neuron, 1 the best, 0 without a score: its highest bytes first (see packing.py).
+  async function unpackPlaces(bytes) {
+    const flat = await inflate(bytes);
+    const size = flat.length / 4;
+    return Uint32Array.from({ length: size }, (_, i) =>
+      [0, 1, 2, 3].reduce((place, plane) => 256 * place + flat[plane * size + i], 0),
+    );
+  }
+
+  // Everything about the probabilities that does not depend on the thresholds, as identification.Identifier; with
+  // another detector's places, which then select neurons in place of the score, as scored.Scored.
   class Identifier {
-    constructor(head, values, scaled = true) {
-      Object.assign(this, { head, values, scaled });
+    constructor(head, values, scaled = true, places = null) {
+      Object.assign(this, { head, values, scaled, places });
       [this.layers, this.width] = head.shape;
       this.size = this.layers * this.width;
+      this.placed = places?.reduce((most, place) => Math.max(most, place), 0);
       const tables = new Map(); // languages of one scale share their table
       this.tables = head.scales.map((scale) => {
         if (!tables.has(scale)) {
@@ -77,6 +88,9 @@
       if (codes.length < 2) throw new Refusal("Choose at least two languages.");
       const chosen = codes.map((code) => this.head.languages.indexOf(code));
       if (chosen.includes(-1)) throw new Refusal("This page does not have all of the languages asked for.");
+      if (this.places && chosen.length < this.head.languages.length) {
+        throw new Refusal("This detector's scores are of all languages together.");
+      }
       const k = chosen.length;
       this.unitEntropy = this.unitPeak = 1;
       if (this.scaled) {
@@ -156,7 +170,8 @@
     select(number, lam) {
       const { entropy, peak, key, size, starved } = this;
       const selected = new Uint8Array(size);
-      if (!number) return selected;
+      if (this.places) this.places.forEach((place, i) => (selected[i] = place > 0 && place <= number));
+      if (this.places || !number) return selected;
       let [low, high] = [Infinity, -Infinity];
       for (let i = 0; i < size; i++) {
         if (starved[i]) {
@@ -247,12 +262,14 @@
     classify({ topRate, lam = null, quantile, languages = this.head.languages }) {
       this.prepare(languages);
       if (!(topRate > 0 && topRate <= 1)) throw new Refusal("The top rate is a share above 0 and up to 1.");
-      const [k, number, tau] = [languages.length, round(topRate * this.taking), this.tau(quantile)];
+      const wanted = round(topRate * this.taking);
+      const [k, number, tau] = [languages.length, Math.min(wanted, this.placed ?? wanted), this.tau(quantile)];
       const n = this.active(tau);
-      const solved = lam === null;
+      const solved = lam === null && !this.places;
       let bounded = true;
       if (solved) ({ lam, bounded } = this.solve(number, n));
-      if (!Number.isFinite(lam)) throw new Refusal("Lambda is a number.");
+      if (this.places) lam = null; // of the paper's score alone
+      else if (!Number.isFinite(lam)) throw new Refusal("Lambda is a number.");
       const selected = this.select(number, lam);
       const codes = new Uint8Array(this.size);
       for (let i = 0; i < this.size; i++) {
@@ -263,7 +280,9 @@
       return { topRate, lam, solved, bounded, quantile, languages: [...languages], tau, number, n, selected, codes, starved };
     }
 
+    // Lower is better; of another detector the place.
     score(neuron, lam) {
+      if (this.places) return this.places[neuron] || Infinity;
       return this.entropy[neuron] - lam * this.peak[neuron];
     }
 
@@ -323,5 +342,5 @@
     return [hull.map((i) => e[i]), hull.map((i) => m[i])];
   }
 
-  globalThis.neuroglot = Object.assign(globalThis.neuroglot ?? {}, { KINDS, Refusal, Identifier, inflate, unpack });
+  globalThis.neuroglot = Object.assign(globalThis.neuroglot ?? {}, { KINDS, Refusal, Identifier, inflate, unpack, unpackPlaces });
 })();
