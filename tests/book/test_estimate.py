@@ -57,6 +57,10 @@ def test_tokens_of_each_chapter():
     once, removed = 16_000, (1 + 4 * (1 + 2 * 2)) * 10 * 8 * 74
     assert TOKENS["10-detectors"](of) == (2 * once + removed, 0), "two texts, and one of them in two other ways"
     assert TOKENS["10-detectors"](amounts(rewritten=None)) == (once + removed, 0)
+    assert TOKENS["10-detectors"](amounts(rewritten=None, claims_also="writing alignment")) == (
+        once + removed + 12 * 1000,
+        0,
+    )
     assert TOKENS["10-detectors"](amounts(rewritten="romanized", detectors="lape attribution")) == (
         1.5 * once * 5 + removed,
         0,

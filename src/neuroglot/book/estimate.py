@@ -183,11 +183,13 @@ def _detectors(of: Amounts) -> tuple[float, float]:
     """Two texts, rewritten ones and others once (attribution as four times), and some documents under all removals.
 
     One of the texts is read again for each way to rewrite it, as if in all languages: only those not in Latin letters
-    are. Other text is taken to have documents as long as a response, half of a document here.
+    are. Other text is taken to have documents as long as a response, half of a document here. What neurons write is
+    told from their means over the held-out text, read once more; what alignment changed from models that were counted.
     """
     given, names, others = of.given, of.given["detectors"].split(), len(of.given["elsewhere"] or {})
     texts = 2 + len((given["rewritten"] or "").split()) + others / 2
     read = of.read(texts * given["detector_documents"]) * (1 + 4 * ("attribution" in names))
+    read += of.read(of.held_out) * ("writing" in given["claims_also"])
     begun = of.tokens if given["response_tokens"] is None else of.tokens / 2 + given["response_tokens"]
     removed = names if given["removed"] is None else given["removed"].split()
     sets = len(removed) * len(given["budgets"]) * (1 + 2 * given["detector_draws"])
