@@ -103,6 +103,12 @@ def test_a_table_shows_cells_and_names_as_they_are(text):
     assert "tex2jax_ignore" in made.table["class"]
 
 
+def test_zero_has_no_minus_in_a_table():
+    frame = pd.DataFrame({"a": [-0.0001, -0.5], "b": [-0.001, 2.0], "c": ["-0.00", "x"]})
+    made = parsed(markup.table(frame, {"a": "{:+.2f}"}, precision=1).to_html())
+    assert [cell.get_text() for cell in made.find_all("td")] == ["0.00", "0.0", "-0.00", "-0.50", "2.0", "x"]
+
+
 def test_a_table_is_as_pandas_makes_it_else():
     frame = pd.DataFrame({"a": [1.5, np.nan], "b": pd.Series([None, 3], dtype=object), "c": ["x", "y\nz"]})
     for options in ({}, {"precision": 2, "na_rep": ""}):

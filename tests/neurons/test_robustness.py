@@ -61,12 +61,17 @@ def test_a_claim_holds_only_where_it_does_on_each_text():
 
 
 def test_the_fewest_neurons():
-    few, many = [[1, 4, 4]] * 6, [[5, 4, 4]] * 6
+    few, many, even = [[1, 4, 4]] * 6, [[5, 4, 4]] * 6, [[4, 4, 4]] * 6
     said = {
         name: claims({"x": [made(a), made(b)]}).set_index("claim").loc["en has the fewest specific neurons", "verdict"]
-        for name, (a, b) in {"both": (few, few), "none": (many, many), "one": (few, many)}.items()
+        for name, (a, b) in {
+            "both": (few, few),
+            "none": (many, many),
+            "one": (few, many),
+            "as few": (even, even),
+        }.items()
     }
-    assert said == {"both": HOLDS, "none": CONTRARY, "one": OPEN}
+    assert said == {"both": HOLDS, "none": CONTRARY, "one": OPEN, "as few": OPEN}
     assert not claims({"x": [made(few), made(few)]}, pivot="sw")["claim"].str.contains("fewest").any()
 
 

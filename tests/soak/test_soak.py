@@ -219,7 +219,8 @@ def test_every_parameter_of_the_chapters_is_drawn():
 BAD = {
     "no number": r"\b(nan|NaN|inf|None|<NA>|NaT)\b",
     "zero below zero": r"(?<![\w.])[-−]0(\.0+)?(?![.\d])",
-    "one of many": r"(?<![\d.,/])1 (?!is\b|has\b)(neurons|languages|wordings|documents|tokens|texts|draws|detectors)\b",
+    "one of many": r"(?<![\d.,/])1 (?!of\b)(?:(?!is\b|has\b)\w+ )?"
+    r"(neurons|languages|wordings|documents|tokens|texts|draws|detectors|shards)\b",
     "an error": r"Traceback|Warning:",
     "an empty place": r"\(\s*\)|\s,|\bof ,|: \.|,\s*\.|\.\.(?!\.)",
 }
@@ -236,6 +237,8 @@ def said(output: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for kind, text in output.get("data", {}).items():
         if kind == "text/markdown":
             yield kind, text
+        elif kind == "text/html" and "<table" in text:
+            yield kind, " ".join(re.findall(r"<t[dh][^>]*>([^<]*)<", text))
         elif kind.startswith("application/vnd.vegalite"):
             yield "chart", json.dumps(text, allow_nan=True)
 
@@ -255,7 +258,12 @@ def faults(notebook: dict[str, Any]) -> list[str]:
                             f"{what}: {prose[max(0, m.start() - 60) : m.end() + 40]!r}"
                             for m in re.finditer(pattern, prose)
                         ]
-                elif kind == "error":
+                elif kind == "text/html":
+                    cells = {what: BAD[what] for what in ("no number", "zero below zero")}
+                    cells["no number"] = r"[-+]?\b(nan|NaN|inf|<NA>|NaT)\b"  # settings may be None
+                    found += [f"{what}: {text[max(0, m.start() - 60) : m.end() + 40]!r}"
+                              for what, pattern in cells.items() for m in re.finditer(pattern, text)]  # fmt: skip
+                elif kind == "error" or (kind == "stderr" and re.search(r"Runtime\w*Warning|Traceback", text)):
                     found.append(f"error: {text}")
     return found
 
@@ -266,6 +274,7 @@ def faults(notebook: dict[str, Any]) -> list[str]:
         ("It costs nan nats.", "no number"),
         ("Zero is -0.00 nats.", "zero below zero"),
         ("In 1 languages more.", "one of many"),
+        ("It gives 0 specific and 1 related neurons.", "one of many"),
         ("None of 3 () differ.", "an empty place"),
     ],
 )
@@ -274,6 +283,15 @@ def test_a_faulty_sentence_is_found(text, fault):
     assert any(found.startswith(fault) for found in faults({"cells": [{"outputs": [output]}]}))
     right = {"output_type": "display_data", "data": {"text/markdown": "In 1 of 11 languages -0.05 nats, 21 neurons."}}
     assert faults({"cells": [{"outputs": [right]}]}) == []
+
+
+def test_a_faulty_cell_or_warning_is_found():
+    cells = "<table><tr><td class='x'>{}</td></tr></table>"
+    for cell, wrong in {"+nan": True, "-0.000": True, "None": False, "-0.05": False}.items():
+        output = {"output_type": "display_data", "data": {"text/html": cells.format(cell)}}
+        assert bool(faults({"cells": [{"outputs": [output]}]})) == wrong, cell
+    output = {"output_type": "stream", "name": "stderr", "text": "x.py:1: RuntimeWarning: invalid value"}
+    assert faults({"cells": [{"outputs": [output]}]})
 
 
 # --- the reruns ---------------------------------------------------------------------------------

@@ -65,13 +65,29 @@ def table(
         lines: columns of text whose lines are kept.
         **options: ``na_rep``, ``precision``, of the same.
     """
-    shown = _plain(frame).style.format(formats, escape="html", **options)
+    plain, precision = _plain(frame), options.pop("precision", pd.get_option("styler.format.precision"))
+    shown = plain.style.format(_formats(plain, formats, precision), escape="html", precision=precision, **options)
     for axis in (0, 1):
         shown = shown.format_index(escape="html", axis=axis)
     shown = shown.set_table_attributes(f'class="{NO_FORMULAS}"')
     if lines:
         shown = shown.set_properties(subset=list(lines), **{"white-space": "pre-line", "text-align": "left"})
     return shown if index else shown.hide()
+
+
+def no_minus_zero(said: str) -> str:
+    """A number in words; what rounds to zero is not below it."""
+    return said if re.search("[1-9]", said) else said.removeprefix("-")
+
+
+def _formats(frame: pd.DataFrame, formats: Any, precision: int) -> dict[Any, Any]:
+    """A function for each column with numbers, that writes them by their format, zero without a minus."""
+    given = formats if isinstance(formats, dict) else dict.fromkeys(frame, formats)
+    usual = {name: f"{{:.{precision}f}}" for name in frame if frame[name].dtype.kind == "f"}
+    return {
+        name: (lambda value, form=form: no_minus_zero(form.format(value))) if isinstance(form, str) else form
+        for name, form in {**usual, **{name: form for name, form in given.items() if form is not None}}.items()
+    }
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:

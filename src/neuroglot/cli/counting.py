@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..base.errors import NeuroglotError
+from ..base.errors import NeuroglotError, counted
 from ..base.files import write_bytes
 from ..base.locks import write_kept
 from ..counts.activations import ActivationStats
@@ -91,9 +91,11 @@ def classify(arguments: argparse.Namespace) -> None:
     types = identification.classify(stats, **settings(arguments, identification.classify))
     solved = "solved" if types.solved else "given"
     by = f"scores of {types.detector}" if types.lam is None else f"lambda {types.lam:.6g} ({solved})"
-    print(f"{by}, tau {types.tau:.6g}, {int(types.selected.sum()):,} neurons selected")
+    print(f"{by}, tau {types.tau:.6g}, {counted(int(types.selected.sum()), 'neuron')} selected")
     if types.n_starved:
-        print(f"{types.n_starved:,} neurons saw fewer than {types.min_tokens} tokens of a language: unclassified")
+        print(
+            f"{counted(types.n_starved, 'neuron')} saw fewer than {types.min_tokens} tokens of a language: unclassified"
+        )
     print(types.table()["kind"].value_counts(sort=False).to_string())
     print(
         types.counts_per_language()
@@ -165,7 +167,7 @@ def contexts(arguments: argparse.Namespace) -> None:
     for layer, neuron in found.neurons[: 3 if len(found.neurons) > 3 else None].tolist():
         print("\n".join(_first_lines(found, layer, neuron, corpus)))
     kept = int((found.passage >= 0).sum())
-    print(f"wrote {arguments.out}: {kept:,} passages of {len(found.neurons):,} neurons")
+    print(f"wrote {arguments.out}: {counted(kept, 'passage')} of {counted(len(found.neurons), 'neuron')}")
 
 
 def _chosen(arguments: argparse.Namespace) -> tuple[np.ndarray, str | None]:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.artifacts import finished
-from ..base.errors import NeuroglotError, is_number, quoted, require_whole
+from ..base.errors import NeuroglotError, counted, is_number, quoted, require_whole
 from ..base.locks import alone
 from ..base.parts import Parts
 from ..base.provenance import differing, record
@@ -327,7 +327,8 @@ class Collection:
             held = {shard: part[0] for shard, part in found if part is not None}
         have = once(lambda: set(held))
         if progress and first:
-            what = f"{total:,} tokens of {len(self.languages)} languages in {self.n_shards} shards"
+            what = f"{counted(total, 'token')} of {counted(len(self.languages), 'language')} in "
+            what += counted(self.n_shards, "shard")
             place = f" into {path}" if path else ""
             print(f"counting {what}{place}, about {self.estimate_seconds():.0f} s", file=sys.stderr, flush=True)
         already = sum(int(self.tokens[portion.shards].sum()) for portion in self.portions if portion.shards[0] in have)

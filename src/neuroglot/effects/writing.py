@@ -518,7 +518,7 @@ class _Passes:
             estimate = jackknife(mean @ way, without)
             low, high = estimate.interval()
             predicted, fell = head @ written[k], head @ mean
-            moved = predicted.std() > 0 and fell.std() > 0
+            moved = predicted.size and predicted.std() > 0 and fell.std() > 0
             documents = len({e.document for e in self.corpus.examples if e.language == code})
             rows.append(
                 {

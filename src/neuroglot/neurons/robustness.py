@@ -66,7 +66,8 @@ def claims(types: Mapping[str, Sequence[NeuronTypes]], pivot: str = "en", seed: 
     A claim :data:`HOLDS` where it does on each text, its contrary where that does on each, and is :data:`OPEN` where
     texts differ. Parts are cut on one text and compared on another (:func:`neuroglot.neurons.layers.part_claims`), each
     way round. That languages of one family or script share more related neurons holds with p up to 0.05 on each text,
-    and has no contrary. The pivot has the fewest neurons of a type, or not.
+    and has no contrary. The pivot has fewer neurons of a type
+    than any other language, or more than one.
 
     Args:
         types: by detector, on two texts or more (:func:`types_on_each`).
@@ -95,9 +96,8 @@ def _claims(types: Sequence[NeuronTypes], pivot: str, seed: int) -> Iterator[tup
             tables = [
                 one.counts_per_language().pivot(index="language", columns="kind", values="neurons") for one in types
             ]
-            fewest = [bool(size[kind][pivot] < size[kind].drop(pivot).min()) for size in tables]
-            said = CONTRARY if not any(fewest) else OPEN
-            yield f"{pivot} has the fewest {kind} neurons", HOLDS if all(fewest) else said
+            margins = [float(size[kind].drop(pivot).min() - size[kind][pivot]) for size in tables]
+            yield f"{pivot} has the fewest {kind} neurons", _of_margins(margins)
 
 
 def _if(known: bool, holds: bool, otherwise: str) -> str | None:

@@ -50,6 +50,13 @@ def test_opening():
     )
 
 
+def test_languages_may_be_equally_active():
+    same = ActivationStats(COUNTS[..., [0, 0]], np.array([[10, 10], [10, 10]]), ("en", "de"))
+    said = "**A neuron of this model is active at 20.0% of the tokens on average, alike in every language; "
+    assert findings.opening(same, compare_halves(same)).startswith(said)
+    assert "on average, alike in every language; 33.33%" in findings.summary(same, PURE, SCORE)
+
+
 def test_apart():
     assert findings.apart(None) == (
         "A half of the text lacks a language, or there is only one shard, so halves cannot be compared."

@@ -44,7 +44,7 @@ def test_the_opening_counts_detectors_at_the_first_budget():
     assert "of none it can be said whether its neurons do more than as many" in opening(no_others)
     one = TABLE[(TABLE["detector"] == "plnd") & (TABLE["what"] == "own less matched")]
     assert opening(one).startswith("**Of 1 detector (100 a language), the neurons of none do more harm")
-    assert opening(TABLE.iloc[:0]) == "**Nothing was compared: no detector found a neuron.**"
+    assert opening(TABLE.iloc[:0]) == "**Nothing was compared: no detector whose neurons are removed found one.**"
 
 
 def test_every_budget_has_its_verdicts():

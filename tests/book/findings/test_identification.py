@@ -83,9 +83,9 @@ def test_this_run():
     said = findings.this_run(found, found, None)
     assert said == (
         "**This run**: tiny on text&#58;x, 6 neurons, 3 languages. At a top rate of 5.0%, with lambda solved as 0.1250 "
-        "and tau 0.2500: 2 specific, 1 related, 1 general and 2 unclassified neurons. (1 selected neurons have N = 0, "
-        "above tau in no language.) At the paper's top rate of 1.0%, lambda 0.1250 gives 2 specific and 1 related "
-        "neurons; where the authors' search ends, no lambda fits."
+        "and tau 0.2500: 2 specific, 1 related, 1 general and 2 unclassified. (N = 0, above tau in no language: 1 "
+        "of the selected neurons.) At the paper's top rate of 1.0%, lambda 0.1250 gives 2 specific and 1 related; "
+        "where the authors' search ends, no lambda fits."
     )
     starved = np.array([[False, False, False, False, True, False]])
     changes = {"starved": starved, "min_tokens": 20, "solved": False, "scaled": False}
@@ -93,8 +93,8 @@ def test_this_run():
         said.split("lambda solved")[0]
         + "lambda given"
         + said.split("lambda solved")[1].split("At the paper's")[0]
-        + "1 neurons belong to experts that saw fewer than 20 tokens of a language: they are unclassified and take no "
-        "part. At the paper's top rate of 1.0%, no lambda fits."
+        + "Unclassified, and taking no part, for their experts saw fewer than 20 tokens of a language: 1 neuron. "
+        "At the paper's top rate of 1.0%, no lambda fits."
     )
 
 
@@ -136,16 +136,20 @@ PAPER = " (the paper's table 3: English 46 specific and 603 related, the others 
 def test_summary_of_many():
     assert summary(types_of("en de fr", "en,en,en de,en de fr,-,de fr,fr", lam=0.3), HALVES) == (
         "English has 2 specific neurons, not the fewest (German has 0); the others have 0 on average; and 1 related "
-        "neurons, not the fewest (French has 1); the others have 2 on average" + PAPER + "The Jaccard overlaps of the "
+        "neuron, as few as French; the others have 2 on average" + PAPER + "The Jaccard overlaps of the "
         "types found in half of the text with those in the other are: specific 0.50, related 0.25; a list of single "
         "neurons from this much text is not to be taken to the letter where that is low. The solved lambda, 0.300, "
         "lies beyond 0.2, where the authors' search ends; their code would have taken 0.2 here. "
     )
 
 
+def test_the_pivot_may_have_as_few_as_another():
+    assert "no specific neurons, as few as German; " in summary(types_of("en de fr", "en de,fr,-"), NO_HALVES)
+
+
 def test_the_pivot_may_have_fewest_of_one_type_only():
     assert summary(types_of("en de fr", "en,en,de,fr,de fr,de fr,-"), NO_HALVES) == (
-        "English has 2 specific neurons, not the fewest (German has 1); the others have 1 on average; and 0 related "
+        "English has 2 specific neurons, not the fewest (German has 1); the others have 1 on average; and no related "
         f"neurons, the fewest; the others have 2 on average{PAPER}"
     )
     assert summary(types_of("de fr", "-,-"), HALVES.assign(one=0, other=0, jaccard=np.nan)) == ""

@@ -83,7 +83,14 @@ def test_what_is_missing_is_said():
 
 
 def test_language_or_script_comes_last_where_it_was_asked():
-    row = {"rewriting": "romanized", "detector": "lape", "unchanged": 0.75, "rewritten": 0.25, "verdict": "less"}
+    row = {
+        "rewriting": "romanized",
+        "detector": "lape",
+        "unchanged": 0.75,
+        "rewritten": 0.25,
+        "chance": 0.01,
+        "verdict": "less",
+    }
     tables = {"rewritten": pd.DataFrame([row | {"languages": 5}])}
     *others, last = findings.findings({"profile": PROFILE}, {}, {}, {}, tables, {}).split("\n")
     assert last.startswith("4. **Language or script?** On average over 1 detector and 5 languages, of a language's ")

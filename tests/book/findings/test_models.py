@@ -16,8 +16,11 @@ PEAKS = pd.DataFrame(
 YES, NO, SAME = "holds", "the contrary does", "not told apart"
 CLAIMS = pd.DataFrame({"claim": ["x", "y", "z"], "a": [YES, YES, NO], "b*": [YES, SAME, NO]})
 DENSEST = "In relative depth, language neurons are densest at 0.25 in a"
-OF_A = "In a language neurons are densest at relative depth 0.25 (12.5% of that layer) and general ones at 0.50 (6.2%)."
-OF_B = OF_A.replace("In a", "In b&#42;").replace("0.25 (12.5%", "1.00 (0.0%").replace("0.50 (6.2%)", "0.00 (0.0%)")
+OF_A = (
+    "In a language neurons are densest at relative depth 0.25 (12.5% of that layer) and general ones densest at "
+    "relative depth 0.50 (6.2% of that layer)."
+)
+OF_B = "In b&#42; language neurons are not found and general ones not found."
 TOKENS = (
     "Tokens are each model's own: where a tokenizer cuts a script into bytes, its neurons are counted on fragments of "
     "characters, and a language then looks different for reasons that lie before the first layer."

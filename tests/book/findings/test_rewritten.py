@@ -27,8 +27,8 @@ NONE = pd.DataFrame(columns=list(BOTH))
 def test_the_opening_counts_detectors_and_names_languages():
     assert findings.opening(BOTH, ["ru", "x*"]) == (
         "**On average over 2 detectors and 5 languages, of a language's neurons 75% are found again on text of other "
-        "wordings, 25% once that text is in Latin letters (less for 2 of 2 detectors), and 50% once its words are in "
-        "random order (less for 1 of 2 detectors).** The languages are Russian, x&#42;."
+        "wordings (of random ones 1%), 25% once that text is in Latin letters (less for 2 of 2 detectors), and 50% "
+        "once its words are in random order (less for 1 of 2 detectors).** The languages are Russian, x&#42;."
     )
     one = table(rows("shuffled", "more", languages=1))
     said = findings.opening(one, ["en"])

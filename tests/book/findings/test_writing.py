@@ -109,13 +109,23 @@ def test_by_layer():
     )
 
 
+def test_by_layer_where_nothing_is_known():
+    unknown = [None] * 4
+    assert findings.by_layer(written(**layers(unknown, [float("nan")] * 4))) == (
+        "In which layers that is cannot be told: no language has neurons beside random ones."
+    )
+    assert findings.by_layer(written(**layers(unknown, [0.1, 0.2, 0.3, 0.4]))).endswith(
+        "Whether a layer by itself adds more than matched ones is not known."
+    )
+
+
 def test_check():
     assert findings.check(written()) == (
-        "When the set is really removed, the logits of own tokens fall in the order that was predicted: over 3 "
-        "languages the correlation is 0.70 to 0.90. For each logit predicted 1.00 to 1.50 are lost (median 1.20), for "
+        "When the set is really removed, the correlation of how far the logits of own tokens fall with what was "
+        "predicted is 0.70 to 0.90 over 3 languages. For each logit predicted 1.00 to 1.50 are lost (median 1.20), for "
         "later layers, left out here, answer too."
     )
     one = written(check=pd.DataFrame({"language": ["en", "de"], "slope": [1.0, np.nan], "correlation": [0.5, np.nan]}))
-    assert "over 1 language the correlation is 0.50. For each logit predicted 1.00 are lost" in findings.check(one)
+    assert "is 0.50 over 1 language. For each logit predicted 1.00 are lost" in findings.check(one)
     none = written(check=pd.DataFrame({"language": ["en"], "slope": [np.nan], "correlation": [np.nan]}))
     assert findings.check(none) == "No language has neurons to remove."

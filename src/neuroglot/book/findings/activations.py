@@ -27,6 +27,10 @@ def caveats(responses: Iterable[Mapping[str, Any]]) -> str:
     return f"*{myst(grading.caveats(responses))}*"
 
 
+#: Said of languages in which neurons are equally active.
+ALIKE = "alike in every language"
+
+
 def opening(counts: ActivationStats, halves: Halves | None) -> str:
     """How often neurons are active, where most and least, and how far that depends on the choice of text.
 
@@ -47,10 +51,12 @@ def opening(counts: ActivationStats, halves: Halves | None) -> str:
             f"the two halves differ in a neuron's probability by {halves.apart:.3f} (root mean square; independent "
             f"tokens would differ by {halves.expected:.3f})"
         )
+    where = (
+        f"most in {language(counts.languages[high])} ({most}) and least in {language(counts.languages[low])} ({least})"
+    )
     return (
-        f"**A neuron of this model is active at {means.mean():.1%} of the tokens on average, most in "
-        f"{language(counts.languages[high])} ({most}) and least in {language(counts.languages[low])} ({least}); "
-        f"{told}.**"
+        f"**A neuron of this model is active at {means.mean():.1%} of the tokens on average, "
+        f"{where if means[high] > means[low] else ALIKE}; {told}.**"
     )
 
 
@@ -75,14 +81,17 @@ def summary(counts: ActivationStats, purity: pd.DataFrame, score: pd.DataFrame) 
     """
     means, never = mean_probabilities(counts), (counts.counts.sum(axis=-1) == 0)
     high, low = int(means.argmax()), int(means.argmin())
+    where = (
+        f"most in {language(counts.languages[high])} ({means[high]:.1%}) and least in "
+        f"{language(counts.languages[low])} ({means[low]:.1%})"
+    )
     mixed = "No language's purity is below 95 % where it could be checked."
     if (purity["purity"] < 0.95).any():
         mixed = "The purity of some languages is below 95 %, and their counts are mixed accordingly."
     unknown = "".join(f" The detector does not know {myst(c)}." for c in purity["language"][purity["agree"].isna()])
     return (
-        f"A token activates {means.mean():.1%} of the {never.size:,} neurons on average, most in "
-        f"{language(counts.languages[high])} ({means[high]:.1%}) and least in {language(counts.languages[low])} "
-        f"({means[low]:.1%}); {never.mean():.2%} of them never fire in this text. "
+        f"A token activates {means.mean():.1%} of the {never.size:,} neurons on average, "
+        f"{where if means[high] > means[low] else ALIKE}; {never.mean():.2%} of them never fire in this text. "
         f"All this rests on {counts.tokens.sum():,} tokens: other text gives other probabilities, and the "
         f"intervals in this book only cover the choice of documents within it. {_solved(score)}{mixed}{unknown}"
     )

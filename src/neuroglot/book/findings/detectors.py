@@ -26,7 +26,7 @@ def opening(table: pd.DataFrame) -> str:
         table: from :func:`neuroglot.effects.comparing.side_by_side`.
     """
     if table.empty:
-        return "**Nothing was compared: no detector found a neuron.**"
+        return "**Nothing was compared: no detector whose neurons are removed found one.**"
     budget = table["budget"].iloc[0]
     rows = first_rows(table, "text", "budget")
     total = rows["detector"].nunique()
@@ -164,13 +164,16 @@ def left_out(reasons: Mapping[str, str]) -> str:
 def rests_on(detectors: Sequence[str], removed: Sequence[str], tokens: int, wordings: int, draws: int) -> str:
     """What it all rests on, and what was left out: attributions, and removals of some detectors' neurons."""
     left = "" if "attribution" in detectors else " Attribution, which takes a pass forward and one back, is left out."
+    measured = (
+        f"Removals are measured on {counted(wordings, 'wording')} that none of them saw, beside "
+        f"{counted(draws, 'draw')} of random neurons."
+    )
     if others := [name for name in detectors if name not in removed]:
         left = f" The neurons of {', '.join(map(myst, others))} are not removed here (`removed`).{left}"
     return (
-        f"All detectors read the same {tokens:,} tokens. Removals are measured on {counted(wordings, 'wording')} that "
-        f"none of them saw, beside {counted(draws, 'draw')} of random neurons.{left} Few neurons look selective and "
-        "weak, many strong and unselective: detectors are compared at equal numbers. A neuron set to zero also gives "
-        "the layers above values they never see otherwise, so harm is not proof of a function."
+        f"All detectors read the same {tokens:,} tokens.{f' {measured}' if removed else ''}{left} Few neurons look "
+        "selective and weak, many strong and unselective: detectors are compared at equal numbers. A neuron set to "
+        "zero also gives the layers above values they never see otherwise, so harm is not proof of a function."
     )
 
 

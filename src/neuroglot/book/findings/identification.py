@@ -76,15 +76,15 @@ def this_run(found: NeuronTypes, paper: NeuronTypes | None, released: NeuronType
     n = found.sizes()
     nowhere = (found.selected & (found.n_languages == 0)).sum()
     starved = (
-        f"{found.n_starved:,} neurons belong to experts that saw fewer than {found.min_tokens} tokens of a language: "
-        "they are unclassified and take no part. "
+        f"Unclassified, and taking no part, for their experts saw fewer than {found.min_tokens} tokens of a language: "
+        f"{counted(found.n_starved, 'neuron')}. "
     )
     return (
         f"**This run**: {myst(model_name(str(found.provenance.get('model'))))} on "
         f"{myst(found.provenance.get('corpus'))}, {found.score.size:,} neurons, {len(found.languages)} languages. At "
         f"{_thresholds(found)}: {n['specific']:,} specific, {n['related']:,} related, {n['general']:,} general and "
-        f"{n['unclassified']:,} unclassified neurons. ({nowhere:,} selected neurons have N = 0, above tau in no "
-        f"language.) {starved if found.n_starved else ''}At the paper's top rate of 1.0%, {_given(paper)}"
+        f"{n['unclassified']:,} unclassified. (N = 0, above tau in no language: {nowhere:,} of the selected neurons.) "
+        f"{starved if found.n_starved else ''}At the paper's top rate of 1.0%, {_given(paper)}"
         + (f"; where the authors' search ends, {_given(released)}." if found.scaled and found.lam is not None else ".")
     )
 
@@ -103,7 +103,7 @@ def _given(types: NeuronTypes | None) -> str:
     if types is None:
         return "no lambda fits"
     n, who = types.sizes(), myst(types.detector) if types.lam is None else f"lambda {types.lam:.4f}"
-    return f"{who} gives {n['specific']:,} specific and {n['related']:,} related neurons"
+    return f"{who} gives {n['specific']:,} specific and {n['related']:,} related"
 
 
 def not_turned(found: NeuronTypes) -> str:
@@ -143,10 +143,12 @@ def carried(found: NeuronTypes, stats: ActivationStats, limit: int = PAGE_LIMIT)
         stats: the counts that they came from.
         limit: of the page, in characters.
     """
-    if found.lam is None:
+    if found.activity != "tau":
         return ""  # the page carries none
     try:
         packed, _ = pack(stats, limit, found.min_tokens)
+        if found.lam is None:
+            return f"The page carries {'roots of the probabilities' if packed.roots else 'the exact counts'}."
         again = classify_packed(
             packed, **{name: value for name, value in found.arguments().items() if name != "min_tokens"}
         )
@@ -191,9 +193,10 @@ def _pivot(found: NeuronTypes, pivot: str) -> str:
     each, table = [], found.counts_per_language().pivot(index="language", columns="kind", values="neurons")
     for kind in ("specific", "related"):
         own, others = table[kind][pivot], table[kind].drop(pivot)
-        fewest = own < others.min()
-        place = "the fewest" if fewest else f"not the fewest ({language(str(others.idxmin()))} has {others.min():,})"
-        each.append(f"{own:,} {kind} neurons, {place}; the others have {others.mean():,.0f} on average")
+        least = language(str(others.idxmin()))
+        place = f"not the fewest ({least} has {others.min():,})" if own > others.min() else f"as few as {least}"
+        place = "the fewest" if own < others.min() else place
+        each.append(f"{counted(own, f'{kind} neuron')}, {place}; the others have {others.mean():,.0f} on average")
     return (
         f"{language(pivot)} has {'; and '.join(each)} (the paper's table 3: English 46 specific and 603 related, the "
         "others 613 and 2,006)."

@@ -108,6 +108,8 @@ def _wrote(tables: Tables) -> str:
     """In how many languages its neurons write it more than the other languages' neurons do."""
     rows = tables["contrasts"]
     rows = rows[(rows["text"] == rows["text"].iloc[0]) & (rows["against"] == "others")]
+    if rows["number"].isna().all():
+        return "**Written?** Whether a language's neurons write it cannot be told here. [Chapter 04](04-neurons.html)"
     known = rows[rows["verdict"].notna()]
     said = "how sure that is is not known"
     if len(known):

@@ -31,6 +31,10 @@ def opening(peaks: pd.DataFrame, claims: pd.DataFrame) -> str:
     return f"**{lead}.**\n\n**In relative depth, language neurons are densest {', '.join(densest)}.**"
 
 
+def _densest(depth: float, share: float) -> str:
+    return f"densest at relative depth {depth:.2f} ({share:.1%} of that layer)" if share else "not found"
+
+
 def _everywhere(claims: pd.DataFrame, verdict: str) -> list[str]:
     """Claims of which all runs say this."""
     return claims["claim"][(claims.drop(columns="claim") == verdict).all(axis=1)].tolist()
@@ -53,9 +57,9 @@ def summary(peaks: pd.DataFrame, claims: pd.DataFrame) -> str:
         peaks, claims: as for :func:`opening`.
     """
     notes = [
-        f"In {myst(row.run)} language neurons are densest at relative depth {row.depth:.2f} ({row.share:.1%} of that "
-        f"layer) and general ones at {row.general_depth:.2f} ({row.general_share:.1%})."
-        for row in peaks.itertuples()
+        f"In {myst(row['run'])} language neurons are {_densest(row['depth'], row['share'])} and general ones "
+        f"{_densest(row['general_depth'], row['general_share'])}."
+        for row in peaks.to_dict("records")
     ]
     notes += [
         f"{myst(run)} has fewer than four layers, so no comparison is drawn."

@@ -8,12 +8,14 @@ from ...neurons.contexts import TopContexts
 from ...neurons.identification import NeuronTypes
 from ...text.corpora import Corpus
 from ..markup import language
+from .words import counted
 
 
 def passages(kept: TopContexts, text: Corpus) -> str:
     """Of how many neurons how many passages are kept."""
     there = int(np.count_nonzero(kept.passage >= 0))
-    return f"{len(kept.neurons):,} neurons: {there:,} passages are kept of {len(text.examples):,} texts."
+    texts = counted(len(text.examples), "text")
+    return f"Kept of {counted(len(kept.neurons), 'neuron')}: {counted(there, 'passage')} of {texts}."
 
 
 def opening(found: NeuronTypes, counts: ActivationStats) -> str:
@@ -23,7 +25,7 @@ def opening(found: NeuronTypes, counts: ActivationStats) -> str:
     if number := found.sizes()["specific"]:
         said = (
             f"Specific neurons fire at {own:.0%} of their own language's tokens and at {other:.0%} of the next "
-            f"language's (medians over {number:,} neurons)"
+            f"language's (medians over {counted(number, 'neuron')})"
         )
     layer, neuron = examples.lowest(found)
     probabilities = counts.probabilities()[layer, neuron]

@@ -35,8 +35,8 @@ def shares(table: pd.DataFrame) -> str:
     said = [_rewritten(rows, str(name)) for name, rows in table.groupby("rewriting", sort=False)]
     return (
         f"On average over {counted(len(first), 'detector')} and {counted(int(first['languages'].max()), 'language')}, "
-        f"of a language's neurons {_percent(first['unchanged'].mean())} are found again on text of other wordings, "
-        f"{', and '.join(said)}"
+        f"of a language's neurons {_percent(first['unchanged'].mean())} are found again on text of other wordings "
+        f"(of random ones {_percent(first['chance'].mean())}), {', and '.join(said)}"
     )
 
 

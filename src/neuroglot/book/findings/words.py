@@ -1,22 +1,18 @@
 """Numbers in words, as the findings of all chapters say them."""
 
-import re
 from typing import Any
 
 import pandas as pd
+
+from ...base.errors import counted as counted
+from ..markup import no_minus_zero
 
 
 def number(value: float | None, form: str) -> str:
     """A number in a format such as ``"{:.1%}"``, or that there is none; what rounds to zero is not below it."""
     if value is None or value != value:
         return "no number"
-    said = form.format(value)
-    return said if re.search("[1-9]", said) else said.removeprefix("-")
-
-
-def counted(n: int, what: str) -> str:
-    """How many of something, which has an s in the plural: ``no questions``, ``1 question``, ``1,200 questions``."""
-    return f"{n:,} {what}" if n == 1 else f"{f'{n:,}' if n else 'no'} {what}s"
+    return no_minus_zero(form.format(value))
 
 
 def interval(low: float | None, high: float | None, form: str) -> str:

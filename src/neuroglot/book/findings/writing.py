@@ -20,7 +20,8 @@ def opening(written: Writing) -> str:
     contrasts = _of(written.contrasts)
     if not contrasts["verdict"].notna().any():
         return "**Whether a language's neurons write its language cannot be known from so little text.**"
-    parts = [f"more than {words} in {_share(contrasts, key)}" for key, words in _AGAINST.items()]
+    known = set(contrasts["against"][contrasts["verdict"].notna()])
+    parts = [f"more than {words} in {_share(contrasts, key)}" for key, words in _AGAINST.items() if key in known]
     said = f"**What a language's neurons add to the logits favours its own tokens {', and '.join(parts)}.**"
     return " ".join([said, *_exceptions(contrasts)])
 
@@ -45,7 +46,11 @@ def table(written: Writing) -> pd.DataFrame:
     """One row per language: its number, and how far it is above the others' and matched neurons', in words."""
     numbers, contrasts = _of(written.numbers), _of(written.contrasts)
     own = numbers[numbers["of"] == "own"].set_index("language")
-    rows = {"neurons": own["neurons"], "own tokens": own["tokens"], "number": own["number"].map("{:+.2f}".format)}
+    rows = {
+        "neurons": own["neurons"],
+        "own tokens": own["tokens"],
+        "number": own["number"].map(lambda value: number(value, "{:+.2f}")),
+    }
     for against, words in (("others", "others'"), ("matched", "matched")):
         rows_ = contrasts[contrasts["against"] == against].set_index("language")
         rows[f"less {words}"] = rows_.apply(_estimate, axis=1)
@@ -96,10 +101,14 @@ def by_layer(written: Writing, parts: pd.DataFrame | None = None) -> str:
         parts: ``part``, ``first``, ``last``; ``None`` where there are none.
     """
     layers = written.layers
+    if layers["number"].isna().all():
+        return "In which layers that is cannot be told: no language has neurons beside random ones."
     first, number_ = begins(layers), layers["number"].fillna(0)
     sure = layers.loc[layers["verdict"] == MORE, "layer"].tolist()
     alone = f"By themselves {counted(len(sure), 'layer')} of {len(layers)} add more than matched ones"
     alone += f" ({_spans(sure)})." if sure else "."
+    if not layers["verdict"].notna().any():
+        alone = "Whether a layer by itself adds more than matched ones is not known."
     if first is None:
         return f"All layers together add nothing beyond random neurons that fire as often. {alone}"
     share = f"{number_.iloc[-1] / number_.sum():.0%}"
@@ -132,8 +141,8 @@ def check(written: Writing) -> str:
         return "No language has neurons to remove."
     slope, correlation = known["slope"], known["correlation"]
     return (
-        f"When the set is really removed, the logits of own tokens fall in the order that was predicted: over "
-        f"{counted(len(known), 'language')} the correlation is {_range(correlation)}. For each logit predicted "
+        f"When the set is really removed, the correlation of how far the logits of own tokens fall with what was "
+        f"predicted is {_range(correlation)} over {counted(len(known), 'language')}. For each logit predicted "
         f"{_range(slope)} are lost (median {slope.median():.2f}), for later layers, left out here, answer too."
     )
 
