@@ -116,6 +116,7 @@ _BESIDE: dict[str, dict[str, Any]] = {
         "second": None,
         "budgets": [100],
         "detector_documents": 12,
+        "elsewhere": None,
         "claims_also": "",
     },
 }
