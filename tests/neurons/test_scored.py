@@ -104,7 +104,7 @@ def test_what_does_not_fit_is_refused():
         ({"detector": "none"}, "there is no method 'none'"),
         ({"detector": "plnd"}, "absolute"),
         ({"detector": "random"}, "detector='random'"),
-        ({"activity": "detector"}, "detector='lambda-score', activity='detector': give another detector"),
+        ({"activity": "detector"}, "detector='lambda-score': give another detector"),
         ({"detector": "lape", "activity": "both"}, "activity='both': use tau, detector"),
         ({"detector": detect(stats.select("en de"), "lape")}, "other neurons or languages"),
         ({"detector": "lape", "top_rate": 2}, "top_rate=2"),
