@@ -720,6 +720,7 @@ FUNCTIONS = {
     "compare": ("alignment.comparison.compare",),
     "check": (),
     "book": ("book.chapters.run_models", "book.chapters.chosen"),
+    "verify": ("book.verifying.verify",),
     "lab": ("book.lab.start",),
     "serve": ("book.building.serve",),
 }

@@ -39,3 +39,8 @@ def test_phrases():
         "+2.00, the control +0.40: not told apart (80 % would find 3.25)"
     ]
     assert in_words(table(verdict="not told apart", detectable=np.nan)) == ["+2 (+1 to +3): not told apart"]
+
+
+def test_what_rounds_to_zero_has_no_minus():
+    shown = readable(table(change=-0.0004, low=-0.0001, high=0.6), "{:.2f}")
+    assert shown["change"].tolist() == ["0.00 (0.00 to +0.60)"]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ..base.uncertainty import NOT_KNOWN
+from ..base.words import no_minus_zero
 
 _NUMBERS = (
     *("before", "after", "change", "low", "high", "null", "null_low", "null_high"),
@@ -39,7 +40,7 @@ def readable(table: pd.DataFrame, number: str = "{:,.0f}", first: Sequence[str] 
 
 
 def _text(values: pd.Series, form: str) -> list[str]:
-    return ["" if pd.isna(value) else form.format(value) for value in values]
+    return ["" if pd.isna(value) else no_minus_zero(form.format(value)) for value in values]
 
 
 def _spans(table: pd.DataFrame, value: str, prefix: str, form: str) -> list[str]:

@@ -66,11 +66,6 @@ def quoted(value: object, most: int = 100) -> str:
     return said if len(said) <= most + 2 else f"{said[:most]}…"
 
 
-def counted(n: int, what: str) -> str:
-    """How many of something, which has an s in the plural: ``no questions``, ``1 question``, ``1,200 questions``."""
-    return f"{n:,} {what}" if n == 1 else f"{f'{n:,}' if n else 'no'} {what}s"
-
-
 def listed(values: Iterable[object], most: int = 200) -> str:
     """Names from outside, one after the other, as far as they go into ``most`` characters."""
     said, rest = "", "…"

@@ -19,6 +19,7 @@ from ..base.errors import NeuroglotError, in_a_line, quoted
 from ..base.files import atomic, plain_name, read_json, sha256_file, write_json
 from ..base.locks import alone
 from ..base.tables import ARTIFACTS
+from . import manifest
 from .presets import keep, preset_of, with_preset
 from .runs import COMPARED
 
@@ -369,11 +370,32 @@ def _run_chapters(
             raise NeuroglotError(
                 f"chapter {chapter.name}: what it reads was changed while it ran; its result is not used, run it again."
             )
-        done = {"key": key, "outputs": _hashes(root, outputs)}
-        write_json(record, done)
+        read = {
+            _relative(path, root): sha256_file(path)
+            for path in {*step.inputs(root), *step.seen(root)}
+            if path.is_file()
+        }
+        done = {"key": key, "outputs": _hashes(root, outputs), "inputs": dict(sorted(read.items()))}
+        write_json(record, done | {"versions": _versions(*_DECIDING)})
         seconds[chapter.name] = time.perf_counter() - start
         print(f"  {chapter.name}: {seconds[chapter.name]:.1f} s", flush=True)
+    manifest.write(folder, preset_of(folder), _finished(folder))
     return seconds
+
+
+def _finished(folder: Path) -> dict[str, dict[str, Any]]:
+    """Of each chapter that was run to its end what it was given, read and wrote, and the versions it was run by."""
+    found = {}
+    for chapter in (chapter.name for chapter in CHAPTERS if is_finished(folder, chapter.name)):
+        said = _said(executed(folder, chapter).with_suffix(".json"))
+        with contextlib.suppress(NeuroglotError, KeyError, TypeError):  # a chapter that is damaged is run again
+            given = read_json(executed(folder, chapter))["metadata"]["papermill"]["parameters"]
+            found[chapter] = {"parameters": given} | {name: said.get(name, {}) for name in _TOLD}
+    return found
+
+
+# What a chapter's record tells the manifest.
+_TOLD = ("inputs", "outputs", "versions")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from pandas.io.formats.style import Styler
 
+from ..base.records import content_hash
+from ..base.words import no_minus_zero
 from ..text.languages import language_name
 
 if TYPE_CHECKING:
     from IPython.display import HTML
-    from pandas.io.formats.style import Styler
 
 #: Tells MathJax, in the book's pages and in Jupyter, to leave what is in an element alone.
 NO_FORMULAS = "tex2jax_ignore mathjax_ignore"
@@ -66,18 +68,17 @@ def table(
         **options: ``na_rep``, ``precision``, of the same.
     """
     plain, precision = _plain(frame), options.pop("precision", pd.get_option("styler.format.precision"))
-    shown = plain.style.format(_formats(plain, formats, precision), escape="html", precision=precision, **options)
+    # pandas names a table by chance; the same table is the same HTML.
+    named = content_hash([list(map(str, plain)), plain.astype(str).to_numpy().tolist()])[:12]
+    shown = Styler(plain, uuid=named, cell_ids=False).format(
+        _formats(plain, formats, precision), escape="html", precision=precision, **options
+    )
     for axis in (0, 1):
         shown = shown.format_index(escape="html", axis=axis)
     shown = shown.set_table_attributes(f'class="{NO_FORMULAS}"')
     if lines:
         shown = shown.set_properties(subset=list(lines), **{"white-space": "pre-line", "text-align": "left"})
     return shown if index else shown.hide()
-
-
-def no_minus_zero(said: str) -> str:
-    """A number in words; what rounds to zero is not below it."""
-    return said if re.search("[1-9]", said) else said.removeprefix("-")
 
 
 def _formats(frame: pd.DataFrame, formats: Any, precision: int) -> dict[Any, Any]:

@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": "aligning",
     "check": "books",
     "book": "books",
+    "verify": "books",
     "lab": "books",
     "serve": "books",
 }

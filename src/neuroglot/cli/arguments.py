@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
         _compare,
         _check,
         _book,
+        _verify,
         _lab,
         _serve,
     ):
@@ -497,6 +498,21 @@ def _book(commands: "_Commands[_Command]") -> None:
     book.add_argument("--from", dest="first", metavar="CHAPTER", help="this chapter and those that are run after it")
     book.add_argument("--to", dest="last", metavar="CHAPTER", help="this chapter and those that are run before it")
     book.add_argument("--no-build", action="store_true", default=False, help="run the chapters but build no pages")
+
+
+def _verify(commands: "_Commands[_Command]") -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="whether a run is as it was written, and comes out the same",
+        description="Compare the files of a run with its manifest, by their hashes; measure some of its numbers anew; "
+        "set it beside another run. Exit code 1 if anything differs by more than rounding.",
+    )
+    verify.add_argument("run", metavar="RUN", help="name of its folder under runs/")
+    verify.add_argument(
+        "--again", type=int, metavar="N", help="measure N parts of counts, losses and answers anew; default: 0"
+    )
+    verify.add_argument("--seed", type=int, help="of which they are; default: 0")
+    verify.add_argument("--like", metavar="RUN", help="another run that must have the same files and outputs")
 
 
 def _lab(commands: "_Commands[_Command]") -> None:

@@ -1,4 +1,4 @@
-"""Commands about a whole run: ``check``, ``book``, ``lab``, ``serve``."""
+"""Commands about a whole run: ``check``, ``book``, ``verify``, ``lab``, ``serve``."""
 
 import argparse
 import time
@@ -42,6 +42,16 @@ def book(arguments: argparse.Namespace) -> None:
         print(f"open {page}")
     print("took " + ", ".join(f"{name} {time_:.1f} s" for name, time_ in seconds.items()), end="")
     print(f"; in all {time.perf_counter() - start:.1f} s")
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Show whether a run is as it was written, and comes out the same; 1 if anything does not."""
+    from ..book.checking import FAILED
+    from ..book.verifying import verify as verified
+
+    found = verified(arguments.run, **settings(arguments, verified))
+    print("\n".join(map(str, found)))
+    return int(any(finding.verdict == FAILED for finding in found))
 
 
 def _estimate(runs: list[dict[str, Any]], some: tuple[chapters.Chapter, ...], arguments: argparse.Namespace) -> None:

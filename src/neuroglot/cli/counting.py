@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..base.errors import NeuroglotError, counted
+from ..base.errors import NeuroglotError
 from ..base.files import write_bytes
 from ..base.locks import write_kept
+from ..base.words import counted
 from ..counts.activations import ActivationStats
 from ..counts.collecting import Collection
 from ..counts.reading import read_counts

@@ -18,10 +18,11 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.artifacts import finished
-from ..base.errors import NeuroglotError, counted, is_number, quoted, require_whole
+from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..base.locks import alone
 from ..base.parts import Parts
 from ..base.provenance import differing, record
+from ..base.words import counted
 from ..model.batches import Batch, Portion, pieces_of, portions_of
 from ..model.loading import evaluating, input_device, itself, longest_input, model_record
 from ..model.processes import joined, unbroken
@@ -241,6 +242,15 @@ class Collection:
                     keep(counter.take(), done)
                 raise
         return counter.take()
+
+    def recounted(self, portion: Portion) -> np.ndarray:
+        """Counts of some shards alone, in the very batches that they have in the whole.
+
+        Returns:
+            int64 ``[shards, layers, neurons, languages]``, of the portion's shards.
+        """
+        counts: np.ndarray = self._by_shard(portion, self._count(portion), np.zeros)["counts"].astype(np.int64)
+        return counts
 
     def _arrays(self, portion: Portion, bar: "tqdm[Any]", parts: Parts) -> dict[str, np.ndarray]:
         """What a part holds: ``counts``, and ``routed``, ``moments`` and what was gathered where there are any."""

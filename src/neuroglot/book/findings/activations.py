@@ -10,7 +10,7 @@ from ...counts.halves import Halves, mean_probabilities
 from ...effects import grading
 from ...text.corpora import Corpus
 from ..markup import language, myst
-from .words import counted
+from .words import counted, number
 
 
 def this_run(text: Corpus, held_out: Corpus) -> str:
@@ -67,7 +67,7 @@ def apart(halves: Halves | None) -> str:
     return (
         f"Two halves of the text differ by {halves.apart:.3f} in a probability (root mean square), where independent "
         f"tokens would differ by {halves.expected:.3f}; the correlation of the two estimates is "
-        f"{halves.correlation:.3f}."
+        f"{number(halves.correlation, '{:.3f}')}."
     )
 
 

@@ -108,7 +108,7 @@ def _style(changed: pd.DataFrame) -> str:
         )
     ends = [interval(*pair, "{:+,.0f}") for pair in zip(rows["contrast_low"], rows["contrast_high"], strict=True)]
     each = [
-        f"{kind} neurons {by:+,.0f} ({span}), {verdict}"
+        f"{kind} neurons {number(by, '{:+,.0f}')} ({span}), {verdict}"
         for kind, by, span, verdict in zip(rows["kind"], rows["contrast"], ends, _said(rows), strict=True)
     ]
     return f"- Style or preference: less the training on the chosen answers alone, {'; '.join(each)}."

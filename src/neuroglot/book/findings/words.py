@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from ...base.errors import counted as counted
-from ..markup import no_minus_zero
+from ...base.words import counted as counted
+from ...base.words import no_minus_zero
 
 
 def number(value: float | None, form: str) -> str:

@@ -69,7 +69,7 @@ def dealt(written: Writing) -> str:
     if pd.isna(row["p"]):
         return "Too few languages have neurons for the sets to be dealt to the languages at random."
     p = "less than 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
-    more = f"{row['contrast']:.2f}"
+    more = number(row["contrast"], "{:.2f}")
     return (
         f"Over all languages, a set raises its own language's tokens by {more} more than another set does there; dealt "
         f"to the languages at random, the sets reach that with a probability of {p}."
@@ -140,13 +140,14 @@ def check(written: Writing) -> str:
     if known.empty:
         return "No language has neurons to remove."
     slope, correlation = known["slope"], known["correlation"]
+    middle = number(slope.median(), "{:.2f}")
     return (
         f"When the set is really removed, the correlation of how far the logits of own tokens fall with what was "
         f"predicted is {_range(correlation)} over {counted(len(known), 'language')}. For each logit predicted "
-        f"{_range(slope)} are lost (median {slope.median():.2f}), for later layers, left out here, answer too."
+        f"{_range(slope)} are lost (median {middle}), for later layers, left out here, answer too."
     )
 
 
 def _range(values: pd.Series) -> str:
-    low, high = f"{values.min():.2f}", f"{values.max():.2f}"
+    low, high = (number(value, "{:.2f}") for value in (values.min(), values.max()))
     return low if low == high else f"{low} to {high}"
