@@ -1,5 +1,6 @@
 """Whether a run's folder is as it was written, and whether some of it, measured anew, comes out the same."""
 
+import contextlib
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ def verify(
     Raises:
         NeuroglotError: no such run, or one without a manifest; a number that is none.
     """
-    root = root or project_root()
+    root = (root or project_root()).resolve()
     require_whole("again", again, 0)
     folder = run_folder(root, run)
     said = manifest.read(folder)
@@ -63,7 +64,8 @@ def verify(
     if again and any(finding.verdict == FAILED for finding in found):
         found.append(Finding("measured again", UNKNOWN, "nothing, since files are not as they were written."))
     elif again:
-        found += Again(folder, root, said, again, random.Random(seed)).findings()
+        with contextlib.chdir(root):  # a model and text that are files are named from there
+            found += Again(folder, root, said, again, random.Random(seed)).findings()
     if like is not None:
         found += _compared(folder, said, run_folder(root, like))
     return found
