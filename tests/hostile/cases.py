@@ -84,6 +84,11 @@ def _in_memory(error: BaseException | None) -> bool:
     return False
 
 
+def _escaped(name: str) -> str:
+    """A file's name as messages have it."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
+
+
 def outcome(name: str, number: int, healthy: Path, scratch: Path) -> dict[str, Any]:
     """One case: what was done, how it ended, and what is wrong with that."""
     from neuroglot import NeuroglotError
@@ -112,7 +117,7 @@ def outcome(name: str, number: int, healthy: Path, scratch: Path) -> dict[str, A
         said["said"] = text
         if "\n" in text or len(text) > 800 or not text.isprintable() or text[-1:] not in ".!?":
             said["wrong"].append("no plain sentence")
-        files = {word for each in (path, *case.rglob("*")) for word in (each.name, each.stem)}
+        files = {word for each in (path, *case.rglob("*")) for word in (_escaped(each.name), _escaped(each.stem))}
         if not any(word in text for word in (*files, case.name, *reader.names)):
             said["wrong"].append("names neither file nor argument")
         if _in_memory(error):

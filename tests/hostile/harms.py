@@ -6,6 +6,7 @@ import os
 import pickle
 import random
 import shutil
+import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -611,6 +612,7 @@ def harm(folder: Path, rng: random.Random) -> tuple[str, Path]:
                 zipfile.BadZipFile,
                 pickle.UnpicklingError,
                 EOFError,
+                struct.error,
                 OverflowError,
                 pyarrow.ArrowException,
                 MemoryError,
