@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: book quick full lab check test soak pages pdf serve lint lock lowest benchmark clean
+.PHONY: book quick full lab check test soak fuzz pages pdf serve lint lock lowest benchmark clean
 
 # Several processes of one thread each share the cores.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
@@ -34,6 +34,10 @@ test: $(READY) lint
 # The chapters again and again, with random parameters on odd texts; make test does it once.
 soak: $(READY)
 	SOAK=40 $(PYTEST) --dist worksteal tests/soak
+
+# Hostile files for every reader, an hour of them: 600 cases for each; make test does a dozen.
+fuzz: $(READY)
+	FUZZ=$${FUZZ:-600} $(PYTEST) --dist worksteal tests/hostile
 
 # The built pages, in headless Chromium with every other host refused; a file's tests share a book or a JupyterLab.
 pages: $(READY)

@@ -24,7 +24,7 @@ class _Made(Protocol):
 
 T = TypeVar("T", bound=_Made)
 
-#: Arrays of so many bytes or more are not read into memory but mapped to it.
+#: The arrays of files of so many bytes or more are not read into memory but mapped to it.
 MAPPED = 2**24
 
 
@@ -61,8 +61,8 @@ def _hash(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
 def load_artifact(path: str | Path, kind: str, names: tuple[str, ...]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read what :func:`save_artifact` wrote.
 
-    Large arrays (:data:`MAPPED`) stay in the file and come to memory where they are used, and can leave it again;
-    what is changed in them is changed in memory alone.
+    The arrays of a large file (:data:`MAPPED`) stay in it and come to memory where they are used, and can leave it
+    again; what is changed in them is changed in memory alone.
 
     Raises:
         NeuroglotError: no such file, not safetensors, of another kind or version, without one of the
@@ -98,23 +98,33 @@ def is_safetensors(path: str | Path) -> bool:
         return path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
 
 
+def header_of(path: str | Path) -> dict[str, Any]:
+    """What a file of :func:`save_artifact` says of itself, unchecked; nothing where it says nothing.
+
+    Raises:
+        NeuroglotError: no such file.
+    """
+    path = require_file(path)
+    with contextlib.suppress(SafetensorError, *UNREADABLE), safe_open(path, framework="numpy") as file:
+        header = json.loads((file.metadata() or {}).get("neuroglot", "null"))
+        return header if isinstance(header, dict) else {}
+    return {}
+
+
 def kind_of(path: str | Path) -> str:
     """What a file of :func:`save_artifact` says that it holds; nothing where it says nothing.
 
     Raises:
         NeuroglotError: no such file.
     """
-    with contextlib.suppress(SafetensorError, *UNREADABLE), safe_open(require_file(path), framework="numpy") as file:
-        header = json.loads((file.metadata() or {}).get("neuroglot", "null"))
-        return str(header.get("kind", "")) if isinstance(header, dict) else ""
-    return ""
+    return str(header_of(path).get("kind", ""))
 
 
 def _read(file: Any, path: Path, name: str) -> np.ndarray:
     """An array of an open file, which has been found to be one."""
     said, shape = file.get_slice(name).get_dtype(), file.get_slice(name).get_shape()
     kind = np.dtype(bool if said == "BOOL" else f"<{said[0].lower()}{int(said[1:]) // 8}")
-    if math.prod(shape) * kind.itemsize < max(MAPPED, 1):
+    if path.stat().st_size < MAPPED or not math.prod(shape):
         array: np.ndarray = file.get_tensor(name)
         return array
     with path.open("rb") as raw:

@@ -1,22 +1,30 @@
 """Plain tables of others, CSV or Parquet: some columns of them, checked row by row."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 from pyarrow import types
 
 from .errors import NeuroglotError, in_a_line, listed, quoted
-from .files import atomic, require_file, write_bytes
+from .files import UNREADABLE, atomic, open_plain, require_file, write_bytes
 
 #: Rows that are read at most: all neurons of a model of 70 billion parameters in twenty languages. A Parquet file of
 #: a few bytes can say that it has any number.
 MOST_ROWS = 50_000_000
+
+# Bytes that a Parquet file may take once it is read: so many, or so many times its size. Text and counts are five to
+# twenty times smaller there; one value repeated by the million, which nobody keeps, thousands of times.
+_ROOM, _RATIO = 2**28, 200
+
+# What a row of a table takes at the most while it is read, and what a row and a value of it take as Python has them.
+_ROW, _ROW_OF_VALUES, _VALUE = 100, 1000, 64
 
 #: How a Parquet file begins.
 PARQUET = b"PAR1"
@@ -40,7 +48,7 @@ def read_columns(path: str | Path, whole: Mapping[str, int], words: Sequence[str
     path = require_file(path, "give one that is there")
     names = [*whole, *words]
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             parquet = file.read(4) == PARQUET
         table = _parquet(path, names) if parquet else _csv(path, names)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
@@ -63,11 +71,71 @@ def _require_names(path: Path, names: Sequence[str], there: Sequence[str]) -> No
 
 
 def _parquet(path: Path, names: Sequence[str]) -> Any:
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with _opened(path) as file:
         _require_names(path, names, file.schema_arrow.names)
         if file.metadata.num_rows > MOST_ROWS:
             raise NeuroglotError(f"{path} says that it has {file.metadata.num_rows:,} rows; give a table of neurons.")
+        _require_room(path, file.metadata.num_rows * _ROW + _stored(file))
         return file.read(columns=names)
+
+
+def parquet_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a Parquet file, by column; of text that is repeated no more is made than there is room for.
+
+    Raises:
+        NeuroglotError: a file that cannot be read, or one that is far larger once it is read than it is.
+    """
+    try:
+        with _opened(path) as file:
+            values = sum(chunk.num_values for chunk in _chunks(file))
+            need = file.metadata.num_rows * _ROW_OF_VALUES + values * _VALUE
+            _require_room(path, need + _stored(file))
+            table = file.read()
+            _require_room(path, need + sum(_spelt(part) for column in table.columns for part in column.chunks))
+            rows: list[dict[str, Any]] = table.to_pylist()
+            return rows
+    except NeuroglotError:
+        raise
+    except (pyarrow.ArrowException, *UNREADABLE) as error:  # a damaged file, or what Python has no value for
+        raise NeuroglotError(f"{path} cannot be read as Parquet ({in_a_line(error, 200)}).") from error
+
+
+def _opened(path: Path) -> Any:
+    """A Parquet file, whose text is kept as it is there: each repeated word once."""
+    schema = pyarrow.parquet.read_metadata(path).schema
+    leaves = [schema.column(number) for number in range(len(schema))]
+    return pyarrow.parquet.ParquetFile(
+        path, read_dictionary=[leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+    )
+
+
+def _chunks(file: Any) -> Iterator[Any]:
+    said = file.metadata
+    for group in map(said.row_group, range(said.num_row_groups)):
+        yield from map(group.column, range(group.num_columns))
+
+
+def _stored(file: Any) -> int:
+    """Bytes of what a Parquet file holds before it was compressed, as it says."""
+    return sum(max(0, chunk.total_uncompressed_size) for chunk in _chunks(file))
+
+
+def _spelt(array: Any) -> int:
+    """Bytes of an array in which each word is written wherever it stands."""
+    if types.is_dictionary(array.type):
+        lengths = pyarrow.compute.binary_length(array.dictionary).take(array.indices)
+        return pyarrow.compute.sum(lengths).as_py() or 0
+    if types.is_struct(array.type) or types.is_list(array.type) or types.is_large_list(array.type):
+        return sum(map(_spelt, array.flatten() if types.is_struct(array.type) else [array.flatten()]))
+    size: int = array.nbytes
+    return size
+
+
+def _require_room(path: Path, need: int) -> None:
+    if need > max(_ROOM, _RATIO * path.stat().st_size):
+        raise NeuroglotError(
+            f"{path} would take {need:,} bytes once it is read, far more than it has; write it as JSON lines or CSV."
+        )
 
 
 def _csv(path: Path, names: Sequence[str]) -> Any:
@@ -87,12 +155,24 @@ def _plain(path: Path, name: str, column: Any, words: bool) -> pd.Series:
     text = types.is_string(kind) or types.is_large_string(kind)
     if not (text or types.is_null(kind) or (not words and (types.is_integer(kind) or types.is_floating(kind)))):
         raise NeuroglotError(f"{path}: the column {name} holds {quoted(str(kind))}; give {_WANTED[words]}.")
+    if text and (longest := _longest(column)) > _LONGEST:
+        raise NeuroglotError(f"{path}: the column {name} has {longest:,} bytes in a row; give {_WANTED[words]}.")
     encoded = column.dictionary_encode() if words and column.type == kind and text else column
     series: pd.Series = encoded.to_pandas()
     return series if words or not text else series.astype(object)
 
 
 _WANTED = {True: "text", False: "numbers"}
+
+# Bytes of a number or of a language's name as text; of longer ones each row would take its time.
+_LONGEST = 1000
+
+
+def _longest(column: Any) -> int:
+    """Bytes of the longest word of a column."""
+    parts = [part.dictionary if types.is_dictionary(part.type) else part for part in column.chunks]
+    lengths = [pyarrow.compute.max(pyarrow.compute.binary_length(part)).as_py() or 0 for part in parts]
+    return max(lengths, default=0)
 
 
 def _whole(path: Path, name: str, column: pd.Series, below: int) -> pd.Series:

@@ -2,11 +2,27 @@
 
 import re
 import sys
+import unicodedata
 from collections.abc import Iterable
 
 
 class NeuroglotError(ValueError):
-    """Bad input: the message is one sentence that names the file or argument and what to do."""
+    """Bad input: the message is one sentence that names the file or argument and what to do.
+
+    What cannot be shown in a line, such as a line break or half a character in a file's name, stands there by its
+    escape.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_shown(str(message)))
+
+
+def _shown(text: str) -> str:
+    """Text in a line; spaces of other widths are as good as letters."""
+    return "".join(
+        each if each.isprintable() or unicodedata.category(each) == "Zs" else each.encode("unicode_escape").decode()
+        for each in text
+    )
 
 
 def require_whole(name: str, number: object, least: int) -> None:

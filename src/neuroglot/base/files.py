@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,10 @@ from .errors import NeuroglotError, in_a_line, quoted
 
 #: Of every file of ours; those of version 1 carried no hash of what they hold.
 FORMAT_VERSION = 2
+
+#: Bytes of a file that is read whole, at most: text and tables are far below, and what a file of holes or a mistaken
+#: name would bring is refused before it fills the memory.
+MOST_WHOLE = 2**29
 
 #: What reading a damaged or foreign file can end in, whatever it was taken for.
 UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -108,6 +114,38 @@ def require_file(path: str | Path, mend: str = "run the chapter that writes it f
     return path
 
 
+def open_plain(path: str | Path) -> BufferedReader:
+    """Open a file to be read, and nothing that reading might never end of: no pipe and no device.
+
+    Raises:
+        OSError: there is none, or it cannot be opened.
+        NeuroglotError: it is none.
+    """
+    # A pipe without a writer would hold up whoever opens it, were it not for O_NONBLOCK; of files that says nothing.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags | getattr(os, "O_CLOEXEC", 0)), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise NeuroglotError(f"{str(path)[:200]} is no plain file; save what it gives in one.")
+    return file
+
+
+def read_whole(path: str | Path) -> bytes:
+    """All bytes of a plain file.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        NeuroglotError: it is a pipe or a device, or larger than :data:`MOST_WHOLE`.
+    """
+    with open_plain(path) as file:
+        data = file.read(MOST_WHOLE + 1) if os.fstat(file.fileno()).st_size <= MOST_WHOLE else None
+    if data is None or len(data) > MOST_WHOLE:
+        raise NeuroglotError(
+            f"{str(path)[:200]} has more than {MOST_WHOLE:,} bytes, too many to be read at once; give it in parts."
+        )
+    return data
+
+
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write ``data`` whole or not at all."""
     with atomic(path) as part:
@@ -126,7 +164,9 @@ def read_json(path: str | Path) -> Any:
         NeuroglotError: there is no such file, or it is no JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_whole(path).decode())
+    except NeuroglotError:
+        raise
     except UNREADABLE as error:
         raise NeuroglotError(f"{str(path)[:200]} cannot be read ({reason_of(error)}); make it again.") from error
 
@@ -151,6 +191,11 @@ def remove(path: Path) -> None:
 
 
 def sha256_file(path: str | Path) -> str:
-    """The file's SHA-256, in hexadecimal."""
-    with Path(path).open("rb") as file:
+    """The file's SHA-256, in hexadecimal.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        NeuroglotError: it is a pipe or a device.
+    """
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -44,7 +44,13 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 def table(provenance: Mapping[str, Any], rows: Mapping[str, str] | None = None) -> pd.DataFrame:
     """A provenance for reading, and further rows: ``what`` and ``value``; hashes by their first digits."""
-    return pd.DataFrame([*_flat(provenance), *(rows or {}).items()], columns=["what", "value"])
+    whole = [*_flat(provenance), *(rows or {}).items()]
+    return pd.DataFrame([[_written(each) for each in row] for row in whole], columns=["what", "value"])
+
+
+def _written(text: str) -> str:
+    """Half a character, which tables cannot hold, by its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -52,5 +58,5 @@ def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key} ")
         elif value not in ("", None, []):
-            shown = f"{value[:16]}…" if key.endswith("sha256") else str(value)
+            shown = f"{value[:16]}…" if key.endswith("sha256") and isinstance(value, str) else str(value)
             yield f"{prefix}{key}".replace("_", " "), shown

@@ -11,7 +11,17 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from .errors import NeuroglotError
-from .files import FORMAT_VERSION, UNREADABLE, json_text, reason_of, remove, sha256_file, write_bytes, write_json
+from .files import (
+    FORMAT_VERSION,
+    UNREADABLE,
+    json_text,
+    read_whole,
+    reason_of,
+    remove,
+    sha256_file,
+    write_bytes,
+    write_json,
+)
 
 T = TypeVar("T")
 
@@ -69,7 +79,7 @@ def read_record(path: str | Path, kind: str, maker: str) -> dict[str, Any]:
         NeuroglotError: there is no such file, another one, or one that is not as it was written.
     """
     with as_written(path, maker):
-        head = json.loads(Path(path).read_text(encoding="utf-8"))
+        head = json.loads(read_whole(path).decode())
     return _opened(path, head, kind, maker)
 
 
@@ -87,7 +97,7 @@ def read_lines(path: str | Path, kind: str, maker: str) -> tuple[dict[str, Any],
         NeuroglotError: as :func:`read_record`.
     """
     with as_written(path, maker):
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_whole(path).decode()
         head, *rows = (json.loads(line) for line in text.split("\n") if line)
     return _opened(path, head, kind, maker, *rows), rows
 

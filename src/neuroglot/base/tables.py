@@ -7,7 +7,7 @@ import pandas as pd
 
 from .errors import NeuroglotError
 from .files import read_json, require_file, write_json
-from .records import content_hash
+from .records import as_written, content_hash
 
 #: What chapters write into a run's folder, by the name of their parameter.
 ARTIFACTS = {
@@ -64,7 +64,8 @@ def read_tables(path: str | Path) -> dict[str, pd.DataFrame]:
     tables = said.values()
     if not all(isinstance(rows, list) and all(isinstance(row, dict) for row in rows) for rows in tables):
         raise NeuroglotError(f"{path} holds no tables of a chapter; run it again.")
-    return {name: pd.DataFrame(rows) for name, rows in said.items()}
+    with as_written(path, "a chapter"):
+        return {name: pd.DataFrame(rows) for name, rows in said.items()}
 
 
 def first_rows(table: pd.DataFrame, *columns: str) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from .errors import NeuroglotError, in_a_line, quoted
-from .files import require_file, write_bytes
+from .files import open_plain, require_file, write_bytes
 
 #: How such a file begins: it is a zip archive.
 MAGIC = b"PK\x03\x04"
@@ -47,19 +47,35 @@ def read_tensors(path: str | Path, what: str) -> Any:
 
 def _records(path: Path) -> set[int]:
     """The bytes of what an archive stores, and none; it is as large as it says, and names nothing but tensors."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise ValueError("it is no archive of torch 1.6 or later; save it again")
     with zipfile.ZipFile(path) as archive:
-        records = archive.infolist()
-        if any(record.compress_type != zipfile.ZIP_STORED for record in records):
-            raise ValueError("it is compressed, as torch writes none")
-        if sum(record.file_size for record in records) > path.stat().st_size:
-            raise ValueError("it says that it is larger than it is")
+        records = _stored(path, archive)
         for record in records:
             if record.filename.endswith(".pkl"):
                 _require_plain(archive.read(record))
     return {0} | {record.file_size for record in records}
+
+
+def require_stored(path: Path) -> None:
+    """If a file is an archive, it is as large as it says, and not compressed: torch would unpack it to any size.
+
+    Raises:
+        ValueError: it is not so.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            _stored(path, archive)
+
+
+def _stored(path: Path, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    records = archive.infolist()
+    if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+        raise ValueError("it is compressed, as torch writes none")
+    if sum(record.file_size for record in records) > path.stat().st_size:
+        raise ValueError("it says that it is larger than it is")
+    return records
 
 
 def _require_plain(pickled: bytes) -> None:

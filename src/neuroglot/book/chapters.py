@@ -161,6 +161,7 @@ def run_name(parameters: Mapping[str, Any], *, preset: str = "") -> str:
     ``gemma3-270m-problems`` for the defaults; thresholds do not count, since chapters that only
     classify share the counts. That of a preset ends in its name, as in ``-quick``.
     """
+    _require_words(parameters)
     options = dict(parameters.get("model_options") or {})
     parts = [parameters["model"], options.pop("revision", None), parameters["corpus"]]
     words = "-".join(re.sub(r"[^\w.]+", "-", str(part)).strip("-.") for part in parts if part)
@@ -518,7 +519,31 @@ def _known(root: Path, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ..
     known = {chapter.name: _parameters(root, chapter) for chapter in CHAPTERS}
     if unknown := [name for name in parameters if not any(name in names for names in known.values())]:
         raise NeuroglotError(f"no chapter has the parameter {quoted(unknown[0])}; see the first cell of each notebook.")
+    _require_words(parameters)
     return known
+
+
+#: Parameters that hold something else than a word or none, where not every chapter would say so.
+_MAPPINGS = ("model_options", "corpus_options", "sampling", "domains", "practice_options", "recipe")
+_LISTS = ("runs", "checkpoints")
+
+
+def _require_words(parameters: Mapping[str, Any]) -> None:
+    """Names that files can have, and options by name, before any chapter is run with them.
+
+    Raises:
+        NeuroglotError: others.
+    """
+    for name, value in parameters.items():
+        words = value if name in _LISTS and isinstance(value, list | tuple) else [value]
+        named = name in (*ARTIFACTS, *_LISTS) or (name in _NAMES and value is not None)
+        if named and not all(isinstance(word, str) and word and "\0" not in word for word in words):
+            raise NeuroglotError(f"{name}={quoted(value)}: give a name, or a list of names where it takes several.")
+        if name in _MAPPINGS and value is not None and not isinstance(value, Mapping):
+            raise NeuroglotError(f'{name}={quoted(value)}: give options by name, as in {{"n": 12}}.')
+
+
+_NAMES = ("model", "corpus", "neurons", "released", "after", "adapter", "scorer", "judge", "candidates", "practice")
 
 
 def _parameters(root: Path, chapter: Chapter) -> tuple[str, ...]:

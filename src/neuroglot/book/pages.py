@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import yaml
 from safetensors import SafetensorError, safe_open
 
+from ..base.artifacts import header_of
+from ..base.errors import NeuroglotError, is_number
 from ..base.tables import ARTIFACTS
+from ..text.languages import languages_of
 from .markup import html
 
 # Begins the tag of a cell that makes no sense without a parameter.
@@ -63,8 +67,10 @@ def page(
 
 def parameters_of(notebook: Mapping[str, Any]) -> dict[str, Any]:
     """What papermill gave an executed chapter."""
-    given: dict[str, Any] = notebook["metadata"].get("papermill", {}).get("parameters", {})
-    return given
+    said: Any = notebook
+    for name in ("metadata", "papermill", "parameters"):
+        said = said.get(name) if isinstance(said, Mapping) else None
+    return said if isinstance(said, dict) else {}
 
 
 def _tags(cell: Mapping[str, Any]) -> list[str]:
@@ -137,7 +143,7 @@ def facts_of(parameters: Mapping[str, Any], *, run: str, root: Path, preset: str
     facts = []
     for folder in folders:
         given = {} if compared else parameters
-        stats, types = (_header(root / given.get(name, folder / ARTIFACTS[name])) for name in ("stats", "types"))
+        stats, types = (_header(root / str(given.get(name, folder / ARTIFACTS[name]))) for name in ("stats", "types"))
         facts += [("run", folder.name if compared else run), *_of_counts(stats, types), *_of_types(types)]
     said = {"quick": "quick: not to be cited"}.get(preset, preset)
     return [*facts, ("preset", said)] if said else facts
@@ -154,12 +160,16 @@ class _Header:
 def _header(path: Path) -> _Header:
     """Of an artefact, without the large arrays; empty where it cannot be read."""
     try:
+        header = header_of(path)
+        languages = languages_of(header, path)
         with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})["neuroglot"])
-            counted = file.get_tensor("shard_tokens").sum(axis=0).tolist() if "shard_tokens" in file.keys() else []  # noqa: SIM118
-        return _Header(header, dict(zip(header["languages"], counted, strict=False)))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+            tokens = file.get_tensor("shard_tokens") if "shard_tokens" in file.keys() else np.zeros((0, 0), int)  # noqa: SIM118
+    except (OSError, SafetensorError, NeuroglotError):
         return _Header({}, {})
+    whole = {name: header.get(name) or {} for name in ("provenance", "settings")}
+    if tokens.ndim != 2 or not all(isinstance(said, dict) for said in whole.values()):
+        return _Header({}, {})
+    return _Header(header | whole, dict(zip(languages, tokens.sum(axis=0).tolist(), strict=False)))
 
 
 def _of_counts(stats: _Header, types: _Header) -> list[tuple[str, str]]:
@@ -171,7 +181,7 @@ def _of_counts(stats: _Header, types: _Header) -> list[tuple[str, str]]:
         texts = made.get("examples")
         facts.append(("text", f"{corpus}, {texts:,} responses" if isinstance(texts, int) else str(corpus)))
     # Counts found in the run's folder are those of the types only if they are of the same text and model.
-    same = stats.header.get("provenance", {}).get("input_sha256") == made.get("input_sha256")
+    same = (stats.header.get("provenance") or {}).get("input_sha256") == made.get("input_sha256")
     if stats.tokens and same and all(code in stats.tokens for code in languages):
         facts.append(("tokens", f"{sum(stats.tokens[code] for code in languages):,} counted"))
     return [*facts, ("languages", " ".join(languages))] if languages else facts
@@ -179,14 +189,13 @@ def _of_counts(stats: _Header, types: _Header) -> list[tuple[str, str]]:
 
 def _of_types(types: _Header) -> list[tuple[str, str]]:
     settings = types.header.get("settings") or {}
-    if not {"top_rate", "lam", "tau"} <= settings.keys():
-        return []
-    how = "solved" if settings.get("solved") else "given"
-    return [
-        ("top rate", f"{100 * settings['top_rate']:.4g} %"),
-        ("λ", f"{settings['lam']:.4g}, {how}"),
-        ("τ", f"{settings['tau']:.4g}"),
-    ]
+    numbers = {name: settings[name] for name in ("top_rate", "lam", "tau") if is_number(settings.get(name))}
+    shown = {
+        "top_rate": ("top rate", "{:.4g} %", 100),
+        "lam": ("λ", "{:.4g}, " + ("solved" if settings.get("solved") else "given"), 1),
+        "tau": ("τ", "{:.4g}", 1),
+    }
+    return [(shown[name][0], shown[name][1].format(shown[name][2] * number)) for name, number in numbers.items()]
 
 
 def model_name(model: str) -> str:

@@ -159,8 +159,10 @@ def _read_pt(path: Path) -> tuple[np.ndarray, int]:
         counts, tokens = whole_numbers(content["over_zero"]), content["n" if "n" in content else "total_tokens"]
         if counts.ndim != 2 or counts.size > path.stat().st_size or isinstance(tokens, bool) or int(tokens) != tokens:
             raise ValueError("they are no counts of layers and neurons, or no number of tokens")
+        if abs(tokens) >= BELOW["tokens"]:
+            raise ValueError(f"{quoted(tokens, 40)} tokens cannot be")
         return counts, int(tokens)
-    except (ValueError, TypeError, LookupError, RuntimeError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:
         reason = in_a_line(error, 200) or type(error).__name__
         raise NeuroglotError(f"{path} cannot be read as released counts ({reason}).") from error
 

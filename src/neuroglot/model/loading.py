@@ -20,6 +20,7 @@ import transformers
 from accelerate.utils import align_module_device
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     GgufConfig,
@@ -31,6 +32,7 @@ from ..base.errors import NeuroglotError, in_a_line, quoted
 from ..base.files import atomic, cache_dir, read_json, sha256_file
 from ..base.locks import alone
 from ..base.records import kept_folder, mark_whole, read_record, whole_folder
+from .fitting import require_fit, require_room
 
 # --- as it runs --------------------------------------------------------------------------------
 
@@ -355,12 +357,14 @@ def load_model(
         options["max_memory"] = {int(key) if str(key).isdecimal() else key: value for key, value in limits.items()}
     try:
         with quiet():
+            if Path(place).is_dir() and not trust_remote_code:  # code of its own could do anything
+                require_fit(Path(place))
             model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, device_map=device_map, **usual, **options)
             tokenizer = AutoTokenizer.from_pretrained(place, **usual)
     except Exception as error:  # a damaged or foreign folder fails in the loaders in many ways
         raise NeuroglotError(
             f"the model {quoted(name)} could not be loaded; use a packaged model ({', '.join(PACKAGED)}), "
-            f"{_OTHER_WAYS}. The loader said: {in_a_line(error)}"
+            f"{_OTHER_WAYS}. The loader said: {in_a_line(error)!r}."
         ) from error
     # Of a hub's model the commit that was loaded, whatever it was called.
     commit = hub_commit(name, revision, options.get("cache_dir")) if place == name else None
@@ -392,7 +396,7 @@ def load_tokenizer(
     except Exception as error:  # as of a model
         raise NeuroglotError(
             f"the tokenizer of {quoted(name)} could not be loaded; use a packaged model ({', '.join(PACKAGED)}), "
-            f"{_OTHER_WAYS}. The loader said: {in_a_line(error)}"
+            f"{_OTHER_WAYS}. The loader said: {in_a_line(error)!r}."
         ) from error
 
 
@@ -445,11 +449,17 @@ def read_adapter_base(folder: Path) -> dict[str, Any] | None:
     """
     if not (folder / ADAPTER_BASE).is_file():
         return None
+    path = folder / ADAPTER_BASE
     try:
-        said = read_record(folder / ADAPTER_BASE, "adapter", "neuroglot align")
+        said = read_record(path, "adapter", "neuroglot align")
     except NeuroglotError as error:
-        raise NeuroglotError(f"{folder / ADAPTER_BASE} is damaged or of another version; train again.") from error
-    for name, sha in said["files"].items():
+        raise NeuroglotError(f"{path} is damaged or of another version; train again.") from error
+    names, files = ("weights_sha256", "model", "revision", "dtype"), said.get("files")
+    if not isinstance(files, dict) or set(files) != {ADAPTER, ADAPTER_CONFIG}:
+        raise NeuroglotError(f"{path} does not name the two files of an adapter; train again.")
+    if not all(isinstance(said.get(name, 0), str) or (name, said.get(name, 0)) == ("revision", None) for name in names):
+        raise NeuroglotError(f"{path} does not say which weights the adapter is of; train again.")
+    for name, sha in files.items():
         if not (folder / name).is_file() or sha256_file(folder / name) != sha:
             raise NeuroglotError(f"{folder / name} is not the one it was written with; train again.")
     return said
@@ -490,13 +500,16 @@ def _with_adapter(model: PreTrainedModel, adapter: str, called: str) -> PreTrain
     except Exception as error:  # foreign weights fail in many ways
         if getattr(model, "is_quantized", False):
             unfit = f"the adapter {adapter} cannot be put on the quantized weights of {base}; load them in full."
-        raise NeuroglotError(f"{unfit} The loader said: {in_a_line(error, 200)}") from error
+        raise NeuroglotError(f"{unfit} The loader said: {in_a_line(error, 200)!r}.") from error
     try:
         beside, theirs = itself(wrapped), _few_logits(wrapped)  # before they are merged in place
         merged = wrapped.merge_and_unload(safe_merge=True) if precise else beside
         ours = _few_logits(merged)
     except Exception as error:  # as do foreign kinds of adapters
-        raise NeuroglotError(f"the adapter {adapter} cannot be used with {base}: {in_a_line(error, 200)}") from error
+        raise NeuroglotError(
+            f"the adapter {adapter} cannot be used with {base} ({in_a_line(error, 200)}); merge it elsewhere, and load "
+            "the result."
+        ) from error
     if precise and set(merged.state_dict()) != names:
         raise NeuroglotError(f"the adapter {adapter} adds more than can be merged into weights, which is not known.")
     off = float((ours - theirs).abs().max())
@@ -623,6 +636,7 @@ def _convert(path: Path, folder: Path) -> None:
     where = {"gguf_file": path.name}
     try:
         with quiet():
+            require_room(AutoConfig.from_pretrained(path.parent, **where), path.stat().st_size, path)
             model = AutoModelForCausalLM.from_pretrained(
                 path.parent, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32, **where
             )

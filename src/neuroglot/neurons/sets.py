@@ -11,8 +11,8 @@ import torch
 
 from ..base.artifacts import is_safetensors, kind_of, load_artifact, save_artifact
 from ..base.columns import read_columns, require_once, write_columns
-from ..base.errors import NeuroglotError, is_number, listed, quoted
-from ..base.files import require_file
+from ..base.errors import NeuroglotError, in_a_line, is_number, listed, quoted
+from ..base.files import open_plain, require_file
 from ..base.provenance import table as provenance_table
 from ..base.tensors import MAGIC, read_tensors, whole_numbers, write_tensors
 from ..text.languages import languages_of, parse_languages, require_codes
@@ -245,7 +245,7 @@ def read_neurons(path: str | Path, languages: str | Iterable[str] | None = None)
         ours = {one.KIND: one for one in (Detection, NeuronTypes)}
         return NeuronSet.of(ours.get(kind_of(path), NeuronSet).load(path)).select(languages)
     codes = parse_languages(languages, least=1)
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         start = file.read(len(MAGIC))
     if start == MAGIC:
         return _of_masks(path, codes)
@@ -271,9 +271,13 @@ def _of_masks(path: Path, codes: tuple[str, ...] | None) -> NeuronSet:
     if max(map(len, content)) > BELOW["layer"]:
         raise NeuroglotError(f"{path} has neurons of {max(map(len, content)):,} layers; give those of one model.")
     try:
-        indices = [[np.sort(whole_numbers(one)) for one in each] for each in content]
+        numbers = [[whole_numbers(one) for one in each] for each in content]
+    except (ValueError, RuntimeError) as error:
+        raise NeuroglotError(f"{path} holds no {what} ({in_a_line(error, 100)}); give such a file.") from error
+    try:
+        indices = [[np.sort(one) if one.ndim == 1 else one for one in each] for each in numbers]
         return NeuronSet(codes, indices, layers=len(content[0]) or None)
-    except (NeuroglotError, ValueError, RuntimeError) as error:
+    except NeuroglotError as error:
         raise NeuroglotError(f"{path}: {error}") from error
 
 

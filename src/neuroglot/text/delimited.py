@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..base.errors import NeuroglotError, in_a_line, listed, quoted
+from ..base.files import open_plain
 
 #: Bytes of a line, and characters of a field, at most: a book of a million words has six million characters. Where a
 #: quotation mark is never closed, all that follows is one field.
@@ -36,7 +37,7 @@ def delimited_rows(path: Path) -> tuple[list[tuple[int, Row]], int]:
     rows, empty, number = list[tuple[int, Row]](), 0, 0
     usual = csv.field_size_limit(MOST)
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             lines = _lines(path, file)
             first = next(lines, "")
             delimiter = max(_DELIMITERS, key=first.count)

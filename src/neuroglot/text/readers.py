@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..base import plugins
 from ..base.errors import NeuroglotError, in_a_line, listed, quoted, require_characters, require_whole
-from ..base.files import UNREADABLE
+from ..base.files import read_whole
 from ..base.npm import npm_package
 from ..base.records import read_lines
 from . import problems
@@ -223,13 +223,17 @@ def _rows(path: Path) -> Iterator[tuple[int, str]]:
 
 def _read(path: Path) -> str:
     try:
-        return _plain_file(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise NeuroglotError(f"{path}, row {row}: not UTF-8 (byte {error.start}); save the file as UTF-8.") from error
+        data = read_whole(path)
+    except NeuroglotError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise NeuroglotError(f"{str(path)[:200]} cannot be read: {reason}; check its name.") from error
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        row = data[: error.start].count(b"\n") + 1
+        raise NeuroglotError(f"{path}, row {row}: not UTF-8 (byte {error.start}); save the file as UTF-8.") from error
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -775,17 +779,13 @@ def _parquet(
     columns: Mapping[str, str] | None = None,
 ) -> Corpus:
     _extra("pyarrow")
-    import pyarrow.parquet
-    from pyarrow.lib import ArrowException
+    from ..base.columns import parquet_rows
 
     files = _files(place, "parquet")
     rows = []
     for path, language in files:
-        try:
-            content = pyarrow.parquet.read_table(path).to_pylist()
-        except (ArrowException, *UNREADABLE) as error:  # a damaged file, or what Python has no value for
-            raise NeuroglotError(f"{path} cannot be read as Parquet ({in_a_line(error, 200)}).") from error
-        rows += [(f"{path.name}, row {number}", language, row) for number, row in enumerate(content, start=1)]
+        content = enumerate(parquet_rows(path), start=1)
+        rows += [(f"{path.name}, row {number}", language, row) for number, row in content]
     reading = _Reading(_columns(columns), template, system, tokenizer)
     source = ", ".join(path.name for path, _ in files)
     return _of_files("parquet", place, codes, rows, source, reading, n, duplicates, columns)

@@ -11,7 +11,9 @@ import numpy as np
 
 from ..base.digests import as_array, digest, numbered, repeated
 from ..base.errors import NeuroglotError, in_a_line
+from ..base.files import open_plain
 from .corpora import Example
+from .delimited import MOST
 
 #: A row: what it is called in messages, the language that its file is named after, and its content.
 Row = tuple[str, str | None, Any]
@@ -98,7 +100,7 @@ class FileExamples(Sequence[Example]):
         """The examples at these places; of rows that follow one another in a file it is opened once."""
         for number, places in groupby(index, key=lambda place: int(place[_FILE])):
             path, language = self._files[number]
-            with path.open("rb") as file:
+            with open_plain(path) as file:
                 if _state(path) != self._states[number]:
                     raise NeuroglotError(f"{path} was changed since it was read first; start again.")
                 for place in places:
@@ -116,9 +118,13 @@ def _state(path: Path) -> tuple[int, int]:
 def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
     """Lines that are not empty: where they start in the file, their numbers from 1, and their content."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             offset = 0
-            for row, line in enumerate(file, start=1):
+            for row, line in enumerate(iter(lambda: file.readline(MOST), b""), start=1):
+                if len(line) == MOST:
+                    raise NeuroglotError(
+                        f"{path.name}, row {row}: it has more than {MOST:,} bytes; give one example a row."
+                    )
                 if line.strip(b"\xef\xbb\xbf \t\r\n"):
                     yield offset, row, line
                 offset += len(line)

@@ -16,8 +16,10 @@ Texts and numbers are CC0 1.0 (``LICENSE`` beside them); the code is the package
 import functools
 import hashlib
 import itertools
+import math
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -419,6 +421,8 @@ def draw(n: int = 250, seed: int = 0, levels: Sequence[int] = LEVELS) -> list[Pr
         NeuroglotError: more problems than there are different ones (thousands a level).
     """
     of_level = [[s for s in SITUATIONS if s.level == level] for level in levels]
+    if n > (most := sum(map(_most, itertools.chain(*of_level)))):
+        raise NeuroglotError(f"there are at most {most:,} different problems; n={n} is too many.")
     order = [s for row in itertools.zip_longest(*of_level) for s in row if s is not None]
     problems: list[Problem] = []
     seen: set[tuple[Any, ...]] = set()
@@ -443,6 +447,13 @@ def draw(n: int = 250, seed: int = 0, levels: Sequence[int] = LEVELS) -> list[Pr
             else:
                 order.remove(situation)  # all of its problems are drawn, or so nearly that it does not matter
     raise AssertionError("counting has no end")
+
+
+def _most(situation: Situation) -> int:
+    """More problems than this a situation does not have: with every number, and every two names of a list of eight."""
+    people = Counter(slot[0] for slot in _slots(situation.name))
+    numbers = math.prod(len(values) for values in situation.ranges.values())
+    return numbers * math.prod(8 if number == 1 else 8 * 7 for number in people.values())
 
 
 @functools.cache
