@@ -8,6 +8,9 @@ import transformers
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from neuroglot import NeuroglotError
+from neuroglot.model.sites import SITES, neuron_layers
+
 #: Every ``config.model_type`` of transformers' causal language models.
 NAMES: tuple[str, ...] = tuple(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
 
@@ -95,4 +98,62 @@ def tiny(family: str) -> PreTrainedModel:
         for parameter in model.parameters():
             if parameter.is_floating_point():
                 parameter.nan_to_num_().clamp_(-1, 1).add_(torch.randn_like(parameter) * 0.1)
+        for name, chosen in model.named_buffers():
+            if name.endswith("tid2eid"):  # the experts of each word
+                words, k = chosen.shape
+                chosen.copy_((torch.arange(words)[:, None] + torch.arange(k)) % 4)
     return model
+
+
+#: What becomes of a family.
+KNOWN, FOUND, RAGGED, NONE, REFUSED, UNBUILT = "known", "found", "ragged", "no neurons", "refused", "not built"
+
+
+def state(model: PreTrainedModel) -> tuple[str, str]:
+    """What becomes of a model, and why."""
+    try:
+        layers = neuron_layers(model)
+    except NeuroglotError as error:
+        why = str(error).partition("on a few tokens: ")[2].partition(". Known:")[0] or str(error)
+        return (NONE if "no MLP" in why or "both sides" in why else REFUSED), why
+    if len({layer.neurons for layer in layers}) > 1:
+        return RAGGED, ""
+    return (KNOWN if model.config.model_type in SITES else FOUND), ""
+
+
+def built(family: str) -> PreTrainedModel | str:
+    """A tiny model, or why there is none."""
+    try:
+        return tiny(family)
+    except Exception as error:
+        said = " ".join(str(error).split())
+        return f"{type(error).__name__}: {said[:90]}"
+
+
+_HEADS = {
+    KNOWN: "in the table above",
+    FOUND: "found, and counted",
+    RAGGED: "found; layers differ in width, so that neurons are read and changed but not yet counted for comparison",
+    NONE: "refused: without such neurons, or no decoder",
+    REFUSED: "refused: an MLP that is not proven",
+    UNBUILT: "not tried: no small model of it could be made",
+}
+
+
+def table(states: dict[str, tuple[str, str]]) -> str:
+    """Of all families, in Markdown."""
+    rows = [f"| of {len(states)} families of transformers {transformers.__version__} | |", "|---|---|"]
+    for kind, head in _HEADS.items():
+        own = {name: why for name, (found, why) in states.items() if found == kind}
+        said = [f"{name} ({why.replace('|', '/')})" if why and kind != UNBUILT else name for name, why in own.items()]
+        rows.append(f"| {head} ({len(own)}) | {', '.join(said)} |")
+    return "\n".join(rows)
+
+
+BEGIN, END = "<!-- written by benchmarks/families.py -->", "<!-- to here -->"
+
+
+def states() -> dict[str, tuple[str, str]]:
+    """Of every family."""
+    made = {name: built(name) for name in NAMES}
+    return {name: (UNBUILT, model) if isinstance(model, str) else state(model) for name, model in made.items()}

@@ -103,7 +103,14 @@ def test_an_unknown_implementation_of_experts_is_refused():
     model = tiny_model("mixtral")
     model.config._experts_implementation_internal = "sonicmoe"
     with pytest.raises(NeuroglotError, match="'sonicmoe'"):
-        experts.routings(model.model.layers[0].mlp.experts, torch.zeros(3, 2, dtype=torch.long), 4)
+        experts.routings(model.model.layers[0].mlp.experts, torch.arange(6).reshape(3, 2), 8)
+
+
+def test_a_token_that_goes_to_one_expert_twice_is_refused():
+    held = tiny_model("mixtral").model.layers[0].mlp.experts
+    with pytest.raises(NeuroglotError, match="twice"):
+        experts.routings(held, torch.tensor([[0, 1], [2, 2]]), 4)
+    assert experts.routings(held, torch.tensor([[0, 5], [5, 5]]), 4)[0].tokens.tolist() == [0]  # without neurons
 
 
 # --- families outside the table ----------------------------------------------------------------

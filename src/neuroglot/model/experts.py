@@ -198,9 +198,15 @@ def routings(experts: nn.Module, index: torch.Tensor, n_experts: int) -> list[Ro
     """What each call of the experts' activation will hold, from ``index`` ``[tokens, k]`` of chosen experts.
 
     Numbers from ``n_experts`` on are of experts without neurons.
+
+    Raises:
+        NeuroglotError: a token goes to one expert twice, or an implementation whose order is not known.
     """
     how = getattr(getattr(experts, "config", None), "_experts_implementation", None) or "eager"
     k, flat = index.shape[1], index.reshape(-1)
+    ordered = index.sort(dim=1).values
+    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] < n_experts)).any():
+        raise NeuroglotError("a token is routed to one expert twice, and would be counted twice; this is not known.")
     if how == "eager":  # a call per expert, in their order
         routings = []
         for expert in flat.unique().tolist():
