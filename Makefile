@@ -57,7 +57,7 @@ lint: $(READY)
 
 benchmark: $(READY)
 	$(BIN)/pip install --quiet --editable ".[benchmark]"
-	for name in coverage collect answers packing deactivation rounding cost explorer; do $(BIN)/python benchmarks/$$name.py || exit; done
+	for name in coverage collect answers packing deactivation rounding cost explorer families; do $(BIN)/python benchmarks/$$name.py || exit; done
 
 # The locked versions, each file by its hash: torch's build for the CPU where the indexes have it, else PyPI's, which on
 # Linux is for NVIDIA's GPUs and brings what is in cuda.txt.

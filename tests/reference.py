@@ -68,22 +68,23 @@ def _linear(model, name: str, x: torch.Tensor) -> torch.Tensor:
     return x @ weight + (0 if bias is None else bias)
 
 
-def neurons(model, ids: list[int], family: str) -> list[list[dict[str, torch.Tensor]]]:
+def neurons(model, ids: list[int], family: str, only: int | None = None) -> list[list[dict[str, torch.Tensor]]]:
     """Per layer and token: every quantity of every neuron, ``nan`` in experts that did not see the token."""
     name, activation, up = REFERENCE[family]
-    count = model.config.get_text_config().num_hidden_layers
+    depth = model.config.get_text_config().num_hidden_layers
+    numbers = range(depth) if only is None else [only]
     inputs: dict[int, torch.Tensor] = {}
 
     def keep(layer: int):
         return lambda _module, args: inputs.__setitem__(layer, args[0].detach().reshape(len(ids), -1))
 
-    handles = [model.get_submodule(name.format(i)).register_forward_pre_hook(keep(i)) for i in range(count)]
+    handles = [model.get_submodule(name.format(i)).register_forward_pre_hook(keep(i)) for i in numbers]
     with torch.no_grad():
         model(torch.tensor([ids]))
         for handle in handles:
             handle.remove()
         result = []
-        for layer in range(count):
+        for layer in numbers:
             here, x = name.format(layer), inputs[layer]
             if up == "experts":
                 result.append([_experts(model.get_submodule(here), row, activation) for row in x])
@@ -125,6 +126,12 @@ def brute_force(
         active = [token[quantity] > above for token, keep in zip(layer, counted, strict=True) if keep]
         rows.append(sum(active, torch.zeros(layer[0][quantity].shape, dtype=torch.int64)))
     return torch.stack(rows)
+
+
+def brute_force_of_layers(model, ids: list[int], families: dict[int, str]) -> list[torch.Tensor]:
+    """Active tokens of every neuron of one text, of layers of different families."""
+    found = ((neurons(model, ids, family, number)[0]) for number, family in families.items())
+    return [sum((token["pre-activation"] > 0).long() for token in layer) for layer in found]
 
 
 def expert_tokens(model, ids: list[int], counted: list[bool], experts: int) -> torch.Tensor:

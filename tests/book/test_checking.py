@@ -115,8 +115,8 @@ def test_counts_off_by_one(family, by, monkeypatch):
 def test_reading_that_changes_something(monkeypatch):
     usual = Counter._see
 
-    def touching(self, number, counted, value, routing):
-        usual(self, number, counted, value, routing)
+    def touching(self, number, mlp, counted, value, routing):
+        usual(self, number, mlp, counted, value, routing)
         counted.mul_(1 + 1e-9)
 
     monkeypatch.setattr(Counter, "_see", touching)

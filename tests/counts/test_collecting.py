@@ -610,14 +610,14 @@ def test_other_types_of_numbers(family, dtype, tokenizer):
     layers = sites.neuron_layers(model)
     with (
         torch.no_grad(),
-        sites.observed(layers, lambda layer, z, _, routing: gates.append((layer, z.clone(), routing))),
+        sites.observed(layers, lambda layer, _, z, __, routing: gates.append((layer, z.clone(), routing))),
     ):
         model(torch.tensor([tokenizer(text)["input_ids"]]))
     expected = np.zeros((3, 48), dtype=np.int64)
     for layer, z, routing in gates:
         for expert, rows in routing.spans if routing else [(0, slice(None))]:
             keep = routing.tokens[rows] > 0 if routing else torch.arange(len(z)) > 0
-            width = layers[layer].width
+            width = layers[layer].mlps[0].width
             expected[layer, expert * width : (expert + 1) * width] += (z[rows][keep] > 0).sum(0).numpy()
     assert np.array_equal(stats.counts[..., 0], expected) and stats.provenance["dtype"] == str(dtype)[6:]
 
@@ -636,7 +636,7 @@ def test_a_level_is_compared_as_it_was_given(tokenizer, texts):
     model = tiny_model("llama").to(torch.bfloat16)
     ids = torch.randint(1, 256, (1, 64), generator=torch.Generator().manual_seed(0))
     read = []
-    with torch.no_grad(), sites.observed(sites.neuron_layers(model), lambda layer, z, *_: read.append(z.double())):
+    with torch.no_grad(), sites.observed(sites.neuron_layers(model), lambda layer, _, z, *__: read.append(z.double())):
         model.model(ids)
     expected = torch.stack([(z > 0.05).sum(0) for z in read])
     rounded = torch.stack([(z > torch.tensor(0.05).bfloat16().double()).sum(0) for z in read])
@@ -659,7 +659,7 @@ def test_counts_are_exact_whatever_the_surroundings(llama, tokenizer):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         z = torch.ones(301, 48)
         counter.count(torch.ones(1, 301))
-        counter._see(0, z, None, None)
+        counter._see(0, counter.layers[0].mlps[0], z, None, None)
     assert (counter.take().counts[0] == 301).all()
 
 

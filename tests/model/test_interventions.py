@@ -35,12 +35,17 @@ def logits(model, rows=2, length=7, seed=1):
         return model(ids).logits
 
 
+def mlps(model):
+    """The one of each layer."""
+    return [layer.mlps[0] for layer in neuron_layers(model)]
+
+
 def by_hand(model, neurons, factor):
     """A copy whose down projections have the neurons' weights multiplied: what a neuron gives on is changed alike."""
     changed = copy.deepcopy(model)
     site = SITES[model.config.model_type]
     with torch.no_grad():
-        for layer, index in zip(neuron_layers(changed), neurons, strict=True):
+        for layer, index in zip(mlps(changed), neurons, strict=True):
             for neuron in index:
                 if layer.experts is not None:
                     layer.experts.down_proj[neuron // layer.width, :, neuron % layer.width] *= factor
@@ -86,7 +91,7 @@ def test_everything_in_a_layer_is_the_down_projection_of_zeros(any_model):
     with deactivate(any_model, [NONE[0], np.arange(width), NONE[0]]):
         found = logits(any_model)
     emptied = copy.deepcopy(any_model)
-    layer = neuron_layers(emptied)[1]
+    layer = mlps(emptied)[1]
     with torch.no_grad():
         (layer.down.weight if layer.experts is None else layer.experts.down_proj).zero_()
     assert torch.equal(found, logits(emptied))
@@ -100,7 +105,7 @@ def test_values_are_set(family):
     with set_to(model, SOME, values):
         found = logits(model)
     slow = by_hand(model, SOME, 0.0)
-    for layer, original, index, row in zip(neuron_layers(slow), neuron_layers(model), SOME, values, strict=True):
+    for layer, original, index, row in zip(mlps(slow), mlps(model), SOME, values, strict=True):
         if not len(index):
             continue
         if layer.experts is None:

@@ -8,11 +8,12 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from neuroglot import NeuroglotError, count_activations
-from neuroglot.model import sites
+from neuroglot.model import experts
+from neuroglot.model.finding import found
 from neuroglot.model.sites import QUANTITIES, SITES, Site, keeps_sign, neuron_layers, neuron_site, observed
 
 from ..conftest import CONFIGS, TINY, tiny_model, unsettled
-from ..reference import REFERENCE, brute_force, neurons
+from ..reference import REFERENCE, brute_force, brute_force_of_layers, neurons
 
 EXPERTS = [family for family, site in SITES.items() if site.experts]
 
@@ -68,8 +69,8 @@ def test_values_are_the_activation_or_the_product(any_model, quantity):
     ids = [5, 77, 130, 9]
     read = {}
 
-    def see(layer, counted, value, routing):
-        width = layers[layer].width
+    def see(layer, mlp, counted, value, routing):
+        width = mlp.width
         for expert, rows in routing.spans if routing else [(0, slice(None))]:
             tokens = routing.tokens[rows] if routing else range(len(counted))
             for token, a, b in zip(tokens, counted[rows], value[rows], strict=True):
@@ -80,7 +81,7 @@ def test_values_are_the_activation_or_the_product(any_model, quantity):
         any_model(torch.tensor([ids]))
     expected = neurons(any_model, ids, any_model.config.model_type)
     own = "product" if quantity == "product" else "activation"
-    assert len(read) == 3 * 4 * (2 if layers[0].experts is not None else 1)
+    assert len(read) == 3 * 4 * (2 if layers[0].routed else 1)
     tolerance = {"rtol": 1e-5, "atol": 1e-6} if any_model.dtype == torch.float32 else {}
     for (layer, token, _), (counted, value, columns) in read.items():
         torch.testing.assert_close(counted, expected[layer][token][quantity][columns], **tolerance)
@@ -102,7 +103,14 @@ def test_an_unknown_implementation_of_experts_is_refused():
     model = tiny_model("mixtral")
     model.config._experts_implementation_internal = "sonicmoe"
     with pytest.raises(NeuroglotError, match="'sonicmoe'"):
-        sites._routings(model.model.layers[0].mlp.experts, torch.zeros(3, 2, dtype=torch.long))
+        experts.routings(model.model.layers[0].mlp.experts, torch.arange(6).reshape(3, 2), 8)
+
+
+def test_a_token_that_goes_to_one_expert_twice_is_refused():
+    held = tiny_model("mixtral").model.layers[0].mlp.experts
+    with pytest.raises(NeuroglotError, match="twice"):
+        experts.routings(held, torch.tensor([[0, 1], [2, 2]]), 4)
+    assert experts.routings(held, torch.tensor([[0, 5], [5, 5]]), 4)[0].tokens.tolist() == [0]  # without neurons
 
 
 # --- families outside the table ----------------------------------------------------------------
@@ -149,50 +157,55 @@ def test_a_family_outside_the_table_is_found_by_structure(family, site):
 
 
 def test_structure_alone_finds_what_the_table_says(any_model):
-    site = SITES[any_model.config.model_type]
-    assert sites._found(any_model) == (None if site.experts else site)
+    assert found(any_model) == SITES[any_model.config.model_type]
 
 
 def test_weights_lie_as_the_table_says(any_model):
     site = SITES[any_model.config.model_type]
     for layer in neuron_layers(any_model):
-        if layer.experts is None:
-            assert layer.gate.weight.shape[1 if site.transposed else 0] == layer.width * (2 if site.fused else 1)
-            assert layer.down.weight.shape[0 if site.transposed else 1] == layer.width == layer.neurons
+        (mlp,) = layer.mlps
+        if mlp.experts is None:
+            assert mlp.gate.weight.shape[1 if site.transposed else 0] == mlp.width * (2 if site.fused else 1)
+            assert mlp.down.weight.shape[0 if site.transposed else 1] == mlp.width == layer.neurons
         else:
-            assert layer.experts.gate_up_proj.shape[:2] == (layer.n_experts, 2 * layer.width)
+            assert mlp.experts.gate_up_proj.shape[:2] == (mlp.n_experts, 2 * mlp.width)
 
 
 def test_unknown_architecture_is_named():
-    model = tiny_model("mixtral")
+    model = tiny_model("llama")
     model.config.model_type = "martian"
-    with pytest.raises(NeuroglotError, match="'martian' is not known to neuroglot"):
+    for layer in model.model.layers:
+        layer.mlp.act_fn = nn.Hardswish()
+        layer.mlp.forward = lambda x, mlp=layer.mlp: mlp.down_proj(mlp.gate_proj(x).sin() * mlp.up_proj(x))
+    with pytest.raises(NeuroglotError, match=r"'martian' is not known.*what mlp\.gate_proj and mlp\.down_proj do"):
         neuron_layers(model)
 
 
-@pytest.mark.parametrize("family", ["mamba", "bert", "qwen2_moe"])
-def test_what_is_no_causal_dense_transformer_is_refused(family):
-    config = AutoConfig.for_model(family, **(TINY | {"moe_intermediate_size": 12, "num_experts": 4}))
-    model = AutoModelForCausalLM.from_config(config).eval()
-    with pytest.raises(NeuroglotError, match=f"'{family}' is not known"):
+@pytest.mark.parametrize(("family", "why"), [("mamba", "no MLP"), ("bert", "attends to both sides")])
+def test_what_is_no_causal_transformer_is_refused(family, why):
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **TINY)).eval()
+    with pytest.raises(NeuroglotError, match=f"'{family}' is not known.*{why}"):
         neuron_site(model)
 
 
-def test_a_site_that_is_not_there_is_refused(monkeypatch):
+def test_a_site_that_is_not_there_is_refused():
     model = tiny_model("llama")
-    monkeypatch.setitem(SITES, "llama", Site(gate="mlp.gate"))
     with pytest.raises(NeuroglotError, match="does not keep its neurons where"):
-        neuron_layers(model)
+        neuron_layers(model, Site(gate="mlp.gate"))
 
 
-def test_layers_that_differ_are_refused():
-    model = tiny_model("qwen3_moe", mlp_only_layers=[0])
-    with pytest.raises(NeuroglotError, match="several kinds"):
-        neuron_layers(model)
+def test_layers_that_differ_are_counted_each_as_it_is():
+    model = tiny_model("qwen3_moe", mlp_only_layers=[0], intermediate_size=30)
+    layers = neuron_layers(model)
+    assert [layer.widths for layer in layers] == [(30,), (12,) * 4, (12,) * 4]
+    ids = torch.randint(1, 256, (1, 9), generator=torch.Generator().manual_seed(2))
+    counts = count_activations(model, ids, torch.ones_like(ids))
+    expected = brute_force_of_layers(model, ids[0].tolist(), {0: "qwen3", 1: "qwen3_moe", 2: "qwen3_moe"})
+    for own, right in zip(counts, expected, strict=True):
+        assert torch.equal(own[: len(right)], right) and not own[len(right) :].any()
     model = tiny_model("llama")
     model.model.layers[1] = tiny_model("llama", intermediate_size=24).model.layers[1]
-    with pytest.raises(NeuroglotError, match=r"differ in width \(24, 48\)"):
-        neuron_layers(model)
+    assert [layer.neurons for layer in neuron_layers(model)] == [48, 24, 48]
 
 
 def test_bidirectional_attention_is_refused():
@@ -303,7 +316,6 @@ def test_a_packages_site_of_some_layers_only_is_refused(install):
 
 
 def test_a_packages_site_counts_what_the_formulas_count(install, monkeypatch):
-    """RecurrentGemma is neither in the table nor found: two of its parts could be the non-linearity."""
     install("griffin", {"neuroglot.sites": {"recurrent_gemma": "griffin_sites:ROW"}})
     paths = "'layers', 'mlp_block.gate_proj', 'mlp_block.act_fn', 'mlp_block.down_proj'"
     (install.folder / "griffin_sites.py").write_text(f"from neuroglot.model.sites import Site\nROW = Site({paths})\n")
@@ -312,7 +324,6 @@ def test_a_packages_site_counts_what_the_formulas_count(install, monkeypatch):
     torch.manual_seed(0)
     sizes = TINY | {"intermediate_size": 96, "num_key_value_heads": 1, "lru_width": 32}
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model("recurrent_gemma", **sizes)).eval()
-    assert sites._found(model) is None
     ids = torch.randint(1, 256, (1, 9), generator=torch.Generator().manual_seed(2))
     for quantity in QUANTITIES:
         counts = count_activations(model, ids, torch.ones_like(ids), quantity=quantity)

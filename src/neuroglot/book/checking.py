@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -21,9 +21,12 @@ from ..base.errors import NeuroglotError, in_a_line, quoted
 from ..counts.collecting import Collection
 from ..counts.counting import Counter, count_activations
 from ..model.batches import tokenize
+from ..model.experts import routed_to
+from ..model.formulas import Formula, own_formula
 from ..model.interventions import deactivate
+from ..model.layers import Layer, Mlp, Site, Sites, blocks, most_neurons
 from ..model.loading import evaluating, input_device, itself
-from ..model.sites import SITES, Layer, Site, blocks, entry_point, keeps_sign, neuron_layers, neuron_site
+from ..model.sites import SITES, entry_point, keeps_sign, neuron_layers, neuron_site
 from ..text.corpora import Corpus
 from ..text.languages import is_detectable, is_language
 
@@ -110,12 +113,20 @@ class _Probe:
         self.text = replace(corpus, examples=tuple(examples))
 
     @cached_property
-    def site(self) -> Site:
+    def site(self) -> Site | Sites:
         return neuron_site(self.model)
 
     @cached_property
     def layers(self) -> list[Layer]:
         return neuron_layers(self.model, self.site)
+
+    @cached_property
+    def places(self) -> list["_Place"]:
+        """All MLPs of all layers."""
+        site = self.site
+        rows = [(site,)] * len(self.layers) if isinstance(site, Site) else site.mlps
+        own = (zip(layer.mlps, row, strict=True) for layer, row in zip(self.layers, rows, strict=True))
+        return [_Place(number, mlp, one) for number, mlps in enumerate(own) for mlp, one in mlps]
 
     @cached_property
     def quantity(self) -> str:
@@ -149,26 +160,37 @@ class _Probe:
         return logits[mask.bool()]
 
     def watched(self, run: Callable[[], object]) -> list[_Ran]:
-        """What every layer was given and made while ``run`` ran, by hooks of this module alone."""
-        seen: list[dict[str, Any]] = [{"others": []} for _ in self.layers]
+        """What every MLP was given and made while ``run`` ran, by hooks of this module alone."""
+        seen: list[dict[str, Any]] = [{"others": []} for _ in self.places]
+        inside = blocks(self.model, self.site)
         handles = []
-        for layer, block, own in zip(self.layers, blocks(self.model, self.site), seen, strict=True):
-            if layer.experts is not None:
-                handles.append(layer.experts.register_forward_pre_hook(_keep_routed(own), with_kwargs=True))
-                handles.append(layer.experts.register_forward_hook(_keep_output(own)))
+        for place, own in zip(self.places, seen, strict=True):
+            mlp, block = place.mlp, inside[place.layer]
+            if mlp.experts is not None:
+                handles.append(mlp.experts.register_forward_pre_hook(_keep_routed(own), with_kwargs=True))
+                handles.append(mlp.experts.register_forward_hook(_keep_output(own)))
                 continue
-            assert layer.gate is not None and layer.down is not None
-            handles.append(layer.gate.register_forward_pre_hook(_keep_input(own, "x")))
-            handles.append(layer.down.register_forward_pre_hook(_keep_input(own, "value")))
+            assert mlp.gate is not None and mlp.down is not None
+            handles.append(mlp.gate.register_forward_pre_hook(_keep_input(own, "x")))
+            handles.append(mlp.down.register_forward_pre_hook(_keep_input(own, "value")))
             for module in block.modules():
-                if module not in (layer.gate, layer.down) and _weight(module) is not None:
-                    handles.append(module.register_forward_hook(_keep_other(own, layer.width)))
+                if module not in (mlp.gate, mlp.down) and _weight(module) is not None:
+                    handles.append(module.register_forward_hook(_keep_other(own, mlp.width)))
         try:
             run()
         finally:
             for handle in handles:
                 handle.remove()
         return [_Ran(**own | {"others": tuple(own["others"])}) for own in seen]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """An MLP: the number of its layer, itself, and where it is."""
+
+    layer: int
+    mlp: Mlp
+    site: Site
 
 
 def _keep_input(own: dict[str, Any], name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
@@ -185,9 +207,8 @@ def _keep_output(own: dict[str, Any]) -> Callable[[nn.Module, object, torch.Tens
 
 def _keep_routed(own: dict[str, Any]) -> Callable[[nn.Module, tuple[torch.Tensor, ...], dict[str, torch.Tensor]], None]:
     def keep(_module: nn.Module, args: tuple[torch.Tensor, ...], kwargs: dict[str, torch.Tensor]) -> None:
-        names = ("hidden_states", "top_k_index", "top_k_weights")
-        given = dict(zip(names, args, strict=False)) | kwargs
-        own["x"], own["chosen"], own["shares"] = (_flat(given[name]) for name in names)
+        x = next(each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor))
+        own["x"], (own["chosen"], own["shares"]) = _flat(x), map(_flat, routed_to(args, kwargs))
 
     return keep
 
@@ -211,20 +232,37 @@ def _weight(module: nn.Module) -> torch.Tensor | None:
 # --- plain arithmetic ---------------------------------------------------------------------------
 
 
-def _halves(layer: Layer, site: Site, ran: _Ran, expert: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _of_expert(mlp: Mlp, name: str, expert: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """An expert's weight, ``[outputs, inputs]``, and its bias."""
+    weight, bias = getattr(mlp.experts, name)[expert], getattr(mlp.experts, f"{name}_bias", None)
+    weight = weight.T if getattr(mlp.experts, "is_transposed", False) else weight
+    return weight, None if bias is None else bias[expert]
+
+
+def _gates(mlp: Mlp, products: torch.Tensor) -> torch.Tensor:
+    """The pre-activations among what the first projection makes."""
+    if mlp.experts is not None and own_formula(mlp.experts):
+        return Formula(mlp.experts).gate(products)
+    z = products[:, : mlp.width]
+    return z if mlp.before is None else mlp.before(z)
+
+
+def _halves(layer: Mlp, site: Site, ran: _Ran, expert: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Which tokens an expert sees (0 in a dense layer: all); ``x W`` in float64; how far the model's may be off.
 
     Off by is what a sum in float32 of as many products can be.
     """
+    weight: torch.Tensor | None
     if layer.experts is not None:
         assert ran.chosen is not None
-        weight, bias = getattr(layer.experts, site.gate)[expert], None
+        weight, bias = _of_expert(layer, site.gate, expert)
         seen = (ran.chosen == expert).any(-1).nonzero()[:, 0]
     else:
         assert layer.gate is not None
         with align_module_device(layer.gate):
             weight, bias = _weight(layer.gate), getattr(layer.gate, "bias", None)
         seen = torch.arange(len(ran.x))
+    assert weight is not None
     x, weight = ran.x[seen].double(), weight.double()
     products = x @ weight.T + (0 if bias is None else bias.double())
     off = x.norm(dim=1)[:, None] * weight.norm(dim=1) * torch.finfo(torch.float32).eps * weight.shape[1] ** 0.5
@@ -236,35 +274,48 @@ def _arithmetic(probe: _Probe, ran: list[_Ran], counted: torch.Tensor) -> tuple[
 
     int64 ``[layers, neurons]`` both.
     """
-    active, open_ = (torch.zeros(len(ran), probe.layers[0].neurons, dtype=torch.long) for _ in range(2))
-    for number, (layer, one) in enumerate(zip(probe.layers, ran, strict=True)):
-        for expert in range(layer.n_experts):
-            seen, products, off = _halves(layer, probe.site, one, expert)
-            value = products[:, : layer.width]
+    shape = len(probe.layers), most_neurons(probe.layers)
+    active, open_ = (torch.zeros(shape, dtype=torch.long) for _ in range(2))
+    for place, one in zip(probe.places, ran, strict=True):
+        number, mlp = place.layer, place.mlp
+        for expert in range(mlp.n_experts):
+            seen, products, off = _halves(mlp, place.site, one, expert)
+            value = _gates(mlp, products)
             if probe.quantity == "activation":
-                value = layer.activation(value)
-            off = off[:, : layer.width]
+                value = _activated(mlp, value)
+            off = off[:, : mlp.width] if off.shape == value.shape or mlp.before else _gates(mlp, off)
             kept = counted.to(value.device)[seen, None]
-            own = slice(expert * layer.width, (expert + 1) * layer.width)
+            own = mlp.of_expert(expert)
             active[number, own] = ((value > off) & kept).sum(0).cpu()
             open_[number, own] = ((value.abs() <= off) & kept).sum(0).cpu()
     return active, open_
 
 
-def _proven(layer: Layer, site: Site, ran: _Ran) -> bool:
+def _activated(mlp: Mlp, z: torch.Tensor) -> torch.Tensor:
+    """Its non-linearity, in the numbers that it is made for."""
+    learned = list(mlp.activation.parameters()) if isinstance(mlp.activation, nn.Module) else []
+    return mlp.activation(z.to(learned[0].dtype)).to(z.dtype) if learned else mlp.activation(z)
+
+
+def _proven(layer: Mlp, site: Site, ran: _Ran) -> bool:
     """Whether the value of the neurons, as the layer goes on with it, is what the site's weights make of its input."""
     assert ran.value is not None
     if layer.experts is not None:
         assert ran.chosen is not None and ran.shares is not None
-        made, down = torch.zeros_like(ran.value, dtype=torch.float64), getattr(layer.experts, site.down)
+        made, experts = torch.zeros_like(ran.value, dtype=torch.float64), layer.experts
         for expert in range(layer.n_experts):
             seen, both, _ = _halves(layer, site, ran, expert)
-            value = layer.activation(both[:, : layer.width]) * both[:, layer.width :]
+            if own_formula(experts):
+                value = Formula(experts).product(both)
+            else:
+                value = layer.activation(both[:, : layer.width])
+                value = value * both[:, layer.width :] if site.fused else value
             share = torch.where(ran.chosen == expert, ran.shares.double(), 0.0).sum(-1)[seen, None]
-            made[seen] += share * (value @ down[expert].double().T)
+            down, bias = _of_expert(layer, site.down, expert)
+            made[seen] += share * (value @ down.double().T + (0 if bias is None else bias.double()))
         return _close(made, ran.value)
     _, products, _ = _halves(layer, site, ran, 0)
-    value = layer.activation(products[:, : layer.width])
+    value = _activated(layer, _gates(layer, products))
     if site.fused:
         return _close(value * products[:, layer.width :], ran.value)
     return _close(value, ran.value) or any(_close(value * up.double(), ran.value) for up in ran.others)
@@ -281,27 +332,34 @@ def _close(made: torch.Tensor, there: torch.Tensor) -> bool:
 
 
 def _neurons(probe: _Probe) -> _Said:
-    site, layer, family = probe.site, probe.layers[0], probe.model.config.model_type
+    site, family = probe.site, probe.model.config.model_type
     ran = probe.watched(probe.logits)
     point = entry_point(probe.model)
     tried = f"given by {plugins.package(point)}" if point else "found by trying its modules on a few tokens"
     known = "in the table of architectures" if family in SITES else tried
-    path = ".*.".join([site.layers, *([site.experts] if site.experts else [site.gate])])
-    experts = f" in {layer.n_experts} experts" * (layer.experts is not None)
     said = (
-        f"{quoted(family)}, {known}: {len(probe.layers)} layers x {layer.neurons:,} neurons{experts} at {path}; active "
-        f"is one whose {probe.quantity} is above 0; "
+        f"{quoted(family)}, {known}: {_shape(probe.layers)} at {site.neurons}; active is one whose {probe.quantity} is "
+        "above 0; "
     )
-    if plain := [layer for layer in probe.layers if layer.gate is not None and _weight(layer.gate) is None]:
+    mlps = [place.mlp for place in probe.places]
+    if plain := [mlp for mlp in mlps if mlp.gate is not None and _weight(mlp.gate) is None]:
         return UNKNOWN, f"{said}not proven, since its {type(plain[0].gate).__name__} has no plain weights"
-    wrong = [n for n, (own, one) in enumerate(zip(probe.layers, ran, strict=True)) if not _proven(own, site, one)]
+    wrong = [at.layer for at, one in zip(probe.places, ran, strict=True) if not _proven(at.mlp, at.site, one)]
     if wrong:
         return FAILED, f"{said}but in layer {wrong[0]} these are not what the rest of the layer goes on with"
     return OK, f"{said}proven in every layer: what it goes on with is what plain arithmetic makes of these weights"
 
 
+def _shape(layers: Sequence[Layer]) -> str:
+    """Layers and neurons in words."""
+    numbers = sorted({layer.neurons for layer in layers})
+    each = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
+    experts = next((mlp.n_experts for layer in layers for mlp in layer.mlps if mlp.experts is not None), 0)
+    return f"{len(layers)} layers x {each} neurons{f' in {experts} experts' * bool(experts)}"
+
+
 def _counts(probe: _Probe) -> _Said:
-    if any(layer.gate is not None and _weight(layer.gate) is None for layer in probe.layers):
+    if any(at.mlp.gate is not None and _weight(at.mlp.gate) is None for at in probe.places):
         return UNKNOWN, "the weights are not plain numbers, so nothing can be computed beside them"
     ids, mask, counted = probe.batch
     found: list[torch.Tensor] = []
@@ -338,7 +396,7 @@ def _reading(probe: _Probe) -> _Said:
 def _removal(probe: _Probe) -> _Said:
     generator = np.random.default_rng(0)
     some = [np.sort(generator.permutation(own.neurons)[: max(1, own.neurons // 10)]) for own in probe.layers]
-    weights = [_down(layer, probe.site) for layer in probe.layers]
+    weights = [_down(place.mlp, place.site) for place in probe.places]
     if any(weight is None or weight.device.type == "meta" for weight in weights):
         return (
             UNKNOWN,
@@ -348,9 +406,11 @@ def _removal(probe: _Probe) -> _Said:
     with deactivate(probe.model, some):
         removed = probe.logits()
     with contextlib.ExitStack() as stack:
-        for layer, weight, index in zip(probe.layers, weights, some, strict=True):
+        for place, weight in zip(probe.places, weights, strict=True):
             assert weight is not None
-            stack.enter_context(_zeroed(weight, index, layer.width))
+            index, mlp = some[place.layer], place.mlp
+            own = index[(index >= mlp.start) & (index < mlp.columns.stop)] - mlp.start
+            stack.enter_context(_zeroed(weight, own, mlp.width))
         zeroed = probe.logits()
     effect, off = ((one - zeroed).abs().max().item() for one in (before, removed))
     what = f"{sum(map(len, some)):,} random neurons"
@@ -366,11 +426,11 @@ def _removal(probe: _Probe) -> _Said:
     )
 
 
-def _down(layer: Layer, site: Site) -> torch.Tensor | None:
+def _down(layer: Mlp, site: Site) -> torch.Tensor | None:
     """The down projection's weight, ``[outputs, neurons]`` or ``[experts, outputs, neurons]``."""
     if layer.experts is not None:
         experts: torch.Tensor = getattr(layer.experts, site.down)
-        return experts
+        return experts.transpose(1, 2) if getattr(layer.experts, "is_transposed", False) else experts
     assert layer.down is not None
     return _weight(layer.down)
 

@@ -29,7 +29,8 @@ class Packed:
         roots: whether ``p = (value / scale) ** 2``, rounded, rather than ``value / scale``, exact.
         languages: codes.
         min_tokens: tokens of a language that a neuron of a mixture must have seen.
-        few: bool ``[layers, experts, languages]``, whether an expert saw fewer; ``None`` where none did.
+        few: bool ``[layers, experts, languages]``, whether an expert saw fewer; ``None`` where none did. In layers of
+            several parts each neuron is an expert of its own here.
     """
 
     values: np.ndarray
@@ -116,7 +117,8 @@ def pack(stats: ActivationStats, limit: int | None = None, min_tokens: int = MIN
             return packed, data
     few = None
     if stats.shard_routed is not None and np.isnan(p).any():
-        few = np.isnan(p)[:, :: stats.shape[1] // stats.shard_routed.shape[2]]
+        step = 1 if stats.widths is not None else stats.shape[1] // stats.shard_routed.shape[2]
+        few = np.isnan(p)[:, ::step]
         p = np.nan_to_num(p)
     low, high = (
         0,

@@ -32,10 +32,14 @@ class ActivationStats:
             as often as it went in, by its number in what was counted.
         shard_routed: in a mixture of experts, ``[shards, layers, experts, languages]`` int64: counted
             tokens that each expert saw. The neurons of a layer are those of its experts, one
-            expert after the other. ``None`` in a dense model.
+            expert after the other. ``None`` in a dense model. With ``widths``, of each part of a layer instead.
         sums, squares: where moments were asked for, float64 ``[layers, neurons, languages]``: the
             sum over all counted tokens of the neuron's value, and of its square.
         gathered: where it was asked for, what detectors read of the values.
+        widths: where layers have parts of different kinds or widths, int64 ``[layers, parts]``: how many neurons each
+            part of each layer has, one part after the other. A part is an MLP that every token goes through, or an
+            expert. Where a layer has fewer neurons than others, the last columns of its counts are no neurons: they
+            are 0, and no probability stands there. ``None`` where all layers are alike.
 
     Raises:
         NeuroglotError: shapes that do not fit, or a count that is negative or above its tokens.
@@ -55,6 +59,7 @@ class ActivationStats:
     sums: np.ndarray | None = None
     squares: np.ndarray | None = None
     gathered: Gathered | None = None
+    widths: np.ndarray | None = None
 
     KIND = "activations"
 
@@ -84,7 +89,9 @@ class ActivationStats:
                 raise NeuroglotError(f"moments of shape {moment.shape} do not fit the counts, or are not finite.")
         if self.squares is not None and (self.squares < 0).any():
             raise NeuroglotError("some sums of squares are negative; count again.")
-        if routed is not None:
+        if self.widths is not None:
+            self._check_parts(self.widths)
+        elif routed is not None:
             self._check_routed(routed)
         if self.gathered is not None:
             self.gathered.require_fit(self.shape, self.tokens)
@@ -110,6 +117,53 @@ class ActivationStats:
         if (counts.reshape(shards, layers, routed.shape[2], -1, k).max(axis=3, initial=0) > routed).any():
             raise NeuroglotError("some counts exceed the tokens that their expert saw; count again.")
 
+    def _check_parts(self, widths: np.ndarray) -> None:
+        routed, (shards, layers, neurons, k) = self.shard_routed, self.shard_counts.shape
+        fits = np.issubdtype(widths.dtype, np.integer) and widths.ndim == 2 and len(widths) == layers
+        if not fits or not widths.size or widths.min() < 0 or widths.sum(axis=1).max() != neurons:
+            raise NeuroglotError(
+                f"widths of shape {widths.shape} do not fit counts of shape {self.shard_counts.shape}."
+            )
+        if (
+            routed is None
+            or routed.shape != (shards, layers, widths.shape[1], k)
+            or not np.issubdtype(routed.dtype, np.integer)
+        ):
+            raise NeuroglotError("tokens of each part of the layers do not fit the parts; count again.")
+        if routed.min(initial=0) < 0 or (routed.max(axis=(1, 2), initial=0) > self.shard_tokens).any():
+            raise NeuroglotError("a part of a layer saw more tokens than there are, or fewer than none; count again.")
+        if any((own > self._spread(seen)).any() for own, seen in zip(self.shard_counts, routed, strict=True)):
+            raise NeuroglotError("some counts exceed the tokens that their part of the layer saw; count again.")
+
+    def _spread(self, of_parts: np.ndarray) -> np.ndarray:
+        """``[layers, parts, ...]`` as ``[layers, neurons, ...]``; 0 where a layer has no neuron."""
+        assert self.widths is not None
+        spread = np.zeros((*self.shape[:2], *of_parts.shape[2:]), of_parts.dtype)
+        for own, parts, widths in zip(spread, of_parts, self.widths, strict=True):
+            own[: widths.sum()] = np.repeat(parts, widths, axis=0)
+        return spread
+
+    @property
+    def layer_widths(self) -> np.ndarray:
+        """How many neurons each layer has, int64 ``[layers]``."""
+        layers, neurons, _ = self.shape
+        return np.full(layers, neurons) if self.widths is None else self.widths.sum(axis=1, dtype=np.int64)
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons of all layers."""
+        return int(self.layer_widths.sum())
+
+    def shard_seen(self, layer: np.ndarray, neuron: np.ndarray) -> np.ndarray:
+        """Tokens of each shard that some neurons saw, ``[shards, ..., languages]``, 1 long where all saw the same."""
+        shards, k = self.shard_tokens.shape
+        if self.shard_routed is None:
+            return self.shard_tokens.reshape(shards, *(1 for _ in layer.shape), k)
+        if self.widths is None:
+            return self.shard_routed[:, layer, neuron // (self.shape[1] // self.shard_routed.shape[2])]
+        part = (neuron[..., None] >= self.widths.cumsum(axis=1)[layer]).sum(axis=-1)
+        return self.shard_routed[:, layer, part]
+
     @property
     def counts(self) -> np.ndarray:
         """Active tokens, ``[layers, neurons, languages]`` int64, summed over the shards."""
@@ -124,7 +178,7 @@ class ActivationStats:
 
     @property
     def routed(self) -> np.ndarray | None:
-        """Counted tokens that each expert saw, ``[layers, experts, languages]`` int64; ``None`` in a dense model."""
+        """Tokens that each expert, or part, saw, ``[layers, experts, languages]`` int64; ``None`` in a dense model."""
         return None if self.shard_routed is None else self.shard_routed.sum(axis=0, dtype=np.int64)
 
     @property
@@ -135,7 +189,9 @@ class ActivationStats:
         """
         if (routed := self.routed) is None:
             return np.broadcast_to(self.tokens, self.shape)
-        return np.repeat(routed, self.shape[1] // routed.shape[1], axis=1)
+        return (
+            np.repeat(routed, self.shape[1] // routed.shape[1], axis=1) if self.widths is None else self._spread(routed)
+        )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -214,6 +270,7 @@ class ActivationStats:
             self.provenance | {"selected_languages": list(codes)},
             **{name: array[..., index] for name, array in self._optional().items()},
             gathered=None if self.gathered is None else self.gathered.select(index),
+            widths=self.widths,
         )
 
     def _index(self, code: str) -> int:
@@ -242,7 +299,7 @@ class ActivationStats:
         routed = None if self.shard_routed is None else self.shard_routed[index]
         gathered = None if self.gathered is None else self.gathered.take(index)
         own = (self.shard_counts[index], self.shard_tokens[index], self.languages, provenance, routed)
-        return ActivationStats(*own, gathered=gathered)
+        return ActivationStats(*own, gathered=gathered, widths=self.widths)
 
     def merged(self, shards: Iterable[int]) -> "ActivationStats":
         """Some of the shards, counted from 0 and as often as they are named, as one; without moments and histograms.
@@ -262,7 +319,7 @@ class ActivationStats:
         gathered = None if self.gathered is None or times.max() > 1 else self.gathered.take(index)
         merged = None if gathered is None else gathered.in_one_shard()
         whole = total(self.shard_counts), total(self.shard_tokens)
-        return ActivationStats(*whole, self.languages, own, routed, gathered=merged)
+        return ActivationStats(*whole, self.languages, own, routed, gathered=merged, widths=self.widths)
 
     def joined(self, other: "ActivationStats") -> "ActivationStats":
         """With the counts of other text, counted alike: its shards after these, moments and values of both together.
@@ -284,6 +341,7 @@ class ActivationStats:
             self.languages,
             self.provenance | {"input_sha256": content_hash(inputs), "joined": inputs},
             **together,
+            widths=self.widths,
         )
 
     def with_language(self, code: str, other: "ActivationStats") -> "ActivationStats":
@@ -312,11 +370,11 @@ class ActivationStats:
         inputs = [one.provenance.get("input_sha256") for one in (self, other)]
         said = self.provenance | {"input_sha256": content_hash([*inputs, code]), "replaced": {code: inputs[1]}}
         both = None if mine is None or theirs is None else mine.with_language(at, theirs, there)
-        return ActivationStats(**made, languages=self.languages, provenance=said, gathered=both)
+        return ActivationStats(**made, languages=self.languages, provenance=said, gathered=both, widths=self.widths)
 
     def _require_alike(self, other: "ActivationStats", same: bool) -> None:
         """Whether other counts, of the ``same`` shape as far as they must be, were counted and gathered alike."""
-        if not same:
+        if not same or not np.array_equal(self._widths(), other._widths()):
             raise NeuroglotError("counts of other languages or neurons cannot be joined; count the same.")
         alike = ("weights_sha256", "settings")
         if differ := [name for name in alike if self.provenance.get(name) != other.provenance.get(name)]:
@@ -326,6 +384,9 @@ class ActivationStats:
         mine, theirs = self.gathered, other.gathered
         if (mine.kinds if mine is not None else ()) != (theirs.kinds if theirs is not None else ()):
             raise NeuroglotError("counts that gathered other values cannot be joined; count alike.")
+
+    def _widths(self) -> np.ndarray:
+        return np.zeros((0, 0)) if self.widths is None else self.widths
 
     def _numbers(self, index: list[int]) -> list[int]:
         """Which shards of what was counted some of these are."""
@@ -342,6 +403,7 @@ class ActivationStats:
             "shard_counts": self.shard_counts.astype(np.min_scalar_type(largest)),
             "shard_tokens": self.shard_tokens.astype(np.int64),
             **self._optional(),
+            **({} if self.widths is None else {"widths": self.widths}),
             **(self.gathered.arrays() if self.gathered is not None else {}),
         }
         metadata = {"languages": list(self.languages), "provenance": self.provenance}
@@ -358,7 +420,7 @@ class ActivationStats:
         languages = languages_of(header, path)
         try:
             optional: dict[str, Any] = {name: arrays[name] for name in _OPTIONAL if name in arrays}
-            optional["gathered"] = Gathered.of(arrays)
+            optional |= {"gathered": Gathered.of(arrays), "widths": arrays.get("widths")}
             return cls(arrays["shard_counts"], arrays["shard_tokens"], languages, header["provenance"], **optional)
         except NeuroglotError as error:
             raise NeuroglotError(f"{path}: {error}") from error
@@ -367,10 +429,12 @@ class ActivationStats:
         """The provenance as a table of two columns, ``what`` and ``value``; hashes by their first digits."""
         layers, neurons, _ = self.shape
         tokens = ", ".join(f"{code} {count:,}" for code, count in zip(self.languages, self.tokens, strict=True))
-        experts = 1 if self.shard_routed is None else self.shard_routed.shape[2]
+        experts = 1 if self.shard_routed is None or self.widths is not None else self.shard_routed.shape[2]
         each = f"{experts} experts x {neurons // experts:,}" if experts > 1 else f"{neurons:,}"
+        least = int(self.layer_widths.min())
+        each = each if least == neurons else f"{least:,} to {neurons:,}"
         rows = {
-            "neurons": f"{layers} layers x {each} = {layers * neurons:,}",
+            "neurons": f"{layers} layers x {each} = {self.n_neurons:,}",
             "counted tokens": f"{int(self.tokens.sum()):,} ({tokens})",
             "shards": str(len(self.shard_tokens)),
         }

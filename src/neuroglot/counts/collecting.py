@@ -24,6 +24,7 @@ from ..base.parts import Parts
 from ..base.provenance import differing, record
 from ..base.words import counted
 from ..model.batches import Batch, Portion, pieces_of, portions_of
+from ..model.layers import most_neurons, parted, widths_of
 from ..model.loading import evaluating, input_device, itself, longest_input, model_record
 from ..model.processes import joined, unbroken
 from ..model.sites import SITES, neuron_layers, neuron_site
@@ -70,11 +71,17 @@ class Collection:
         # A family outside the table is proven for plain passes, not for those that go on from kept keys and values.
         share_prefixes = share_prefixes and model.config.model_type in SITES
         self.model, self.layers = model, neuron_layers(model, site)
+        if len({layer.neurons for layer in self.layers}) > 1:
+            widths = ", ".join(str(n) for n in sorted({layer.neurons for layer in self.layers}))
+            raise NeuroglotError(f"the layers of this model differ in width ({widths}); they cannot be compared.")
         require_rule(self.layers, quantity, above)
         self.rule: dict[str, Any] = {"quantity": quantity, "above": float(above), "moments": moments}
         self.gather = require_kinds(gather)
-        if self.gather and self.layers[0].experts is not None:
+        self.parted, self.neurons = parted(self.layers), most_neurons(self.layers)
+        if self.gather and any(layer.routed for layer in self.layers):
             raise NeuroglotError("gather: a mixture of experts is counted alone; leave it out.")
+        if self.gather and self.parted:
+            raise NeuroglotError("gather: a model whose layers are not all one MLP is counted alone; leave it out.")
         self.gather_memory = gather_memory
         longest = longest_input(model, max_tokens)
         window = None if pack is None or pack is False else window_length(pack, longest)
@@ -101,10 +108,9 @@ class Collection:
         inputs = hashlib.sha256()
         for text in self.texts:
             inputs.update(json.dumps([text.ids, text.counted, text.language, text.bin]).encode())
-        neurons = f"{site.layers}.*.{f'{site.experts}.' * bool(site.experts)}{site.gate}"
         self.provenance = record(
             model_record(model),
-            {"neurons": neurons, "tokenizer": type(tokenizer).__name__},
+            {"neurons": site.neurons, "tokenizer": type(tokenizer).__name__},
             corpus.record(),
             input_sha256=inputs.hexdigest(),
             examples=len(corpus.examples),
@@ -154,11 +160,12 @@ class Collection:
         size = max(batch.size for portion, block in self._some() for batch in portion.batched(block))
         size = max(size, int(self.texts.lengths.max()))
         config = self.model.config.get_text_config()
-        layer, item = self.layers[0], self.model.dtype.itemsize
+        item = self.model.dtype.itemsize
+        widest = max((mlp for layer in self.layers for mlp in layer.mlps), key=lambda mlp: mlp.width)
         # Of one layer: hidden states and attention's, the MLP's gate, up and product, and the mask as float32.
-        rows = size * (getattr(config, "num_experts_per_tok", 1) if layer.experts is not None else 1)
-        batch = 8 * size * config.hidden_size * item + rows * layer.width * (3 * item + 4)
-        cells = len(self.layers) * layer.neurons * len(self.languages)
+        rows = size * (getattr(config, "num_experts_per_tok", 1) if widest.experts is not None else 1)
+        batch = 8 * size * config.hidden_size * item + rows * widest.width * (3 * item + 4)
+        cells = len(self.layers) * self.neurons * len(self.languages)
         most = max(len(portion.shards) for portion in self.portions)
         # While a part is counted, and twice the result, as it is put together.
         counts = cells * (8 * most * (5 if self.rule["moments"] else 1) + 2 * self._smallest().itemsize * self.n_shards)
@@ -174,7 +181,7 @@ class Collection:
     def needs(self) -> Needs:
         """What gathering needs."""
         parts = [(len(p.numbers), self._most(p)) for p in self.portions]
-        shape = len(self.layers), self.layers[0].neurons, len(self.languages)
+        shape = len(self.layers), self.neurons, len(self.languages)
         texts = len(np.unique(self.texts.examples))
         return Needs.of(self.gather, shape, texts, int(self.tokens.sum(axis=0).max()), parts)
 
@@ -187,7 +194,7 @@ class Collection:
 
         ``file``, ``parts``; ``scratch`` if it spills; ``tokens`` of text that is streamed, among the temporary files.
         """
-        cells = len(self.layers) * self.layers[0].neurons * len(self.languages)
+        cells = len(self.layers) * self.neurons * len(self.languages)
         counts, moments = cells * self._smallest().itemsize * self.n_shards, 8 * cells * self.rule["moments"]
         gathered = self.needs()
         return {
@@ -221,8 +228,7 @@ class Collection:
         """
         k, done = len(self.languages), 0
         own = portion.numbers
-        width = self.layers[0].width
-        gatherer = Gatherer(len(self.layers), width, self.gather, len(own), k, zeros) if self.gather else None
+        gatherer = Gatherer(len(self.layers), self.neurons, self.gather, len(own), k, zeros) if self.gather else None
         counter = Counter(self.layers, len(portion.shards) * k, **self.rule, gatherer=gatherer)
         with torch.inference_mode(), evaluating(self.model), counter.attached():
             try:
@@ -381,7 +387,8 @@ class Collection:
             whole, rest, whole2, rest2 = summed["moments"]
             sums, squares = (a * LIMBS[0] + b * LIMBS[1] for a, b in ((whole, rest), (whole2, rest2)))
         own = (counts, self.tokens, self.languages, self.provenance, routed, sums, squares)
-        stats = ActivationStats(*own, self._gathered(collected, summed, parts.zeros) if self.gather else None)
+        gathered = self._gathered(collected, summed, parts.zeros) if self.gather else None
+        stats = ActivationStats(*own, gathered, widths_of(self.layers) if self.parted else None)
         if path is not None:
             # Made among the parts, so that whatever is interrupted leaves nothing beside the file.
             made = parts.folder / path.name

@@ -10,8 +10,10 @@ from transformers import PreTrainedModel
 
 from ..base.errors import NeuroglotError, is_number, quoted
 from ..model.batches import Inputs
+from ..model.experts import Routing
+from ..model.layers import Layer, Mlp, most_neurons, parted
 from ..model.loading import evaluating, input_device, itself
-from ..model.sites import QUANTITIES, Layer, Routing, Seen, keeps_sign, neuron_layers, observed
+from ..model.sites import QUANTITIES, Seen, keeps_sign, neuron_layers, observed
 from .gathering import Gatherer
 
 
@@ -19,9 +21,9 @@ from .gathering import Gatherer
 class Totals:
     """What a :class:`Counter` has counted, on the CPU but for ``gathered``.
 
-    ``counts`` int64 ``[layers, groups, neurons]``; ``routed`` int64 ``[layers, groups, experts]``;
+    ``counts`` int64 ``[layers, groups, neurons]``; ``routed`` int64 ``[layers, groups, parts]``;
     ``moments`` int64 ``[4, layers, groups, neurons]``: sums of values in :data:`LIMBS`, then
-    of squares; the last two ``None`` where there are no experts, or no moments wanted. ``gathered``: what
+    of squares; the last two ``None`` where every neuron sees all tokens, or no moments wanted. ``gathered``: what
     :meth:`neuroglot.counts.gathering.Gatherer.take` gives.
     """
 
@@ -49,7 +51,7 @@ class Counter:
         quantity: what is compared, one of :data:`neuroglot.model.sites.QUANTITIES`.
         above: active is a neuron whose quantity is above this.
         moments: also sum values and their squares.
-        gatherer: also gathers values, in a model without experts.
+        gatherer: also gathers values, in a model whose layers are dense and of one width.
     """
 
     def __init__(
@@ -64,11 +66,16 @@ class Counter:
     ) -> None:
         self.layers, self.n_groups, self.quantity, self.above, self.moments = layers, n_groups, quantity, above, moments
         self.gatherer = gatherer
+        self.neurons, self.parts = most_neurons(layers), max((len(layer.widths) for layer in layers), default=0)
+        self._parted = parted(layers)
+        # A pass ends with these neurons, where nothing that counts comes after them.
+        full = [number for number, layer in enumerate(layers) if layer.mlps]
+        self._last = full[-1] if full and layers[full[-1]].dense is not None else None
         self.weights: torch.Tensor | None = None
         self.groups = torch.empty(0, dtype=torch.long)
         self._finite, self._stops = True, False
         self.whole = True  # whether no pass is half counted
-        self._seen: set[int] = set()
+        self._seen: set[tuple[int, int]] = set()
         self._there: dict[torch.device, tuple[torch.Tensor, torch.Tensor]] = {}
         self._active: dict[torch.device, torch.Tensor] = {}
         self._clear()
@@ -89,13 +96,17 @@ class Counter:
         self.weights, self._there = weights, {}
         self.groups = torch.zeros(1, dtype=torch.long) if groups is None else groups
 
-    def _see(self, number: int, counted: torch.Tensor, value: torch.Tensor | None, routing: Routing | None) -> None:
-        self._seen.add(number)
+    def _see(
+        self, number: int, mlp: Mlp, counted: torch.Tensor, value: torch.Tensor | None, routing: Routing | None
+    ) -> None:
+        self._seen.add((number, mlp.part))
         if self.weights is not None:
             with torch.autocast(counted.device.type, enabled=False):  # sums are exact in float32
-                self._add(number, counted, value, routing)
+                self._add(number, mlp, counted, value, routing)
 
-    def _add(self, number: int, counted: torch.Tensor, value: torch.Tensor | None, routing: Routing | None) -> None:
+    def _add(
+        self, number: int, mlp: Mlp, counted: torch.Tensor, value: torch.Tensor | None, routing: Routing | None
+    ) -> None:
         device = counted.device
         if self.above:  # compared as it was given, not as the model's numbers round it
             counted = counted.double()
@@ -109,32 +120,32 @@ class Counter:
             self._active[device] = torch.empty(counted.shape, dtype=torch.float32, device=device)
         active = torch.gt(counted, self.above, out=self._active[device])
         if routing is None:
-            self._counts[number].index_add_(0, groups, (weights @ active).to(torch.int64))
+            self._counts[number][:, mlp.columns].index_add_(0, groups, (weights @ active).to(torch.int64))
+            if self._parted:
+                self._routed[number][:, mlp.part].index_add_(0, groups, weights.sum(1).to(torch.int64))
             if value is not None and self.moments:
-                self._add_moments(number, slice(None), weights, groups, value)
+                self._add_moments(number, mlp.columns, weights, groups, value)
             if value is not None and self.gatherer is not None:
                 self.gatherer.see(number, value)
-            if self._stops and number == len(self.layers) - 1:
+            if self._stops and number == self._last:
                 self._finite = bool(counted[weights.any(0)].isfinite().all())
                 raise Seen
             return
-        width = self.layers[number].width
         for expert, rows in routing.spans:
             own = weights[:, routing.tokens[rows]]
-            columns = slice(expert * width, (expert + 1) * width)
+            columns = mlp.of_expert(expert)
             self._counts[number][:, columns].index_add_(0, groups, (own @ active[rows]).to(torch.int64))
-            self._routed[number][:, expert].index_add_(0, groups, own.sum(1).to(torch.int64))
+            self._routed[number][:, mlp.part + expert].index_add_(0, groups, own.sum(1).to(torch.int64))
             if value is not None:
                 self._add_moments(number, columns, own, groups, value[rows])
 
     def _allocate(self, number: int, device: torch.device) -> None:
-        layer = self.layers[number]
         whole: dict[str, Any] = {"dtype": torch.int64, "device": device}
-        self._counts[number] = torch.zeros(self.n_groups, layer.neurons, **whole)
-        if layer.experts is not None:
-            self._routed[number] = torch.zeros(self.n_groups, layer.n_experts, **whole)
+        self._counts[number] = torch.zeros(self.n_groups, self.neurons, **whole)
+        if self._parted or self.layers[number].routed:
+            self._routed[number] = torch.zeros(self.n_groups, self.parts, **whole)
         if self.moments:
-            self._moments[number] = torch.zeros(4, self.n_groups, layer.neurons, **whole)
+            self._moments[number] = torch.zeros(4, self.n_groups, self.neurons, **whole)
 
     def _add_moments(
         self, number: int, columns: slice, weights: torch.Tensor, groups: torch.Tensor, value: torch.Tensor
@@ -193,9 +204,10 @@ class Counter:
             pass
         finally:
             self._stops = False
-        if len(self._seen) != len(self.layers):
+        mlps = sum(len(layer.mlps) for layer in self.layers)
+        if len(self._seen) != mlps:
             raise NeuroglotError(
-                f"{type(model).__name__} ran {len(self._seen)} of its {len(self.layers)} MLPs as modules; "
+                f"{type(model).__name__} ran {len(self._seen)} of its {mlps} MLPs as modules; "
                 "load it without fused kernels."
             )
         # A state that is not finite compares as "not active" and would pass for a count.
@@ -215,8 +227,9 @@ def require_rule(layers: Sequence[Layer], quantity: str, above: float) -> None:
     if not is_number(above):
         raise NeuroglotError(f"above={quoted(above)}: give a finite number.")
     if quantity == "pre-activation" and above == 0 and not keeps_sign(layers):
+        activation = next(mlp.activation for layer in layers for mlp in layer.mlps)
         raise NeuroglotError(
-            f"the activation {layers[0].activation} does not keep the sign of its input, so that the sign of the "
+            f"the activation {activation} does not keep the sign of its input, so that the sign of the "
             'pre-activation says nothing; count on the activation (quantity="activation").'
         )
 

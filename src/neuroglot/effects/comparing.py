@@ -17,6 +17,7 @@ from ..counts.activations import ActivationStats
 from ..counts.collecting import collect
 from ..counts.gathering import KINDS
 from ..model.attribution import Attributions, attributions
+from ..model.layers import parted
 from ..model.likelihood import Losses
 from ..model.loading import itself
 from ..model.sites import neuron_layers
@@ -44,9 +45,11 @@ def named(detectors: str | Iterable[str]) -> list[str]:
 
 def able(detectors: Iterable[str], model: PreTrainedModel) -> tuple[list[str], dict[str, str]]:
     """The detectors that can read a model, and why the others cannot, by name: in a mixture of experts some."""
-    if neuron_layers(itself(model))[0].experts is None:
+    layers = neuron_layers(itself(model))
+    if not parted(layers) and not any(layer.routed for layer in layers):
         return list(detectors), {}
-    why = "it reads values of single neurons, which are not gathered in a mixture of experts"
+    where = "a mixture of experts" if any(layer.routed for layer in layers) else "layers of different kinds"
+    why = f"it reads values of single neurons, which are not gathered in {where}"
     left = {name: why for name in detectors if set(NEEDS.get(name, ())) - {"moments"}}
     return [name for name in detectors if name not in left], left
 

@@ -24,9 +24,10 @@ from ..base.records import content_hash
 from ..text.corpora import Corpus
 from ..text.languages import languages_of, require_codes
 from .batches import Batch, batches_of, texts_of
+from .layers import Layer, most_neurons
 from .likelihood import Head
 from .loading import evaluating, input_device, itself, longest_input, model_record
-from .sites import Layer, neuron_layers
+from .sites import neuron_layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +156,7 @@ def attributions(
         raise NeuroglotError(f"corpus {corpus.name} has no responses to score; let the model answer them first.")
     model = itself(model)
     layers = neuron_layers(model)
-    if layers[0].experts is not None:
+    if any(layer.routed for layer in layers):
         raise NeuroglotError("attributions are of dense models; in a mixture of experts they are not known.")
     longest = longest_input(model, max_tokens)
     texts, _ = texts_of(tokenizer, corpus, 1, longest)
@@ -179,7 +180,7 @@ def attributions(
     if path is not None and (done := finished(path, load, provenance, "attributions", overwrite)) is not None:
         return done
     batches = batches_of(texts, batch_tokens)
-    parts, total = Parts(path, provenance), np.zeros((len(layers), layers[0].neurons, len(tokens)))
+    parts, total = Parts(path, provenance), np.zeros((len(layers), most_neurons(layers), len(tokens)))
     shown = dict[str, Any](unit="tok", desc="attributing", mininterval=1, file=sys.stderr, disable=not progress)
     with evaluating(model), tqdm(total=int(tokens.sum()), **shown) as bar:
         head = Head(model)
@@ -219,10 +220,11 @@ def _of_batch(model: PreTrainedModel, head: Head, layers: Sequence[Layer], batch
             loss = nn.functional.cross_entropy(precise, targets.to(precise.device), reduction="sum")
             (back[some[:, 0], some[:, 1]],) = torch.autograd.grad(loss, own)
         slopes = torch.autograd.grad(states, gates, back)
-    total = torch.zeros(len(layers), layers[0].neurons, languages, dtype=torch.float64)
+    total = torch.zeros(len(layers), most_neurons(layers), languages, dtype=torch.float64)
     of = torch.tensor([text.language for text in batch.texts])
-    for layer, slope in enumerate(slopes):
-        total[layer].index_add_(1, of, -slope[:, 0].T.double().cpu())
+    places = [(number, mlp) for number, layer in enumerate(layers) for mlp in layer.mlps]
+    for (layer, mlp), slope in zip(places, slopes, strict=True):
+        total[layer, mlp.columns].index_add_(1, of, -slope[:, 0].T.double().cpu())
     if not total.isfinite().all():
         raise NeuroglotError(f"some gradients in {model.dtype} are not finite; load the model in float32.")
     return total.numpy()
@@ -252,9 +254,9 @@ def _gated(layers: Sequence[Layer], texts: int) -> Iterator[list[torch.Tensor]]:
         return times
 
     try:
-        for number, layer in enumerate(layers):
-            assert layer.down is not None
-            handles.append(layer.down.register_forward_pre_hook(hook(number)))
+        for number, mlp in enumerate(mlp for layer in layers for mlp in layer.mlps):
+            assert mlp.down is not None
+            handles.append(mlp.down.register_forward_pre_hook(hook(number)))
         yield gates
     finally:
         for handle in handles:

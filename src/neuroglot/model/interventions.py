@@ -15,8 +15,10 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..base.errors import NeuroglotError
+from .experts import Do, Ran, Routing, at_experts
+from .layers import Layer, Mlp, blocks, most_neurons
 from .loading import itself, uncompiled
-from .sites import Layer, Routing, at_experts, blocks, neuron_layers, neuron_site, up_output
+from .sites import neuron_layers, neuron_site
 
 #: One index array per layer, as :meth:`neuroglot.NeuronTypes.neurons` returns them.
 Neurons = Sequence[np.ndarray]
@@ -191,12 +193,13 @@ def _check(intervention: Intervention, layers: Sequence[Layer]) -> None:
         if index.size and (index.ndim != 1 or not np.issubdtype(index.dtype, np.integer)):
             raise NeuroglotError(f"the neurons of layer {number} are no list of whole numbers; give their indices.")
         if index.size and not 0 <= index.min() <= index.max() < layer.neurons:
-            raise NeuroglotError(f"layer {number} has neurons 0 to {layer.neurons - 1}; {index.max()} is not one.")
+            there = f"neurons 0 to {layer.neurons - 1}" if layer.neurons else "no neurons"
+            raise NeuroglotError(f"layer {number} has {there}; {index.max()} is not one.")
     if (intervention.factor is None) == (intervention.values is None):
         raise NeuroglotError("give either a factor or values.")
     given = intervention._given
     shape = np.shape(given)
-    if shape and shape != (len(layers), layers[0].neurons):
+    if shape and shape != (len(layers), most_neurons(layers)):
         raise NeuroglotError(f"factors or values of shape {shape}: give one number, or an array [layers, neurons].")
     if not np.isfinite(given).all():
         raise NeuroglotError("a factor or value is not finite; give finite numbers.")
@@ -207,7 +210,9 @@ class _Table:
 
     def __init__(self, layer: Layer, number: int, interventions: Sequence[Intervention | None]) -> None:
         shape = len(interventions), layer.neurons
-        self.number, (self.rows, self.neurons), self.applied = number, shape, False
+        self.number, (self.rows, self.neurons) = number, shape
+        self.mlps = {mlp.part for mlp in layer.mlps}
+        self.applied: set[int] = set()
         self.factors, self.values = torch.ones(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
         self.replaced = torch.zeros(shape, dtype=torch.bool)
         for row, intervention in enumerate(interventions):
@@ -261,7 +266,7 @@ class _Passes:
     def _begin(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.begun = True
         for table in self.tables:
-            table.applied = False
+            table.applied.clear()
         # Inside a layer, some families have no rows: only tokens.
         rows = next((len(each) for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)), 0)
         if self.rows not in (1, rows):
@@ -270,7 +275,7 @@ class _Passes:
             )
 
     def _end(self, *_: Any) -> None:
-        if missing := [table.number for table in self.tables if not table.applied]:
+        if missing := [table.number for table in self.tables if table.applied != table.mlps]:
             raise NeuroglotError(
                 f"{self.name} ran without the MLP of layer {missing[0]} as a module, so its neurons were not changed; "
                 "load it without fused kernels."
@@ -285,17 +290,22 @@ class _Passes:
 
 
 def _hooks(layer: Layer, table: _Table) -> list[Any]:
-    if layer.experts is None:
-        assert layer.down is not None
-        return [layer.down.register_forward_pre_hook(_dense(table))]
-    return at_experts(layer, _mixed(layer, table))
+    handles: list[Any] = []
+    for mlp in layer.mlps:
+        if mlp.experts is not None:
+            handles += at_experts(mlp, _mixed(mlp, table))
+        else:
+            assert mlp.down is not None
+            handles.append(mlp.down.register_forward_pre_hook(_dense(mlp, table)))
+    return handles
 
 
-def _dense(table: _Table) -> Any:
+def _dense(mlp: Mlp, table: _Table) -> Any:
     def hook(_module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        value, table.applied = args[0], True
-        factors, replaced, values = (part[:, None] for part in table.on(value))
-        by_row = value.reshape(table.rows, -1, table.neurons)
+        value = args[0]
+        table.applied.add(mlp.part)
+        factors, replaced, values = (part[:, None, mlp.columns] for part in table.on(value))
+        by_row = value.reshape(table.rows, -1, mlp.neurons)
         if table.scales:
             by_row = by_row * factors
         if table.replaces:
@@ -305,22 +315,16 @@ def _dense(table: _Table) -> Any:
     return hook
 
 
-def _mixed(layer: Layer, table: _Table) -> Any:
-    """Experts multiply the activation by the up projection: that is made one where a value is replaced."""
-
-    def change(z: torch.Tensor, activation: torch.Tensor, routing: Routing) -> torch.Tensor:
-        table.applied = True
-        rows, up, changed = routing.tokens // (routing.total // table.rows), up_output(z), activation.clone()
-        factors, replaced, values = table.on(activation)
+def _mixed(mlp: Mlp, table: _Table) -> Do:
+    def change(ran: Ran, routing: Routing) -> None:
+        table.applied.add(mlp.part)
+        rows = routing.tokens // (routing.total // table.rows)
+        factors, replaced, values = table.on(ran.z)
         for expert, own in routing.spans:
-            columns = slice(expert * layer.width, (expert + 1) * layer.width)
-            of = rows[own]
+            of, columns = rows[own], mlp.of_expert(expert)
             if table.scales:
-                changed[own] = changed[own] * factors[of, columns]
+                ran.scale(own, factors[of, columns])
             if table.replaces:
-                where = replaced[of, columns]
-                changed[own] = torch.where(where, values[of, columns], changed[own])
-                up[own] = torch.where(where, 1.0, up[own])
-        return changed
+                ran.put(own, replaced[of, columns], values[of, columns])
 
     return change

@@ -17,8 +17,9 @@ from transformers.pytorch_utils import Conv1D
 
 from ..base.errors import NeuroglotError
 from .interventions import Intervention, intervene
+from .layers import Mlp, blocks
 from .loading import evaluating, input_device, itself
-from .sites import Layer, blocks, neuron_layers, neuron_site
+from .sites import neuron_layers, neuron_site
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +68,14 @@ class Readout:
         self.model = itself(model)
         self.name = type(self.model).__name__
         site = neuron_site(self.model)
-        self.layers = neuron_layers(self.model, site)
-        if any(layer.experts is not None for layer in self.layers):
+        layers = neuron_layers(self.model, site)
+        if any(layer.routed for layer in layers):
             raise self._unknown("its experts' weights are not read")
+        self.layers = [layer.dense for layer in layers if layer.dense is not None]
+        if len(self.layers) < len(layers) or len({mlp.width for mlp in self.layers}) > 1:
+            raise self._unknown("its layers are not each one MLP, of one width")
+        if not all(_is_linear(mlp) for mlp in self.layers):
+            raise self._unknown("what its neurons make is normed before the down projection")
         head = self.model.get_output_embeddings()
         if type(head) is not nn.Linear:
             raise self._unknown("its head is no plain linear layer")
@@ -224,9 +230,13 @@ class Readout:
                 raise self._unknown(f"its layer {number} does more than add what its MLP writes to the stream")
 
 
-def _weight(layer: Layer) -> torch.Tensor:
+def _is_linear(mlp: Mlp) -> bool:
+    return mlp.down is not None and not _may_be_norm(mlp.down)
+
+
+def _weight(mlp: Mlp) -> torch.Tensor:
     """Of the down projection, float32 ``[size, neurons]`` on the CPU."""
-    down: Any = layer.down
+    down: Any = mlp.down
     with align_module_device(down):
         weight = down.weight.detach()
         if not isinstance(weight, torch.Tensor) or not weight.is_floating_point() or weight.ndim != 2:

@@ -23,8 +23,10 @@ from ..base.locks import one_writer
 from ..base.provenance import record, table
 from ..counts.activations import ActivationStats
 from ..model.batches import Batch, batches_of, begins_twice, spans_of_ids, split_text, tokenize
+from ..model.experts import Routing
+from ..model.layers import Layer, Mlp
 from ..model.loading import evaluating, input_device, itself, longest_input, model_record
-from ..model.sites import QUANTITIES, Layer, Routing, Seen, neuron_layers, observed
+from ..model.sites import QUANTITIES, Seen, neuron_layers, observed
 from ..model.stores import Text
 from ..text.corpora import Corpus, Example
 from ..text.languages import languages_of
@@ -422,12 +424,13 @@ def _checked(neurons: ArrayLike, layers: Sequence[Layer]) -> np.ndarray:
         array = np.zeros(0)
     if array.ndim != 2 or array.shape[1] != 2 or not len(array) or not np.issubdtype(array.dtype, np.integer):
         raise NeuroglotError(f"neurons of shape {array.shape}: give at least one row of two whole numbers.")
-    wanted, most = np.unique(array.astype(np.int64), axis=0), (len(layers), layers[0].neurons)
-    if (wanted < 0).any() or (wanted >= most).any():
-        layer, neuron = wanted[((wanted < 0) | (wanted >= most)).any(axis=1)][0]
-        raise NeuroglotError(
-            f"there is no neuron {neuron} in layer {layer}; the model has {most[0]} layers of {most[1]}, from 0 on."
-        )
+    wanted, most = np.unique(array.astype(np.int64), axis=0), [layer.neurons for layer in layers]
+    for layer, neuron in wanted:
+        if not (0 <= layer < len(most) and 0 <= neuron < most[layer]):
+            each = " ".join(map(str, most)) if len(set(most)) > 1 else str(most[0])
+            raise NeuroglotError(
+                f"there is no neuron {neuron} in layer {layer}; the model has {len(most)} layers of {each}, from 0 on."
+            )
     return wanted
 
 
@@ -486,8 +489,9 @@ class _Reader:
         self.model, self.quantity, self.n = model, quantity, len(neurons)
         wanted = np.unique(neurons[:, 0]).tolist()
         self.deepest = len(wanted) - 1
-        # Experts report one after the other: their layer is over once the next one begins.
-        after = [wanted[-1] + 1] if layers[0].experts is not None and wanted[-1] + 1 < len(layers) else []
+        # Experts report one after the other, several MLPs too: their layer is over once the next one begins.
+        self.ends = layers[wanted[-1]].dense is not None
+        after = [n for n in range(wanted[-1] + 1, len(layers)) if layers[n].mlps][:1] if not self.ends else []
         self.layers = [layers[number] for number in (*wanted, *after)]
         self.rows = [np.flatnonzero(neurons[:, 0] == number) for number in wanted]
         self.columns = [torch.from_numpy(neurons[rows, 1]) for rows in self.rows]
@@ -514,23 +518,25 @@ class _Reader:
             raise NeuroglotError(f"some values in {self.model.dtype} are not finite; load the model in float32.")
         return values, counted
 
-    def _see(self, number: int, _counted: torch.Tensor, value: torch.Tensor | None, routing: Routing | None) -> None:
+    def _see(
+        self, number: int, mlp: Mlp, _counted: torch.Tensor, value: torch.Tensor | None, routing: Routing | None
+    ) -> None:
         if number > self.deepest:
             raise Seen
         assert value is not None  # as asked for
-        columns = self.columns[number]
+        columns = self.columns[number] - mlp.start
+        if number not in self._values:  # a neuron is at 0 where its expert does not see the token
+            self._values[number] = torch.zeros(len(value) if routing is None else routing.total, len(columns))
         if routing is None:
-            self._values[number] = value[:, columns.to(value.device)].float().cpu()
-            if number == self.deepest:
+            own = ((columns >= 0) & (columns < mlp.width)).nonzero()[:, 0]
+            self._values[number][:, own] = value[:, columns[own].to(value.device)].float().cpu()
+            if number == self.deepest and self.ends:
                 raise Seen
             return
-        if number not in self._values:  # a neuron is at 0 where its expert does not see the token
-            self._values[number] = torch.zeros(routing.total, len(columns))
-        width = self.layers[number].width
         for expert, rows in routing.spans:
-            own = (columns // width == expert).nonzero()[:, 0]
+            own = (columns.div(mlp.width, rounding_mode="floor") == expert).nonzero()[:, 0]
             if len(own):
-                found = value[rows][:, (columns[own] % width).to(value.device)].float().cpu()
+                found = value[rows][:, (columns[own] % mlp.width).to(value.device)].float().cpu()
                 self._values[number][routing.tokens[rows].cpu()[:, None], own] = found
 
 

@@ -32,19 +32,10 @@ def probability_intervals(
     """
     layer, neuron = np.asarray(layer), np.asarray(neuron)
     sums = np.moveaxis(stats.shard_counts[:, layer, neuron].astype(float), 0, -1)
-    sizes = np.broadcast_to(np.moveaxis(_seen(stats, layer, neuron), 0, -1), sums.shape)
+    sizes = np.broadcast_to(np.moveaxis(stats.shard_seen(layer, neuron), 0, -1), sums.shape)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = sums.sum(axis=-1) / sizes.sum(axis=-1)
     return share_interval(share, effective_number(sums, sizes))
-
-
-def _seen(stats: ActivationStats, layer: np.ndarray, neuron: np.ndarray) -> np.ndarray:
-    """Tokens of each shard that these neurons saw, ``[shards, ..., languages]``."""
-    shards, k = stats.shard_tokens.shape
-    if stats.shard_routed is None:
-        return stats.shard_tokens.reshape(shards, *(1 for _ in layer.shape), k)
-    width = stats.shape[1] // stats.shard_routed.shape[2]  # neurons of an expert
-    return stats.shard_routed[:, layer, neuron // width]
 
 
 def agreement(stats: ActivationStats, types: NeuronTypes, splits: int = 25, seed: int = 0) -> np.ndarray:

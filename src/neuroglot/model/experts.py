@@ -1,0 +1,239 @@
+"""Read and change the neurons of a mixture's experts as they run, whatever implementation runs them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..base.errors import NeuroglotError, quoted
+from .formulas import Formula, own_formula
+from .layers import Mlp
+
+
+@dataclass(frozen=True)
+class Routing:
+    """Which token and which expert each row of a mixture's values belongs to.
+
+    ``tokens`` int64 ``[rows]``; ``spans``: for each expert that saw a token, its number and the
+    rows that are its own (a slice, or their indices); ``total``: tokens of the batch.
+    """
+
+    tokens: torch.Tensor
+    spans: list[tuple[int, slice | torch.Tensor]]
+    total: int
+
+
+class Ran:
+    """What experts made in one call: a row for each token in each expert.
+
+    Attributes:
+        z: pre-activations ``[rows, width]``.
+        activation: ``act_fn(z)``, ``[rows, width]``.
+        result: what the experts go on with instead of what they made, once something was changed.
+    """
+
+    z: torch.Tensor
+    activation: torch.Tensor
+    result: torch.Tensor | None = None
+
+    @property
+    def product(self) -> torch.Tensor:
+        """What enters the down projection."""
+        raise NotImplementedError
+
+    def scale(self, rows: slice | torch.Tensor, factors: torch.Tensor) -> None:
+        """Multiply the products of some rows."""
+        result = self._begun()
+        result[rows] = result[rows] * factors
+
+    def put(self, rows: slice | torch.Tensor, where: torch.Tensor, values: torch.Tensor) -> None:
+        """Replace products of some rows."""
+        result = self._begun()
+        result[rows] = torch.where(where, values, result[rows])
+
+    def _begun(self) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class _Activated(Ran):
+    """Of experts that call their non-linearity as a module, and multiply by the up projection after it."""
+
+    def __init__(self, z: torch.Tensor, activation: torch.Tensor, gated: bool) -> None:
+        self.z, self.activation, self._gated = z, activation, gated
+
+    @property
+    def product(self) -> torch.Tensor:
+        return self.activation * up_output(self.z) if self._gated else self.activation
+
+    def put(self, rows: slice | torch.Tensor, where: torch.Tensor, values: torch.Tensor) -> None:
+        super().put(rows, where, values)
+        if self._gated:  # what comes next is a product with the up projection: made one where a value is replaced
+            up = up_output(self.z)
+            up[rows] = torch.where(where, 1.0, up[rows])
+
+    def _begun(self) -> torch.Tensor:
+        if self.result is None:
+            self.result = self.activation.clone()
+        return self.result
+
+
+class _Gated(Ran):
+    """Of experts with a formula of their own for gate and up projection."""
+
+    def __init__(self, gate_up: torch.Tensor, product: torch.Tensor, formula: Formula) -> None:
+        self.z, self._product, self._formula = formula.gate(gate_up), product, formula
+
+    @property
+    def activation(self) -> torch.Tensor:  # type: ignore[override]
+        return self._formula.activation(self.z)
+
+    @property
+    def product(self) -> torch.Tensor:
+        return self._product
+
+    def _begun(self) -> torch.Tensor:
+        if self.result is None:
+            self.result = self._product.clone()
+        return self.result
+
+
+#: ``do(ran, routing)``, see :func:`at_experts`.
+Do = Callable[[Ran, Routing], None]
+
+
+def at_experts(mlp: Mlp, do: Do) -> list[Any]:
+    """Call ``do`` whenever a mixture's experts have run their non-linearity; it may change what they made.
+
+    Whatever implementation runs the experts, their activation, or their own formula for gate and up projection, is
+    called on rows of which each is one token in one expert; in which order is part of each implementation.
+    """
+    pending: list[Routing] = []
+    experts = mlp.experts
+    assert experts is not None
+
+    def routed(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        pending[:] = routings(module, routed_to(args, kwargs)[0], mlp.n_experts)
+
+    def done(ran: Ran, rows: int) -> Ran:
+        if not pending or len(pending[0].tokens) != rows:
+            raise NeuroglotError("the experts ran in an order that neuroglot does not know; load them as eager.")
+        do(ran, pending.pop(0))
+        return ran
+
+    def activated(_module: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
+        z = args[0].detach()
+        return done(_Activated(z, output.detach(), getattr(experts, "has_gate", True)), len(z)).result
+
+    def ran(*_: Any) -> None:
+        if pending:
+            raise NeuroglotError("the experts ran without their activation's module; load them as eager.")
+
+    before = experts.register_forward_pre_hook(routed, with_kwargs=True)
+    after = experts.register_forward_hook(ran)
+    if own_formula(experts):
+        return [before, _Wrapped(experts, done), after]
+    if isinstance(mlp.activation, nn.Module):
+        return [before, mlp.activation.register_forward_hook(activated), after]
+    return [before, _Called(experts, activated), after]
+
+
+class _Called:
+    """In place of a function that is experts' non-linearity, until it is removed: calls it, shows what it made."""
+
+    def __init__(self, experts: Any, activated: Callable[..., torch.Tensor | None]) -> None:
+        self._experts, inner = experts, experts.act_fn
+        self._inner: Callable[[torch.Tensor], torch.Tensor] = inner
+
+        def apply(z: torch.Tensor) -> torch.Tensor:
+            made: torch.Tensor = inner(z)
+            changed = activated(experts, (z,), made)
+            return made if changed is None else changed
+
+        experts.act_fn = apply
+
+    def remove(self) -> None:
+        """The function is as it was."""
+        self._experts.act_fn = self._inner
+
+
+class _Wrapped:
+    """In place of experts' own formula, until it is removed: calls it, and shows what it made."""
+
+    def __init__(self, experts: nn.Module, done: Callable[[Ran, int], Ran]) -> None:
+        self._experts, self._formula = experts, Formula(experts)
+        self._outer: Any = vars(experts).get("_apply_gate")
+        inner = experts._apply_gate
+        assert callable(inner)
+
+        def apply(gate_up: torch.Tensor) -> torch.Tensor:
+            product: torch.Tensor = inner(gate_up)
+            result = done(_Gated(gate_up.detach(), product.detach(), self._formula), len(gate_up)).result
+            return product if result is None else result
+
+        object.__setattr__(experts, "_apply_gate", apply)
+
+    def remove(self) -> None:
+        """The formula is as it was."""
+        if self._outer is None:
+            vars(self._experts).pop("_apply_gate", None)
+        else:
+            object.__setattr__(self._experts, "_apply_gate", self._outer)
+
+
+def routed_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of what experts are called with: the chosen experts ``[tokens, k]``, and their shares, likewise."""
+    given = [each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)]
+    chosen = [each for each in given if not each.is_floating_point()]
+    if len(given) != 3 or len(chosen) != 1 or chosen[0].ndim != 2:
+        raise NeuroglotError("the experts are not called with tokens, the experts chosen for them, and their shares.")
+    shares = next((each for each in given[1:] if each.is_floating_point()), None)
+    if shares is None or shares.shape != chosen[0].shape:
+        raise NeuroglotError("the experts are not called with the shares of the experts chosen for each token.")
+    return chosen[0], shares
+
+
+def routings(experts: nn.Module, index: torch.Tensor, n_experts: int) -> list[Routing]:
+    """What each call of the experts' activation will hold, from ``index`` ``[tokens, k]`` of chosen experts.
+
+    Numbers from ``n_experts`` on are of experts without neurons.
+
+    Raises:
+        NeuroglotError: a token goes to one expert twice, or an implementation whose order is not known.
+    """
+    how = getattr(getattr(experts, "config", None), "_experts_implementation", None) or "eager"
+    k, flat = index.shape[1], index.reshape(-1)
+    ordered = index.sort(dim=1).values
+    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] < n_experts)).any():
+        raise NeuroglotError("a token is routed to one expert twice, and would be counted twice; this is not known.")
+    if how == "eager":  # a call per expert, in their order
+        routings = []
+        for expert in flat.unique().tolist():
+            if expert < n_experts:
+                _, tokens = (expert == index.T).nonzero(as_tuple=True)
+                routings.append(Routing(tokens, [(expert, slice(0, len(tokens)))], len(index)))
+        return routings
+    if how == "grouped_mm":  # one call, sorted by expert
+        chosen, order = torch.sort(flat)
+        which, lengths = (part.tolist() for part in chosen.unique_consecutive(return_counts=True))
+        ends = torch.tensor(lengths).cumsum(0).tolist()
+        spans: list[tuple[int, slice | torch.Tensor]] = [
+            (e, slice(end - n, end)) for e, end, n in zip(which, ends, lengths, strict=True)
+        ]
+        return [Routing(order // k, spans, len(index))]
+    if how == "batched_mm":  # one call, token by token
+        spans = [(expert, (flat == expert).nonzero()[:, 0]) for expert in flat.unique().tolist()]
+        return [Routing(torch.arange(len(flat), device=flat.device) // k, spans, len(index))]
+    raise NeuroglotError(
+        f"the experts run as {quoted(how)}, whose order of tokens is not known to neuroglot; load the model with "
+        'experts_implementation="grouped_mm", "batched_mm" or "eager".'
+    )
+
+
+def up_output(gate: torch.Tensor) -> torch.Tensor:
+    """The up projection's output, which a fused projection puts beside the gate's."""
+    rows, width = gate.shape
+    if gate.stride() != (2 * width, 1):
+        raise NeuroglotError("the experts' gate and up projection are not side by side; count on the activation.")
+    return gate.as_strided((rows, width), gate.stride(), gate.storage_offset() + width)

@@ -1,0 +1,100 @@
+"""Every family of transformers' causal language models, as tiny random models: counted as plain arithmetic does."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from neuroglot import ActivationStats, NeuroglotError, collect, count_activations, deactivate, load_corpus
+from neuroglot.model.layers import blocks
+from neuroglot.model.sites import keeps_sign, neuron_layers, neuron_site
+
+from .. import families, plain
+
+PAGE = Path(__file__).parents[2] / "book" / "models.md"
+
+IDS = torch.randint(2, 256, (1, 12), generator=torch.Generator().manual_seed(4))
+
+_HELD: dict[str, tuple[str, str]] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet():
+    transformers.logging.set_verbosity_error()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    transformers.logging.set_verbosity_warning()
+
+
+def _kept(family):
+    """A tiny model, what becomes of it, and whether one of the same class was before it."""
+    model = families.built(family)
+    if isinstance(model, str):
+        _HELD[family] = families.UNBUILT, model
+        return None
+    _HELD[family] = families.state(model)
+    return model if _HELD[family][0] in (families.KNOWN, families.FOUND, families.RAGGED) else None
+
+
+@pytest.mark.parametrize("family", families.NAMES)
+def test_counts_are_those_of_plain_arithmetic(family):
+    model = _kept(family)
+    if model is None:
+        return
+    layers, inside = neuron_layers(model), blocks(model, neuron_site(model))
+    if not keeps_sign(layers):
+        with pytest.raises(NeuroglotError, match="count on the activation"):
+            count_activations(model, IDS, torch.ones_like(IDS))
+        return
+    watched = plain.Watched(inside)
+    with torch.no_grad():
+        model.base_model(input_ids=IDS, use_cache=False)
+    watched.remove()
+    counts = count_activations(model, IDS, torch.ones_like(IDS))
+    for number, layer in enumerate(layers):
+        if not layer.neurons:
+            assert not counts[number].any()
+            continue
+        z = watched.values(number)
+        assert z.shape == (IDS.numel(), layer.neurons)
+        sure, open_ = (z > 1e-5).sum(0), (z.abs() <= 1e-5).sum(0)
+        own = counts[number, : layer.neurons]
+        assert ((own >= sure) & (own <= sure + open_)).all()
+        assert open_.sum() <= 2 + z.numel() / 1e4 and own.any()
+
+
+def test_shared_and_routed_experts_are_counted_together(tokenizer, texts, tmp_path):
+    model, corpus = families.tiny("qwen2_moe"), load_corpus(f"text:{texts}")
+    stats = collect(model, tokenizer, corpus, tmp_path / "counts.safetensors", shards=4, progress=False)
+    assert stats.shape[:2] == (4, 60) and stats.widths.tolist() == [[12] * 5] * 4
+    again = ActivationStats.load(tmp_path / "counts.safetensors")
+    both = again.joined(again).merged(range(8))
+    assert np.array_equal(both.counts, 2 * stats.counts) and np.array_equal(both.seen, 2 * stats.seen)
+    assert (stats.seen[:, :12] == stats.tokens).all() and (stats.seen[:, 12:] <= stats.tokens).all()
+    assert stats.seen[:, 12::12].sum() == 2 * 4 * stats.tokens.sum()  # two experts a token, in four layers
+    everywhere = [np.arange(60)] * 4
+    with torch.no_grad():
+        plain_logits = model(IDS).logits
+        with deactivate(model, everywhere):
+            without = model(IDS).logits
+        for layer in model.model.layers:
+            layer.mlp.shared_expert.down_proj.weight.zero_()
+            layer.mlp.experts.down_proj.zero_()
+        assert torch.allclose(without, model(IDS).logits, atol=1e-6) and not torch.allclose(without, plain_logits)
+
+
+def test_layers_of_different_width_are_not_yet_compared(tokenizer, texts):
+    with pytest.raises(NeuroglotError, match=r"differ in width \(48, 60\)"):
+        collect(families.tiny("glm4_moe"), tokenizer, load_corpus(f"text:{texts}"), progress=False)
+
+
+def test_the_page_says_what_becomes_of_each():
+    assert set(_HELD) == set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    refused = [name for name, (kind, _) in _HELD.items() if kind == families.REFUSED]
+    assert len(refused) <= 14, refused
+    assert families.table(_HELD) in PAGE.read_text(encoding="utf-8")
