@@ -283,6 +283,15 @@ def test_parameters_of_another_kind_are_refused_before_anything_runs(name, value
             asked()
 
 
+def test_a_model_s_name_that_no_file_can_have_ends_in_a_sentence():
+    given = {"model": "m" * 5000, "corpus": "problems"}
+    ((_, stale),) = chapters.outdated([given], run="x")
+    assert stale[0] == "01-activations"
+    source = chapters.project_root() / "notebooks" / "01-activations.ipynb"
+    with pytest.raises(NeuroglotError, match="there is no model .mmm"):
+        chapters._key(chapters.project_root(), chapters.CHAPTERS[0], source, given)
+
+
 def test_more_problems_than_there_can_be_are_not_drawn():
     with pytest.raises(NeuroglotError, match=r"at most 9,096 different problems; n=1000000000000 is too many"):
         problems.draw(10**12, levels=[1])

@@ -569,7 +569,7 @@ def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, An
 
     Of a hub's models that is the commit, as :func:`neuroglot.model.loading.hub_commit` knows it.
     """
-    from ..model.loading import hub_commit
+    from ..model.loading import hub_commit, require_name
 
     package = Path(str(package_files("neuroglot")))
     code = file_hashes(package, ("*.py", "*.toml", "*.js", "*.css"))
@@ -590,7 +590,10 @@ def _key(root: Path, chapter: Chapter, source: Path, parameters: Mapping[str, An
     models = [parameters.get(name) for name in ("model", "after", "adapter")] + list(
         parameters.get("checkpoints") or ()
     )
-    weights = {name: _file_stamps(root / name) for name in map(str, filter(None, models))}
+    names = list(map(str, filter(None, models)))
+    for name in names:
+        require_name(name)
+    weights = {name: _file_stamps(root / name) for name in names}
     # A hub's may move under its name.
     scorers = [source.partition(":")[2] for source in named if source.startswith("translation:")]
     revisions = dict.fromkeys([*weights, *scorers]) | {

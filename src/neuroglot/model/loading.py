@@ -337,7 +337,7 @@ def load_model(
             something else merged than beside the weights.
     """
     for each in (name, adapter) if adapter is not None else (name,):
-        _require_name(each)
+        require_name(each)
     if adapter is None and (named := _adapter_base(Path(name).expanduser())) is not None:
         if revision is not None:
             raise NeuroglotError(
@@ -384,7 +384,7 @@ def load_tokenizer(
     Raises:
         NeuroglotError: as there.
     """
-    _require_name(name)
+    require_name(name)
     if (named := _adapter_base(Path(name).expanduser())) is not None:
         _require_end(name, named[0])
         return load_tokenizer(named[0], revision=named[1], trust_remote_code=trust_remote_code)
@@ -567,7 +567,7 @@ def _locate(name: str, revision: str | None) -> tuple[str, str | None]:
     return name, None
 
 
-def _require_name(name: Any) -> None:
+def require_name(name: Any) -> None:
     """A name that a file, a folder or a model of a hub can have.
 
     Raises:
