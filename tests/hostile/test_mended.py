@@ -288,7 +288,7 @@ def test_a_model_s_name_that_no_file_can_have_ends_in_a_sentence():
     ((_, stale),) = chapters.outdated([given], run="x")
     assert stale[0] == "01-activations"
     source = chapters.project_root() / "notebooks" / "01-activations.ipynb"
-    with pytest.raises(NeuroglotError, match="there is no model .mmm"):
+    with pytest.raises(NeuroglotError, match=r"there is no model .mmm"):
         chapters._key(chapters.project_root(), chapters.CHAPTERS[0], source, given)
 
 
