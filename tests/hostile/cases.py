@@ -78,7 +78,7 @@ def _listing(folder: Path) -> list[tuple[str, int, int]]:
 def _in_memory(error: BaseException | None) -> bool:
     """Whether memory ran out somewhere below an error, whatever it was made of."""
     while error is not None:
-        if isinstance(error, MemoryError) or re.search("(?i)allocat|out of memory|malloc", str(error)):
+        if isinstance(error, MemoryError) or re.search("DefaultCPUAllocator|malloc of|[Oo]ut of memory", str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False
