@@ -18,7 +18,8 @@ from neuroglot import (
     losses,
     set_to,
 )
-from neuroglot.model.interventions import Intervention, hashes
+from neuroglot.model.interventions import Intervention, _Table, hashes
+from neuroglot.model.layers import Layer, Mlp
 from neuroglot.model.loading import config_hash, model_source
 from neuroglot.model.sites import SITES, neuron_layers
 
@@ -187,6 +188,26 @@ def test_every_neuron_has_its_own_factor(family):
             slow = by_hand(slow, one, factors[number, neuron])
     with intervene(model, [Intervention(SOME, factor=factors)]):
         close(logits(model), logits(slow))
+
+
+def test_what_is_kept_of_a_change_grows_with_its_neurons_alone():
+    layer = Layer((Mlp(None, torch.relu, None, fused=False, width=2**40),))  # of numbers for all there were no room
+    chosen = np.arange(0, 2**40, 2**33)
+    changes = [Intervention([chosen], factor=0.5), None, Intervention([chosen], values=0.0)] * 21
+    table = _Table(layer, 0, changes)
+    kept = [tensor for each in (table.scaled, table.put) for tensor in (each.rows, each.neurons, each.numbers)]
+    assert sum(tensor.nbytes for tensor in kept) == 42 * len(chosen) * 24 and not table.empty
+    assert _Table(layer, 0, [Intervention([chosen], factor=1.0)]).empty
+
+
+def test_of_a_neuron_that_is_named_twice_the_last_counts(llama):
+    twice = [np.array([3, 5, 3]), *NONE[1:]]
+    numbers = np.zeros((3, 48))
+    numbers[0, [3, 5]] = 2.0, 0.5
+    with intervene(llama, [Intervention(twice, factor=numbers)]):
+        found = logits(llama)
+    with intervene(llama, [Intervention([np.array([3, 5]), *NONE[1:]], factor=numbers)]):
+        assert torch.equal(found, logits(llama))
 
 
 def test_a_hash_tells_interventions_apart():

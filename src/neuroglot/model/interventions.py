@@ -205,40 +205,67 @@ def _check(intervention: Intervention, layers: Sequence[Layer]) -> None:
         raise NeuroglotError("a factor or value is not finite; give finite numbers.")
 
 
+@dataclass(frozen=True, eq=False)
+class _Changes:
+    """Single neurons of single rows, and a number for each: int64 ``rows``, int64 ``neurons``, float64 ``numbers``."""
+
+    rows: torch.Tensor
+    neurons: torch.Tensor
+    numbers: torch.Tensor
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[int, np.ndarray, np.ndarray]]) -> "_Changes":
+        """Of row, neurons and numbers."""
+        rows = np.concatenate([np.zeros(0, np.int64), *(np.full(len(index), row) for row, index, _ in parts)])
+        index = np.concatenate([np.zeros(0, np.int64), *(index for _, index, _ in parts)])
+        numbers = np.concatenate([np.zeros(0), *(each for _, _, each in parts)])
+        return cls(*map(torch.as_tensor, (rows, index, numbers)))
+
+    def within(self, columns: slice, like: torch.Tensor) -> "_Changes":
+        """Those of neurons from ``columns``, numbered from there on, where ``like`` is and in its numbers."""
+        there = (self.neurons >= columns.start) & (self.neurons < columns.stop)
+        rows, neurons = self.rows[there].to(like.device), (self.neurons[there] - columns.start).to(like.device)
+        return _Changes(rows, neurons, self.numbers[there].to(like))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
 class _Table:
-    """What one layer does to each row: ``[rows, neurons]`` factors, and which values are replaced by what."""
+    """What one layer does to each row: which neurons are multiplied by what, and which values are replaced by what.
+
+    Kept are these neurons alone, not a number for each neuron of each row.
+    """
 
     def __init__(self, layer: Layer, number: int, interventions: Sequence[Intervention | None]) -> None:
-        shape = len(interventions), layer.neurons
-        self.number, (self.rows, self.neurons) = number, shape
+        self.number, self.rows = number, len(interventions)
         self.mlps = {mlp.part for mlp in layer.mlps}
         self.applied: set[int] = set()
-        self.factors, self.values = torch.ones(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
-        self.replaced = torch.zeros(shape, dtype=torch.bool)
+        scaled, put = [], []
         for row, intervention in enumerate(interventions):
             if intervention is None or not len(intervention.neurons[number]):
                 continue
-            index = torch.as_tensor(np.asarray(intervention.neurons[number], dtype=np.int64))
+            named = np.asarray(intervention.neurons[number], dtype=np.int64)
             every = np.asarray(intervention._given)
-            given = np.asarray(every[number][index.numpy()] if every.ndim else every, dtype=np.float64)
-            if intervention.values is None:
-                self.factors[row, index] = torch.as_tensor(given)
-            else:
-                self.values[row, index], self.replaced[row, index] = torch.as_tensor(given), True
-        self.scales = bool((self.factors != 1).any())
-        self.replaces = bool(self.replaced.any())
-        self._there: dict[tuple[torch.device, torch.dtype], tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
+            given = np.asarray(every[number][named] if every.ndim else np.full(len(named), every), dtype=np.float64)
+            index, last = np.unique(named[::-1], return_index=True)
+            given = given[::-1][last]  # the last of a neuron that is named twice
+            if intervention.values is not None:
+                put.append((row, index, given))
+            elif (given != 1).any():
+                scaled.append((row, index[given != 1], given[given != 1]))
+        self.scaled, self.put = _Changes.of(scaled), _Changes.of(put)
+        self._there: dict[tuple[torch.device, torch.dtype, int], tuple[_Changes, _Changes]] = {}
 
     @property
     def empty(self) -> bool:
-        return not (self.scales or self.replaces)
+        return not (len(self.scaled) or len(self.put))
 
-    def on(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Factors, which are replaced, and by what, where ``like`` is and in its numbers."""
-        key = like.device, like.dtype
+    def on(self, columns: slice, like: torch.Tensor) -> tuple[_Changes, _Changes]:
+        """What is multiplied and what is replaced among some neurons, where ``like`` is and in its numbers."""
+        key = like.device, like.dtype, columns.start
         if key not in self._there:
-            kept = (self.factors.to(like), self.replaced.to(like.device), self.values.to(like))
-            self._there[key] = kept
+            self._there[key] = self.scaled.within(columns, like), self.put.within(columns, like)
         return self._there[key]
 
 
@@ -301,15 +328,18 @@ def _hooks(layer: Layer, table: _Table) -> list[Any]:
 
 
 def _dense(mlp: Mlp, table: _Table) -> Any:
-    def hook(_module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    def hook(_module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
         value = args[0]
         table.applied.add(mlp.part)
-        factors, replaced, values = (part[:, None, mlp.columns] for part in table.on(value))
-        by_row = value.reshape(table.rows, -1, mlp.neurons)
-        if table.scales:
-            by_row = by_row * factors
-        if table.replaces:
-            by_row = torch.where(replaced, values, by_row)
+        scaled, put = table.on(mlp.columns, value)
+        if not (len(scaled) or len(put)):  # the layer's changes are in another MLP of it
+            return None
+        by_row = value.reshape(table.rows, -1, mlp.neurons).clone()
+        if len(scaled):
+            at = scaled.rows, slice(None), scaled.neurons
+            by_row[at] = by_row[at] * scaled.numbers[:, None]
+        if len(put):
+            by_row[put.rows, :, put.neurons] = put.numbers[:, None]
         return by_row.reshape(value.shape), *args[1:]
 
     return hook
@@ -319,12 +349,16 @@ def _mixed(mlp: Mlp, table: _Table) -> Do:
     def change(ran: Ran, routing: Routing) -> None:
         table.applied.add(mlp.part)
         rows = routing.tokens // (routing.total // table.rows)
-        factors, replaced, values = table.on(ran.z)
         for expert, own in routing.spans:
-            of, columns = rows[own], mlp.of_expert(expert)
-            if table.scales:
-                ran.scale(own, factors[of, columns])
-            if table.replaces:
-                ran.put(own, replaced[of, columns], values[of, columns])
+            scaled, put = table.on(mlp.of_expert(expert), ran.z)
+            shape = table.rows, mlp.width  # of one expert alone
+            if len(scaled):
+                factors = ran.z.new_ones(shape)
+                factors[scaled.rows, scaled.neurons] = scaled.numbers
+                ran.scale(own, factors[rows[own]])
+            if len(put):
+                where, values = ran.z.new_zeros(shape, dtype=torch.bool), ran.z.new_zeros(shape)
+                where[put.rows, put.neurons], values[put.rows, put.neurons] = True, put.numbers
+                ran.put(own, where[rows[own]], values[rows[own]])
 
     return change
