@@ -56,6 +56,11 @@ class Models:
         each = [[len(alike(self.plan, one, kind)) for kind in ("trained", "shuffled")] for one in self.leads.values()]
         return min(min(some) or some[0] for some in each)
 
+    @property
+    def controlled(self) -> bool:
+        """Whether each choice has a control, trained on answers that were not preferred."""
+        return all(alike(self.plan, one, "shuffled") for one in self.leads.values())
+
     def change(self, one: Variant, thresholds: str, beside: str, *, splits: int, seed: int) -> comparison.Changes:
         """From the model under study to the trainings like this one, less those of another kind beside them."""
         counts = [[self.counts[other.name] for other in alike(self.plan, one, kind)] for kind in (one.kind, beside)]

@@ -167,7 +167,7 @@ def test_half_of_the_neurons_and_their_share_of_the_harm():
 
 def test_on_how_much_it_rests():
     tokens = np.array([[600, 0], [500, 400]])
-    measured = Losses(("as it is",), ("de", "fr"), ("a", "b"), tokens[None] * 1.0, tokens)
+    measured = Losses(("as it is", "de"), ("de", "fr"), ("a", "b"), np.stack([tokens * 1.0] * 2), tokens)
     few = replace(measured, units=("a",), nll=measured.nll[..., :1], tokens=tokens[:, :1])
     assert rests_on(measured, few, 3) == (
         "All this rests on 1,500 scored tokens of 2 different wordings and 3 draws of random "
@@ -176,6 +176,8 @@ def test_on_how_much_it_rests():
         "otherwise, so harm is not proof of a function."
     )
     assert "1 different wording and 1 draw of random neurons" in rests_on(few, few, 1)
+    alone = replace(measured, rows=("as it is",), nll=measured.nll[:1])
+    assert rests_on(alone, few, 3) == "No neuron was removed, so nothing stands beside the model as it is."
 
 
 def test_other_text_is_said_by_name():

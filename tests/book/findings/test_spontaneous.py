@@ -58,15 +58,16 @@ SHARED = "Languages share the top rate: a neuron that becomes one language's pus
 
 
 def test_what_all_of_it_rests_on():
-    assert caveats([("zh",)], 1, 1, 3, {"before": "No answer was cut off."}) == (
+    assert caveats([("zh",)], 1, True, 1, 3, {"before": "No answer was cut off."}) == (
         "1 choice of languages, each with 1 training and as many controls: verdicts are of the text, not of trainings. "
         "Accuracy rests on 1 question of each language, the alignment score on 3. before&#58;&#32;No answer was cut "
         f"off&#46;&#32;{SHARED}"
     )
-    assert caveats([("zh",), ("sw",)], 3, 5, 0, {}) == (
+    assert caveats([("zh",), ("sw",)], 3, True, 5, 0, {}) == (
         "2 choices of languages, each with 3 trainings and as many controls: verdicts are of text and trainings. "
         f"Accuracy rests on 5 questions of each language. {SHARED}"
     )
-    assert caveats([()], 1, 0, 0, {}) == (
+    assert "with 2 trainings and no control: verdicts" in caveats([("zh",)], 2, False, 0, 0, {})
+    assert caveats([()], 1, False, 0, 0, {}) == (
         f"The model was aligned elsewhere, so which languages it was trained on is not known here. {SHARED}"
     )

@@ -104,6 +104,8 @@ def half(doses: pd.DataFrame) -> str:
 
 def rests_on(measured: Losses, few: Losses, draws: int) -> str:
     """On how much text, and on how many random draws; and what harm does not prove."""
+    if len(measured.rows) < 2:  # the model as it is
+        return "No neuron was removed, so nothing stands beside the model as it is."
     return (
         f"All this rests on {measured.tokens.sum():,} scored tokens of "
         f"{counted(len(measured.units), 'different wording')} and {counted(draws, 'draw')} of random neurons; the "

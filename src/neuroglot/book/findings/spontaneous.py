@@ -70,6 +70,7 @@ def _spread(means: pd.DataFrame) -> list[str]:
 def caveats(
     choices: Sequence[Sequence[str]],
     trainings: int,
+    controlled: bool,
     questions: int,
     scored: int,
     answers: Mapping[str, str],
@@ -79,6 +80,7 @@ def caveats(
     Args:
         choices: of languages trained on; an only one of no language where that is not known.
         trainings: of each kind and choice.
+        controlled: whether each has controls beside it.
         questions: of each language that accuracy rests on; 0 where none were answered.
         scored: questions that the alignment score rests on.
         answers: what to know of each model's, from :func:`neuroglot.effects.grading.caveats`.
@@ -88,7 +90,7 @@ def caveats(
         few = trainings < LEAST_TRAININGS
         said = [
             f"{len(choices)} choice{'s' * (len(choices) > 1)} of languages, each with {trainings} training"
-            f"{'s' * (trainings > 1)} and as many controls: "
+            f"{'s' * (trainings > 1)} and {'as many controls' if controlled else 'no control'}: "
             + ("verdicts are of the text, not of trainings. " if few else "verdicts are of text and trainings. ")
         ]
     if questions:
