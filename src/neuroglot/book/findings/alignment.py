@@ -154,9 +154,10 @@ def _training(recipe: "Recipe | None") -> str:
 
     if recipe is None:
         return ""
+    own = f"{counted(recipe.steps, 'step')} of {counted(recipe.batch, 'pair')}"
     small = (
-        f"The training has {counted(recipe.steps, 'step')} of {counted(recipe.batch, 'pair')}, the paper's has 1,000 of "
-        "16, on models of 7 billion parameters: nothing here contradicts or confirms what theirs did. "
+        f"The training has {own}, the paper's has 1,000 of 16, on models of 7 billion parameters: nothing here "
+        "contradicts or confirms what theirs did. "
     )
     wording = (
         "Its questions share no wording with the held-out text, but may with the text that neurons are counted on. "
