@@ -331,6 +331,7 @@ def test_a_preset_makes_way_for_what_is_asked_for(preset):
     assert given.keys() <= known
     asked = {"corpus": "problems", "documents": 7, "corpus_options": {"n": 40, "levels": "1"}}
     assert presets.with_preset(asked, preset) == given | asked
+    assert presets.with_preset({}, preset) == given  # the chapters' own text is the packaged problems
     options = presets.with_preset({"corpus": "problems", "corpus_options": {"levels": "1"}}, preset)["corpus_options"]
     assert options == given["corpus_options"] | {"levels": "1"}
     with pytest.raises(NeuroglotError, match="there is no preset 'fast'; use quick or full, or none"):

@@ -188,7 +188,7 @@ def detected(folder, types):
 
 def test_a_run_of_one_chapter_adds_to_a_reference_of_the_same_neurons(full, types):
     detected(full / "runs" / "later", types)
-    with pytest.raises(NeuroglotError, match="no reference of the same neurons"):
+    with pytest.raises(NeuroglotError, match="no reference of the same model, text and rule"):
         reference.keep("later", root=full)
     folder = reference.keep("tiny-full", root=full)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -200,8 +200,14 @@ def test_a_run_of_one_chapter_adds_to_a_reference_of_the_same_neurons(full, type
     # The first run kept again loses nothing of the other.
     reference.keep("tiny-full", root=full)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == after
-    # Neurons of other settings are no addition, and replace all that is there where they bring their losses.
+    # On another amount of text another lambda is solved; that is said of what was made so, and of nothing else.
     replace(types, lam=0.3).save(full / "runs" / "later" / "types.safetensors")
+    reference.keep("later", root=full)
+    said = json.loads((folder / "about.json").read_text())
+    assert said["made"]["detectors_found"]["settings"]["lam"] == 0.3 and "settings" not in said["made"]["effects"]
+    assert said["settings"] == json.loads(before["about.json"])["settings"]
+    # Neurons of other settings are no addition, and replace all that is there where they bring their losses.
+    replace(types, top_rate=0.3).save(full / "runs" / "later" / "types.safetensors")
     with pytest.raises(NeuroglotError, match=r"\(settings differs\)"):
         reference.keep("later", root=full)
     replace(types, lam=0.3).save(full / "runs" / "tiny-full" / "types.safetensors")

@@ -140,7 +140,7 @@ def with_preset(parameters: Mapping[str, Any], preset: str, *, beside: bool = Fa
     own = parameters.get("corpus_options", {})
     if "corpus_options" not in given or not isinstance(own, Mapping):
         return given | dict(parameters)
-    source = str(parameters.get("corpus", "")).partition(":")[0]
+    source = str(parameters.get("corpus", "problems")).partition(":")[0]  # which chapter 01 has where none is given
     # Only the packaged problems are as many as are asked for; of other text the full preset reads all.
     most = given["corpus_options"]["n"]
     options = {} if preset == "full" and source != "problems" else {_MOST.get(source, "n"): most}

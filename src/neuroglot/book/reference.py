@@ -32,6 +32,10 @@ _DECIDE = ("python", "torch", "transformers", "numpy", "scipy")
 # What a run must share with a reference to be set beside it.
 _SAME = ("weights_sha256", "corpus", "languages")
 
+# In which a run may differ from the reference that it adds to: found on more or less of the text, by the same rule.
+_AMOUNT = ("settings", "corpus_options", "tokens")
+_RULE = ("top_rate", "quantile", "scaled", "solved", "min_tokens")
+
 
 def beside(artifact: str, path: str | Path, types: NeuronTypes, *, root: Path | None = None) -> pd.DataFrame | None:
     """The main numbers of a chapter, and the same of the reference.
@@ -96,7 +100,8 @@ def keep(run: str, *, root: Path | None = None) -> Path:
     """Keep the tables of a finished full run as the reference of its model and text, with what they were made of.
 
     Beside the tables lies a sample of its losses, with the neurons and the text they are of, for a test to compute
-    again. A run of some chapters, without the losses of chapter 05, adds its tables to a reference that is there.
+    again. A run of some chapters, without the losses of chapter 05, adds its tables to a reference that is there; where
+    it was counted on another amount of the text, that stands beside what it made.
 
     Args:
         run: the name of its folder under ``runs/``.
@@ -107,7 +112,7 @@ def keep(run: str, *, root: Path | None = None) -> Path:
 
     Raises:
         NeuroglotError: no such run, one that is not of the full preset, one that is not finished, losses of other
-            documents than that preset's, or tables to add to a reference of other neurons.
+            documents than that preset's, or tables to add to a reference of another model, text or rule.
     """
     root = root or project_root()
     source = run_folder(root, run)
@@ -121,11 +126,14 @@ def keep(run: str, *, root: Path | None = None) -> Path:
     made = {name: _made(source, name) for name in HEADLINES if (source / ARTIFACTS[name]).is_file()}
     if (source / ARTIFACTS["losses"]).is_file():
         write_json(folder / "sample.json", _sample(source, types))
-    elif other:
+    elif not _by_the_same_rule(about, there):
         raise NeuroglotError(
-            f"runs/{run} has no losses of chapter 05, and {folder} is no reference of the same neurons to add its "
-            f"tables to ({other[0]} differs); run that chapter too."
+            f"runs/{run} has no losses of chapter 05, and {folder} is no reference of the same model, text and rule to "
+            f"add its tables to ({other[0]} differs); run that chapter too."
         )
+    else:
+        made = {name: one | {what: about[what] for what in other} for name, one in made.items()}
+        about, other = {name: there[name] for name in about}, []
     for artifact in there.get("made", {}) if other else ():
         (folder / ARTIFACTS[artifact]).unlink(missing_ok=True)
     for artifact in made:
@@ -133,6 +141,13 @@ def keep(run: str, *, root: Path | None = None) -> Path:
     made = ({} if other else there.get("made", {})) | made
     write_json(kept, about | {"made": dict(sorted(made.items()))})
     return folder
+
+
+def _by_the_same_rule(about: dict[str, Any], there: dict[str, Any]) -> bool:
+    """Whether two runs differ at most in how much of the text neurons were found on."""
+    if any(about[name] != there.get(name) for name in about if name not in _AMOUNT):
+        return False
+    return all(about["settings"].get(name) == there["settings"].get(name) for name in _RULE)
 
 
 def _about(source: Path, types: NeuronTypes) -> dict[str, Any]:
