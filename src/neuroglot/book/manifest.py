@@ -1,5 +1,6 @@
 """One manifest in a run's folder: every file with its hash, and what each chapter was given, read and wrote."""
 
+import contextlib
 import os
 import platform
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import NeuroglotError
-from ..base.files import sha256_file
+from ..base.files import FORMAT_VERSION, sha256_file
 from ..base.records import read_record, write_record
 
 #: Its name in the run's folder.
@@ -45,7 +46,11 @@ def write(folder: Path, preset: str, chapters: Mapping[str, Mapping[str, Any]]) 
     """
     machine = {"system": platform.system(), "machine": platform.machine(), "cpus": os.cpu_count()}
     said = {"run": folder.name, "preset": preset, "machine": machine, "chapters": dict(chapters)}
-    write_record(folder / MANIFEST, _KIND, said | {"files": files_of(folder)})
+    said["files"] = files_of(folder)
+    with contextlib.suppress(NeuroglotError):  # what is there may be of another version, or damaged
+        if read(folder) == {"neuroglot": _KIND, "version": FORMAT_VERSION, **said}:
+            return
+    write_record(folder / MANIFEST, _KIND, said)
 
 
 def read(folder: Path) -> dict[str, Any]:
