@@ -102,11 +102,10 @@ def parquet_rows(path: Path) -> list[dict[str, Any]]:
 
 def _opened(path: Path) -> Any:
     """A Parquet file, whose text is kept as it is there: each repeated word once."""
-    schema = pyarrow.parquet.read_metadata(path).schema
-    leaves = [schema.column(number) for number in range(len(schema))]
-    return pyarrow.parquet.ParquetFile(
-        path, read_dictionary=[leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
-    )
+    said = pyarrow.parquet.read_metadata(path)
+    leaves = [said.schema.column(number) for number in range(len(said.schema))]
+    words = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+    return pyarrow.parquet.ParquetFile(path, metadata=said, read_dictionary=words)
 
 
 def _chunks(file: Any) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """Whether a run's folder is as it was written, and whether some of it, measured anew, comes out the same."""
 
 import contextlib
+import itertools
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -107,14 +108,15 @@ def _chain(folder: Path, said: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _compared(folder: Path, said: Mapping[str, Any], other: Path) -> Iterator[Finding]:
     """What differs from another run: files, and outputs of chapters."""
-    mine, theirs = said["files"], manifest.read(other)["files"]
+    beside = manifest.read(other)
+    mine, theirs = said["files"], beside["files"]
     results = {name for name in (*mine, *theirs) if Path(name).parts[0] != "chapters"}
     wrong = sorted(name for name in results if mine.get(name) != theirs.get(name))
     for name in wrong:
         yield Finding("other run", FAILED, f"{quoted(name)} differs, or is in one of the two alone.")
-    for name in sorted({*said["chapters"]} & {*manifest.read(other)["chapters"]}):
+    for name in sorted({*said["chapters"]} & {*beside["chapters"]}):
         cells = [list(outputs(read_json(executed(each, name)))) for each in (folder, other)]
-        for number, (one, two) in enumerate(zip(*cells, strict=False)):
+        for number, (one, two) in enumerate(itertools.zip_longest(*cells)):
             if one != two:
                 wrong.append(name)
                 yield Finding("other run", FAILED, f"chapter {name}: the outputs of code cell {number} differ.")

@@ -229,6 +229,9 @@ class ThresholdExplorer(_Live):
             given |= {"detector": self._scored.found.method, "places": pack_places(self._scored.places)}
         settings = {"top_rate": top_rate, "lam": lam, "quantile": quantile, "languages": list(stats.languages)}
         super().__init__(stats, given, scaled, min_tokens, detectors, **settings)
+        if self._scored is not None:  # its tau is that of what the screen has
+            shown = Identifier(self._packed.probabilities(), scaled=scaled)
+            self._scored = replace(self._scored, prepared=shown)
 
     def _chosen(self, codes: list[str]) -> list[str]:
         chosen = super()._chosen(codes)
@@ -248,8 +251,7 @@ class ThresholdExplorer(_Live):
         """
         if self._scored is None:
             return super().types
-        shown = replace(self._scored, prepared=Identifier(self._packed.probabilities(), scaled=self.scaled))
-        return shown.types(self.stats, self.top_rate, self.quantile, self._packed.min_tokens)
+        return self._scored.types(self.stats, self.top_rate, self.quantile, self._packed.min_tokens)
 
     def observe(self, handler: Callable[[Any], Any], names: Any = traitlets.All, type: Any = "change") -> None:
         """As of every widget; ``"types"`` changes with each threshold, and the handler finds them as ``change.new``."""

@@ -195,15 +195,8 @@ FUNCTIONAL = "functional."
 
 def activation_at(block: nn.Module, site: Site) -> Callable[[torch.Tensor], torch.Tensor]:
     """The non-linearity of a site without experts, with its limit."""
-    where, name = (
-        (functional, site.activation[len(FUNCTIONAL) :])
-        if site.activation.startswith(FUNCTIONAL)
-        else (
-            block,
-            site.activation,
-        )
-    )
-    activation: Callable[[torch.Tensor], torch.Tensor] = attrgetter(name)(where)
+    where = functional if site.activation.startswith(FUNCTIONAL) else block
+    activation: Callable[[torch.Tensor], torch.Tensor] = attrgetter(site.activation.removeprefix(FUNCTIONAL))(where)
     if not site.limit:
         return activation
     limit = float(attrgetter(site.limit)(block))

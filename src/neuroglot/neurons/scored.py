@@ -1,6 +1,7 @@
 """Ternary types by another detector's scores: its neurons in place of the paper's, typed by the same rule."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Scored:
         known = np.isfinite(best) if prepared.starved is None else np.isfinite(best) & ~prepared.starved
         return cls(found, prepared, np.where(known, best, np.nan))
 
-    @property
+    @cached_property
     def places(self) -> np.ndarray:
         """Each neuron's place among all, 1 the best score: int64 ``[layers, neurons]``; 0 without a score."""
         return ranks(self.best.reshape(-1, 1)).reshape(self.best.shape)
