@@ -104,6 +104,18 @@ def test_every_term_is_in_the_glossary():
     assert len(used) > 10 and {term: name for term, name in used.items() if term not in terms} == {}
 
 
+# Links in what a cell writes stay as they are: those of the pages' own text are resolved, by the name of the notebook.
+@pytest.mark.parametrize("path", FINDINGS, ids=lambda path: path.stem)
+def test_what_is_found_links_to_pages(path):
+    linked = re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8"))
+    pages = {f"{name}.html" for name in (*(path.stem for path in NOTEBOOKS), *(path.stem for path in PAGES), "{file}")}
+    assert [to for to in linked if to not in pages] == []
+
+
+def test_findings_have_links():
+    assert sum(path.read_text(encoding="utf-8").count(".html)") for path in FINDINGS) > 5
+
+
 # MyST takes a line that begins with % for a comment and one with +++ for a break; IPython takes %, ! and ? for its own.
 SWALLOWED = {"markdown": re.compile(r"^\s*(?:%|\+\+\+)", re.M), "code": re.compile(r"^\s*[%!?]", re.M)}
 

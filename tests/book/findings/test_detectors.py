@@ -171,6 +171,6 @@ def test_the_better_detector_is_turned():
     usual = pairs.assign(verdict="less")  # lambda-score is the better one, whose types are turned elsewhere
     assert comparing.better(usual, {"lape": found}) is None
     assert turned(usual, None).endswith(
-        "The thresholds of lambda-score are turned in [chapter 02](02-identification.ipynb)."
+        "The thresholds of lambda-score are turned in [chapter 02](02-identification.html)."
     )
     assert comparing.better(pairs.iloc[:0], {"lape": found}) is None

@@ -246,7 +246,7 @@ def turned(pairs: pd.DataFrame, better: Detection | None) -> str:
         better: from :func:`neuroglot.effects.comparing.better`.
     """
     if better is None:
-        return f"{best(pairs)} The thresholds of lambda-score are turned in [chapter 02](02-identification.ipynb)."
+        return f"{best(pairs)} The thresholds of lambda-score are turned in [chapter 02](02-identification.html)."
     return (
         f"{best(pairs)} Its types are turned here, at the top rate and the quantile of chapter 02: a neuron is "
         "selected by its highest score of any language, and active where it is above tau."
