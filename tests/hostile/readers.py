@@ -406,6 +406,7 @@ READERS: dict[str, Reader] = {
     "csv": _corpus("csv", _delimited, "text.csv"),
     "tsv": _corpus("csv", _tsv),
     "parquet": _corpus("parquet", _parquet, "text.parquet"),
+    "streamed parquet": _corpus("parquet", _parquet, "text.parquet", stream=True),
     "declaration": _corpus("udhr", _declaration, languages="en ru"),
     "text": _corpus("text", _plain),
     "lines": _corpus("text", _flores, lines=True),

@@ -27,7 +27,7 @@ from neuroglot.book import chapters, pages
 from neuroglot.counts.reading import read_counts
 from neuroglot.model.loading import ADAPTER_BASE, read_adapter_base
 from neuroglot.neurons.sets import read_neurons
-from neuroglot.text import problems, streaming
+from neuroglot.text import problems, rows
 
 from .harms import repacked
 
@@ -97,7 +97,7 @@ def test_lines_that_end_as_windows_or_old_macs_end_them_are_lines(tmp_path):
 
 def test_a_streamed_line_has_an_end(tmp_path, monkeypatch):
     (tmp_path / "text.jsonl").write_text(ROW, encoding="utf-8")
-    monkeypatch.setattr(streaming, "MOST", 30)
+    monkeypatch.setattr(rows, "MOST", 30)
     with pytest.raises(NeuroglotError, match=r"text\.jsonl, row 1: it has more than 30 bytes"):
         load_corpus(f"jsonl:{tmp_path / 'text.jsonl'}", stream=True)
 
@@ -188,9 +188,9 @@ def test_what_is_repeated_in_reason_is_read(tmp_path):
         {"language": code, "messages": [{"content": "the same " * 50}]} for code in ("en", "de") for _ in range(500)
     ]
     pd.DataFrame(rows).to_parquet(tmp_path / "text.parquet", compression="zstd")
-    from neuroglot.base.columns import parquet_rows
+    from neuroglot.base import parquet
 
-    assert parquet_rows(tmp_path / "text.parquet") == rows
+    assert parquet.rows(tmp_path / "text.parquet") == rows
 
 
 def test_a_small_table_of_a_hundred_million_numbers_is_not_read(tmp_path):

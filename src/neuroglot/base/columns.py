@@ -1,6 +1,6 @@
 """Plain tables of others, CSV or Parquet: some columns of them, checked row by row."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +9,18 @@ import pandas as pd
 import pyarrow
 import pyarrow.compute
 import pyarrow.csv
-import pyarrow.parquet
 from pyarrow import types
 
+from . import parquet
 from .errors import NeuroglotError, in_a_line, listed, quoted
-from .files import UNREADABLE, atomic, open_plain, require_file, write_bytes
+from .files import atomic, open_plain, require_file, write_bytes
 
 #: Rows that are read at most: all neurons of a model of 70 billion parameters in twenty languages. A Parquet file of
 #: a few bytes can say that it has any number.
 MOST_ROWS = 50_000_000
 
-# Bytes that a Parquet file may take once it is read: so many, or so many times its size. Text and counts are five to
-# twenty times smaller there; one value repeated by the million, which nobody keeps, thousands of times.
-_ROOM, _RATIO = 2**28, 200
-
-# What a row of a table takes at the most while it is read, and what a row and a value of it take as Python has them.
-_ROW, _ROW_OF_VALUES, _VALUE = 100, 1000, 64
-
-#: How a Parquet file begins.
-PARQUET = b"PAR1"
+# What a row of a table takes at the most while it is read.
+_ROW = 100
 
 
 def read_columns(path: str | Path, whole: Mapping[str, int], words: Sequence[str] = ()) -> pd.DataFrame:
@@ -49,15 +42,15 @@ def read_columns(path: str | Path, whole: Mapping[str, int], words: Sequence[str
     names = [*whole, *words]
     try:
         with open_plain(path) as file:
-            parquet = file.read(4) == PARQUET
-        table = _parquet(path, names) if parquet else _csv(path, names)
+            is_parquet = file.read(4) == parquet.MAGIC
+        table = _parquet(path, names) if is_parquet else _csv(path, names)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         if isinstance(error, NeuroglotError):
             raise
         raise NeuroglotError(
             f"{str(path)[:200]} cannot be read as a table ({in_a_line(error, 100)}); give CSV or Parquet."
         ) from error
-    rows = pd.RangeIndex(1, 1 + len(table)) if parquet else pd.RangeIndex(2, 2 + len(table))
+    rows = pd.RangeIndex(1, 1 + len(table)) if is_parquet else pd.RangeIndex(2, 2 + len(table))
     found = {name: _plain(path, name, table[name], name in words).set_axis(rows) for name in names}
     numbers = {name: _whole(path, name, found[name], below) for name, below in whole.items()}
     return pd.DataFrame(numbers | {name: _words(path, name, found[name]) for name in words}, index=rows)
@@ -71,70 +64,12 @@ def _require_names(path: Path, names: Sequence[str], there: Sequence[str]) -> No
 
 
 def _parquet(path: Path, names: Sequence[str]) -> Any:
-    with _opened(path) as file:
+    with parquet.opened(path) as file:
         _require_names(path, names, file.schema_arrow.names)
         if file.metadata.num_rows > MOST_ROWS:
             raise NeuroglotError(f"{path} says that it has {file.metadata.num_rows:,} rows; give a table of neurons.")
-        _require_room(path, file.metadata.num_rows * _ROW + _stored(file))
+        parquet.require_room(path, file.metadata.num_rows * _ROW + parquet.stored(file))
         return file.read(columns=names)
-
-
-def parquet_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a Parquet file, by column; of text that is repeated no more is made than there is room for.
-
-    Raises:
-        NeuroglotError: a file that cannot be read, or one that is far larger once it is read than it is.
-    """
-    try:
-        with _opened(path) as file:
-            values = sum(chunk.num_values for chunk in _chunks(file))
-            need = file.metadata.num_rows * _ROW_OF_VALUES + values * _VALUE
-            _require_room(path, need + _stored(file))
-            table = file.read()
-            _require_room(path, need + sum(_spelt(part) for column in table.columns for part in column.chunks))
-            rows: list[dict[str, Any]] = table.to_pylist()
-            return rows
-    except NeuroglotError:
-        raise
-    except (pyarrow.ArrowException, *UNREADABLE) as error:  # a damaged file, or what Python has no value for
-        raise NeuroglotError(f"{path} cannot be read as Parquet ({in_a_line(error, 200)}).") from error
-
-
-def _opened(path: Path) -> Any:
-    """A Parquet file, whose text is kept as it is there: each repeated word once."""
-    said = pyarrow.parquet.read_metadata(path)
-    leaves = [said.schema.column(number) for number in range(len(said.schema))]
-    words = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
-    return pyarrow.parquet.ParquetFile(path, metadata=said, read_dictionary=words)
-
-
-def _chunks(file: Any) -> Iterator[Any]:
-    said = file.metadata
-    for group in map(said.row_group, range(said.num_row_groups)):
-        yield from map(group.column, range(group.num_columns))
-
-
-def _stored(file: Any) -> int:
-    """Bytes of what a Parquet file holds before it was compressed, as it says."""
-    return sum(max(0, chunk.total_uncompressed_size) for chunk in _chunks(file))
-
-
-def _spelt(array: Any) -> int:
-    """Bytes of an array in which each word is written wherever it stands."""
-    if types.is_dictionary(array.type):
-        lengths = pyarrow.compute.binary_length(array.dictionary).take(array.indices)
-        return pyarrow.compute.sum(lengths).as_py() or 0
-    if types.is_struct(array.type) or types.is_list(array.type) or types.is_large_list(array.type):
-        return sum(map(_spelt, array.flatten() if types.is_struct(array.type) else [array.flatten()]))
-    size: int = array.nbytes
-    return size
-
-
-def _require_room(path: Path, need: int) -> None:
-    if need > max(_ROOM, _RATIO * path.stat().st_size):
-        raise NeuroglotError(
-            f"{path} would take {need:,} bytes once it is read, far more than it has; write it as JSON lines or CSV."
-        )
 
 
 def _csv(path: Path, names: Sequence[str]) -> Any:

@@ -25,7 +25,8 @@ from .corpora import Corpus, Example, Tokens
 from .delimited import delimited_rows
 from .languages import PAPER_LANGUAGES, language_code, parse_languages, short_code
 from .numbers import as_number
-from .streaming import FileExamples, Row
+from .rows import DataSet, JsonLines, ParquetFile, Row, RowFile
+from .streaming import FileExamples
 from .turns import Transcript
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ def load_corpus(
               are found, ``FOLDER/eng_Latn.devtest``, as ``en`` or as ``eng_Latn`` where they are asked for so.
             - ``"csv:PATH"``, ``"jsonl:PATH"``, ``"parquet:PATH"``: one row per example, in a file with a
               language column or in a folder with a file per language. Of CSV the first row names the columns; commas,
-              tabs or semicolons stand between them. JSON lines are also what :func:`neuroglot.sample` wrote; their
-              option ``stream`` leaves the text in its file, for one larger than memory, and what is read and counted is
-              the same. Option ``columns``: names of the columns that hold ``id language prompt response answer group
+              tabs or semicolons stand between them. JSON lines are also what :func:`neuroglot.sample` wrote. Option
+              ``stream`` (not of CSV) leaves the text in its file, for one larger than memory, and what is read and
+              counted is the same. Option ``columns``: names of the columns that hold ``id language prompt response answer group
               cluster`` where they are called otherwise, ``{"prompt": "question"}``. In place of prompt and response,
               where there is neither or ``columns`` names them, a row may have
 
@@ -80,7 +81,7 @@ def load_corpus(
                 the prompt's, or all of them, where ``response_ids`` has the response's.
             - ``"hub:ID/CONFIG"``: any data set of the hub, through ``datasets`` (the extra
               ``hub``); ``{language}`` in CONFIG stands for each language's code. Options
-              ``columns``, ``split`` (``"test"``), ``revision``.
+              ``columns``, ``split`` (``"test"``), ``revision``, ``stream``.
             - a mapping from language to a plain-text file or folder.
             - ``"NAME:REST"`` of an installed package: an entry point of ``neuroglot.corpora``, a function
               ``(rest, languages, **options)`` that gives a :class:`Corpus` or examples.
@@ -675,7 +676,7 @@ def _jsonl(
     files = _files(place, "jsonl")
     if stream:
         reading = _Reading(_columns(columns), template, system, tokenizer)
-        return _streamed(f"jsonl:{Path(place).stem}", place, codes, files, reading, n, duplicates, columns)
+        return _of_streams("jsonl", place, codes, JsonLines, files, reading, n, duplicates, columns)
     source = ", ".join(path.name for path, _ in files)
     rows, sampled = [], False
     for path, language in files:
@@ -737,17 +738,35 @@ def _of_files(
     return _table(f"{kind}:{Path(place).stem}", place, codes, examples, source, n, duplicates, options)
 
 
-def _streamed(
-    name: str,
+def _of_streams(
+    kind: str,
     place: str,
     codes: tuple[str, ...] | None,
+    rows: Callable[[Path, str | None], RowFile],
     files: list[tuple[Path, str | None]],
     reading: _Reading,
     n: int | None,
     duplicates: str,
     columns: Mapping[str, str] | None,
 ) -> Corpus:
-    """The corpus that these files hold, which stays in them."""
+    """The corpus of rows that stay in files of one kind."""
+    source, options = ", ".join(path.name for path, _ in files), _given(columns=columns, **reading.transcript.record)
+    several = [rows(*file) for file in files]
+    return _streamed(f"{kind}:{Path(place).stem}", place, codes, several, source, reading, n, duplicates, options)
+
+
+def _streamed(
+    name: str,
+    place: str,
+    codes: tuple[str, ...] | None,
+    files: Sequence[RowFile],
+    source: str,
+    reading: _Reading,
+    n: int | None,
+    duplicates: str,
+    options: dict[str, Any],
+) -> Corpus:
+    """As :func:`_table`, of rows that stay where they are."""
     first = _Before()
 
     def make(row: Row, count: Mapping[str, int] | None) -> Example:
@@ -762,9 +781,7 @@ def _streamed(
     if duplicates == "refuse":
         examples.require_unique()
     codes = _in_order(examples.languages, codes, place)
-    source = ", ".join(path.name for path, _ in files)
-    options = _given(columns=columns, n=n, **reading.transcript.record)
-    return Corpus(name, codes, examples.chosen(codes, n), source, options)
+    return Corpus(name, codes, examples.chosen(codes, n), source, options | _given(n=n))
 
 
 def _parquet(
@@ -777,16 +794,19 @@ def _parquet(
     tokenizer: Any = None,
     duplicates: str = "refuse",
     columns: Mapping[str, str] | None = None,
+    stream: bool = False,
 ) -> Corpus:
     _extra("pyarrow")
-    from ..base.columns import parquet_rows
+    from ..base import parquet
 
     files = _files(place, "parquet")
+    reading = _Reading(_columns(columns), template, system, tokenizer)
+    if stream:
+        return _of_streams("parquet", place, codes, ParquetFile, files, reading, n, duplicates, columns)
     rows = []
     for path, language in files:
-        content = enumerate(parquet_rows(path), start=1)
+        content = enumerate(parquet.rows(path), start=1)
         rows += [(f"{path.name}, row {number}", language, row) for number, row in content]
-    reading = _Reading(_columns(columns), template, system, tokenizer)
     source = ", ".join(path.name for path, _ in files)
     return _of_files("parquet", place, codes, rows, source, reading, n, duplicates, columns)
 
@@ -803,6 +823,7 @@ def _hub(
     columns: Mapping[str, str] | None = None,
     split: str = "test",
     revision: str | None = None,
+    stream: bool = False,
 ) -> Corpus:
     _extra("datasets")
     import datasets
@@ -817,11 +838,10 @@ def _hub(
         if codes is None:
             raise NeuroglotError(f"hub:{place}: name the languages, since there is a configuration for each.")
         wanted = [(config.replace("{language}", code), code) for code in codes]
-    rows, prints = [], []
+    sets, prints = [], []
     for name, language in wanted:
         try:
             table = datasets.load_dataset(id_, name, split=split, revision=revision)
-            content = list(table)
         except Exception as error:  # datasets raises many types, for names, networks and formats
             reason = in_a_line(error, 200) or type(error).__name__
             raise NeuroglotError(
@@ -829,21 +849,26 @@ def _hub(
                 "split and the network."
             ) from error
         prints.append(table._fingerprint)
-        what = f"{id_}{f'/{name}' if name else ''} {split}"
-        rows += [(f"{what}, row {number}", language, row) for number, row in enumerate(content, start=1)]
+        sets.append(DataSet(table, f"{id_}{f'/{name}' if name else ''} {split}", language))
     columns = _columns(columns)
     column = columns.get("language", "language")
-    if rows and rows[0][1] is None and column not in rows[0][2]:
+    if not each and column not in (there := table.column_names):
         raise NeuroglotError(
-            f"hub:{place}: there is no column {quoted(column)} (found: {listed(rows[0][2])}); name it by "
+            f"hub:{place}: there is no column {quoted(column)} (found: {listed(there)}); name it by "
             "columns={'language': ...} or write a configuration per language, hub:ID/{language}."
         )
     reading = _Reading(columns, template, system, tokenizer)
-    examples = _from_rows(rows, reading)
+    options = _given(columns=columns or None, split=split, revision=revision, **reading.transcript.record)
+    name, source = f"hub:{place}", f"hub {id_} {' '.join(prints)}"
+    if stream:
+        corpus = _streamed(name, place, codes, sets, source, reading, n, duplicates, options)
+        if each and corpus.examples[0].answer:
+            raise NeuroglotError(f"{name}: questions with answers, language by language, are read whole; no stream.")
+        return corpus
+    examples = _from_rows((row for one in sets for _, _, row in one.rows()), reading)
     if each and all(example.answer for example in examples):
         _parallel(examples)
-    options = _given(columns=columns or None, split=split, revision=revision, **reading.transcript.record)
-    return _table(f"hub:{place}", place, codes, examples, f"hub {id_} {' '.join(prints)}", n, duplicates, options)
+    return _table(name, place, codes, examples, source, n, duplicates, options)
 
 
 def _extra(module: str) -> None:
