@@ -41,6 +41,7 @@ from neuroglot.cli.given import CORPUS, MODEL
 from neuroglot.effects import removals
 from neuroglot.model.sampling import read_rows
 from neuroglot.neurons.contexts import chosen_neurons
+from neuroglot.neurons.sets import write_neurons
 
 from .conftest import byte_tokenizer, tiny_model
 from .counts.test_activations import rewrite
@@ -463,6 +464,10 @@ def test_collect_and_attribute_then_detect(model_folder, texts, tmp_path, capsys
     assert some.settings == {"attributions": Attributions.load(slopes).provenance["input_sha256"]}
     out = run(capsys, "detect", counts, "--method", "random", "--like", tmp_path / "some.safetensors")[1]
     assert out == "random: de 7, en 7, ru 7 neurons\n"
+    write_neurons(tmp_path / "others.csv", NeuronSet.of(some).select("ru en de"))
+    out = run(capsys, "detect", counts, "--method", "random", "--like", tmp_path / "others.csv")[1]
+    assert out == "random: de 7, en 7, ru 7 neurons\n"
+    (tmp_path / "far.csv").write_text("layer,neuron,language\n0,99999,de\n0,1,en\n0,1,ru\n")
     table = tmp_path / "lape.csv"
     lape = ["--method", "lape", "--set", "top_rate", "0.1", "--set", "bar_rate", "0.5", "--set", "filter_rate", "0.5"]
     assert run(capsys, "detect", counts, *lape, "--languages", "ru en", "--out", table)[0] == 0
@@ -473,6 +478,12 @@ def test_collect_and_attribute_then_detect(model_folder, texts, tmp_path, capsys
         ("--method", "lapse"): "there is no method 'lapse'",
         ("--method", "lape", "--set", "like", "x"): "use --like",
         ("--method", "random", "--like", slopes): "holds attributions, not detection",
+        (
+            "--method",
+            "random",
+            "--like",
+            tmp_path / "far.csv",
+        ): "far.csv: these neurons are of a model of 1 or more layer",
         ("--method", "random"): "missing a required",
         ("--method", "lape", "--take", "-1"): "n=-1",
     }.items():

@@ -266,7 +266,9 @@ def _detect(commands: "_Commands[_Command]") -> None:
     detect.add_argument("--languages", help="use only these languages of the counts")
     detect.add_argument("--take", type=int, help="choose as many of every language, the highest scores first")
     detect.add_argument("--attributions", type=Path, help="file written by neuroglot attribute on the same languages")
-    detect.add_argument("--like", type=Path, help="types or a detection that random neurons stand in for")
+    detect.add_argument(
+        "--like", type=Path, help="types, a detection or neurons found elsewhere that random neurons stand in for"
+    )
     detect.pairs("--set", dest="changes", help="another setting of the method, for instance: --set top_rate 0.02")
 
 

@@ -20,7 +20,7 @@ from ..neurons import contexts as passages
 from ..neurons import detection, identification
 from ..neurons.detection import Detection
 from ..neurons.identification import NeuronTypes
-from ..neurons.sets import read_neurons, write_neurons
+from ..neurons.sets import read_neurons, stood_in_for, write_neurons
 from ..text.corpora import Corpus
 from ..text.readers import load_corpus
 from ..text.streaming import FileExamples
@@ -138,7 +138,7 @@ def detect(arguments: argparse.Namespace) -> None:
     if hasattr(arguments, "attributions"):
         own["attributions"] = attribution.Attributions.load(arguments.attributions)
     if hasattr(arguments, "like"):
-        own["like"] = detection.selection(arguments.like)
+        own["like"] = stood_in_for(arguments.like, stats)
     found = detection.detect(stats, arguments.method, **own)
     if hasattr(arguments, "take"):
         found = found.take(arguments.take)

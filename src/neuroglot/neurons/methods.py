@@ -331,7 +331,7 @@ def random(stats: ActivationStats, *, like: Selection, matched: str | None = "fi
     selected = np.zeros(stats.shape, dtype=bool)
     p = stats.probabilities()
     for k, code in enumerate(stats.languages):
-        own, key = like.neurons(code), ("detection", getattr(like, "method", ""), code, seed)
+        own, key = like.neurons(code), ("detection", getattr(like, "method", "") or "", code, seed)
         if len(own) != len(p) or any(index.size and index.max() >= p.shape[1] for index in own):
             raise NeuroglotError("like is not of these statistics' neurons; detect on the same.")
         if matched is None:

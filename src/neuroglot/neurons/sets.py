@@ -15,9 +15,10 @@ from ..base.errors import NeuroglotError, in_a_line, is_number, listed, quoted
 from ..base.files import open_plain, require_file
 from ..base.provenance import table as provenance_table
 from ..base.tensors import MAGIC, read_tensors, whole_numbers, write_tensors
+from ..counts.activations import ActivationStats
 from ..text.languages import languages_of, parse_languages, require_codes
 from .agreement import Selection, mask
-from .detection import Detection
+from .detection import Detection, selection
 from .identification import NeuronTypes
 
 #: What the numbers of layers and neurons are below.
@@ -340,6 +341,21 @@ def read_fitting(path: str | Path, languages: Sequence[str], layers: int, width:
         return found.select(languages).fitted(layers, width)
     except NeuroglotError as error:
         raise NeuroglotError(f"{path}: {error}") from error
+
+
+def stood_in_for(path: str | Path, stats: ActivationStats) -> Selection:
+    """What random neurons stand in for (``like`` of :func:`~neuroglot.neurons.methods.random`).
+
+    Args:
+        path: a detection or neuron types, or whatever :func:`read_neurons` reads and that names its languages.
+        stats: of the same model and languages.
+
+    Raises:
+        NeuroglotError: an unreadable file, or one of other languages or of another model.
+    """
+    if is_safetensors(path) and kind_of(path) != NeuronSet.KIND:
+        return selection(path)
+    return read_fitting(path, stats.languages, *stats.shape[:2])
 
 
 def in_place_of(types: NeuronTypes, path: str | Path | None) -> NeuronTypes:

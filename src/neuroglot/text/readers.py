@@ -66,11 +66,11 @@ def load_corpus(
               ``paragraphs``: only the first so many of each language. Option ``lines=True``: one example a line, and
               the same line of every language is the same document; ``paragraphs`` are lines then, and FLORES' files
               are found, ``FOLDER/eng_Latn.devtest``, as ``en`` or as ``eng_Latn`` where they are asked for so.
-            - ``"csv:PATH"``, ``"jsonl:PATH"``, ``"parquet:PATH"``: one row per example, in a file with a
-              language column or in a folder with a file per language. Of CSV the first row names the columns; commas,
-              tabs or semicolons stand between them. JSON lines are also what :func:`neuroglot.sample` wrote. Option
-              ``stream`` (not of CSV) leaves the text in its file, for one larger than memory, and what is read and
-              counted is the same. Option ``columns``: names of the columns that hold ``id language prompt response answer group
+            - ``"csv:PATH"``, ``"jsonl:PATH"``, ``"parquet:PATH"``: one row per example, in a file with a language
+              column or in a folder with a file per language. Of CSV the first row names the columns; commas, tabs or
+              semicolons stand between them. JSON lines are also what :func:`neuroglot.sample` wrote. Option ``stream``
+              (not of CSV) leaves the text in its file, for one larger than memory, and what is read and counted is the
+              same. Option ``columns``: names of the columns that hold ``id language prompt response answer group
               cluster`` where they are called otherwise, ``{"prompt": "question"}``. In place of prompt and response,
               where there is neither or ``columns`` names them, a row may have
 
