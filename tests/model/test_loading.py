@@ -14,6 +14,7 @@ from neuroglot import (
     NeuroglotError,
     count_activations,
     deactivate,
+    load_corpus,
     load_model,
     losses,
     sample,
@@ -73,7 +74,7 @@ def test_weights_hash_tells_models_apart(llama):
     assert first != weights_hash(llama)
 
 
-def write_gguf(path):
+def write_gguf(path, chat_template=None):
     """A tiny Llama in GGUF, written tensor by tensor with the gguf package."""
     import gguf
 
@@ -97,6 +98,8 @@ def write_gguf(path):
     writer.add_token_merges(["a b"])
     writer.add_bos_token_id(256)
     writer.add_eos_token_id(257)
+    if chat_template is not None:
+        writer.add_chat_template(chat_template)
     rng = np.random.default_rng(0)
     tensors = {"token_embd.weight": (260, 32), "output_norm.weight": (32,), "output.weight": (260, 32)}
     for i in range(2):
@@ -124,11 +127,28 @@ def test_gguf_is_converted_once(tmp_path, cache, monkeypatch):
     assert np.array_equal(model.model.layers[1].mlp.gate_proj.weight.detach().numpy(), values["blk.1.ffn_gate.weight"])
     assert not hasattr(model, "hf_quantizer") and model_source(model)["revision"].startswith("sha256 ")
     assert tokenizer.decode(tokenizer("grüß dich", add_special_tokens=False)["input_ids"]) == "grüß dich"
+    assert tokenizer.name_or_path == str(tmp_path / "tiny.gguf") == load_tokenizer(tokenizer.name_or_path).name_or_path
     (folder,) = (cache / "models").iterdir()
     assert (folder / "model.safetensors").is_file()
     monkeypatch.setattr(module, "_convert", lambda *_: pytest.fail("converted twice"))
     again, _ = load_model(str(tmp_path / "tiny.gguf"))
     assert weights_hash(again) == weights_hash(model)
+
+
+def test_turns_are_read_by_the_template_in_a_gguf(tmp_path, cache):
+    template = "{% for m in messages %}<x>{{ m['role'] }}: {{ m['content'] }}{% endfor %}"
+    template += "{% if add_generation_prompt %}<x>assistant: {% endif %}"
+    turns = [{"role": "user", "content": "Hin"}, {"role": "assistant", "content": "Her"}]
+    rows = [json.dumps({"language": code, "messages": turns}) for code in ("de", "en")]
+    (tmp_path / "turns.jsonl").write_text("\n".join(rows))
+    for name, own in {"with": template, "without": None}.items():
+        write_gguf(tmp_path / f"{name}.gguf", own)
+    tokenizer = load_tokenizer(str(tmp_path / "with.gguf"))
+    example = load_corpus(f"jsonl:{tmp_path / 'turns.jsonl'}", tokenizer=tokenizer).examples[0]
+    assert (example.prompt, example.response) == ("<x>user: Hin<x>assistant: ", "Her")
+    tokenizer = load_tokenizer(str(tmp_path / "without.gguf"))
+    with pytest.raises(NeuroglotError, match=r"the tokenizer \S+/without\.gguf has no chat template"):
+        load_corpus(f"jsonl:{tmp_path / 'turns.jsonl'}", tokenizer=tokenizer)
 
 
 @pytest.mark.parametrize("harm", ["model.safetensors", "tokenizer.json", "config.json", "whole.json"])

@@ -355,17 +355,11 @@ def load_model(
     usual = {"revision": revision, "trust_remote_code": trust_remote_code}
     if isinstance(limits := options.get("max_memory"), dict):  # JSON has no whole numbers for keys
         options["max_memory"] = {int(key) if str(key).isdecimal() else key: value for key, value in limits.items()}
-    try:
-        with quiet():
-            if Path(place).is_dir() and not trust_remote_code:  # code of its own could do anything
-                require_fit(Path(place))
-            model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, device_map=device_map, **usual, **options)
-            tokenizer = AutoTokenizer.from_pretrained(place, **usual)
-    except Exception as error:  # a damaged or foreign folder fails in the loaders in many ways
-        raise NeuroglotError(
-            f"the model {quoted(name)} could not be loaded; use a packaged model ({', '.join(PACKAGED)}), "
-            f"{_OTHER_WAYS}. The loader said: {in_a_line(error)!r}."
-        ) from error
+    with _loading("the model", name):
+        if Path(place).is_dir() and not trust_remote_code:  # code of its own could do anything
+            require_fit(Path(place))
+        model = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, device_map=device_map, **usual, **options)
+        tokenizer = _tokenizer(name, place, **usual)
     # Of a hub's model the commit that was loaded, whatever it was called.
     commit = hub_commit(name, revision, options.get("cache_dir")) if place == name else None
     cast(Any, model).neuroglot_source = (name, revision_found or commit or revision)
@@ -389,13 +383,26 @@ def load_tokenizer(
         _require_end(name, named[0])
         return load_tokenizer(named[0], revision=named[1], trust_remote_code=trust_remote_code)
     place, _ = _locate(name, revision)
+    with _loading("the tokenizer of", name):
+        return _tokenizer(name, place, revision=revision, trust_remote_code=trust_remote_code)
+
+
+def _tokenizer(name: str, place: str, **usual: Any) -> PreTrainedTokenizerBase:
+    """A tokenizer that is called as its model was asked for, wherever its files lie."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, **usual)
+    tokenizer.name_or_path = name
+    return tokenizer
+
+
+@contextlib.contextmanager
+def _loading(what: str, name: str) -> Iterator[None]:
+    """One sentence for a damaged or foreign folder, which fails in the loaders in many ways."""
     try:
         with quiet():
-            usual = {"revision": revision, "trust_remote_code": trust_remote_code}
-            return cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(place, **usual))
-    except Exception as error:  # as of a model
+            yield
+    except Exception as error:
         raise NeuroglotError(
-            f"the tokenizer of {quoted(name)} could not be loaded; use a packaged model ({', '.join(PACKAGED)}), "
+            f"{what} {quoted(name)} could not be loaded; use a packaged model ({', '.join(PACKAGED)}), "
             f"{_OTHER_WAYS}. The loader said: {in_a_line(error)!r}."
         ) from error
 
