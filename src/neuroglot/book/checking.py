@@ -370,7 +370,7 @@ def _counts(probe: _Probe) -> _Said:
     ran = probe.watched(count)
     active, open_ = _arithmetic(probe, ran, (counted * mask).bool().flatten().cpu())
     differing = (found[0] < active) | (found[0] > active + open_)
-    what = f"{int(counted.sum())} tokens x {active.numel():,} neurons"
+    what = f"{int(counted.sum())} tokens x {sum(layer.neurons for layer in probe.layers):,} neurons"
     if differing.any():
         return FAILED, f"{what}: the counts of {int(differing.sum()):,} neurons are not those of plain arithmetic"
     near = f"; {int(open_.sum()):,} signs are within rounding of zero" * bool(open_.any())

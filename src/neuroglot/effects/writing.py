@@ -19,6 +19,7 @@ from ..base.errors import NeuroglotError, require_whole
 from ..base.uncertainty import Estimate, dealt_to_languages, jackknife, known_mean, leave_one_out, together, verdicts
 from ..counts.activations import ActivationStats
 from ..counts.collecting import collect
+from ..counts.widths import same_neurons
 from ..model.batches import Batch, batches_of, texts_of, tokenize
 from ..model.interventions import Intervention, intervene
 from ..model.loading import evaluating, input_device, longest_input
@@ -178,7 +179,7 @@ def mean_values(means: ActivationStats, types: NeuronTypes) -> np.ndarray:
     if means.provenance.get("settings", {}).get("quantity") != "product":
         raise NeuroglotError('the means are not of what enters the down projection; count with quantity="product".')
     values = means.select(types.languages).means()
-    if values.shape[:2] != types.score.shape:
+    if not same_neurons(means, types):
         raise NeuroglotError("means and types are not of the same neurons; count the means with this model.")
     return values
 
