@@ -3,7 +3,8 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import EntryPoint
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import nn
@@ -124,9 +125,11 @@ P = TypeVar("P")
 def _once(model: PreTrainedModel, site: Site | None, prove: Callable[[], P]) -> P:
     """What ``prove`` says of a model, asked once for the modules that it has."""
     modules, experts = list(model.modules()), getattr(model.config, "_experts_implementation", None)
-    if (kept := _PROVEN.get(model)) is not None and kept[0] == site and kept[2] == experts:
-        if len(kept[1]) == len(modules) and all(a() is b for a, b in zip(kept[1], modules, strict=True)):
-            return cast(P, kept[3])
+    if (kept := _PROVEN.get(model)) is not None and (kept[0], len(kept[1]), kept[2]) == (site, len(modules), experts):
+        same = all(known() is module for known, module in zip(kept[1], modules, strict=True))
+        if same:
+            result: P = kept[3]
+            return result
     said = prove()
     _PROVEN[model] = site, [ref(module) for module in modules], experts, said
     return said
