@@ -1,5 +1,6 @@
 """Every family of transformers' causal language models, as tiny random models: counted as plain arithmetic does."""
 
+import copy
 import warnings
 from pathlib import Path
 
@@ -9,7 +10,21 @@ import torch
 import transformers
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from neuroglot import ActivationStats, NeuroglotError, collect, count_activations, deactivate, load_corpus
+from neuroglot import (
+    ActivationStats,
+    NeuroglotError,
+    classify,
+    collect,
+    count_activations,
+    deactivate,
+    detect,
+    layer_profile,
+    load_corpus,
+    losses,
+)
+from neuroglot.book.packing import pack
+from neuroglot.effects.removals import removals, zeroing
+from neuroglot.model import finding
 from neuroglot.model.layers import blocks
 from neuroglot.model.sites import keeps_sign, neuron_layers, neuron_site
 
@@ -88,9 +103,66 @@ def test_shared_and_routed_experts_are_counted_together(tokenizer, texts, tmp_pa
         assert torch.allclose(without, model(IDS).logits, atol=1e-6) and not torch.allclose(without, plain_logits)
 
 
-def test_layers_of_different_width_are_not_yet_compared(tokenizer, texts):
-    with pytest.raises(NeuroglotError, match=r"differ in width \(48, 60\)"):
-        collect(families.tiny("glm4_moe"), tokenizer, load_corpus(f"text:{texts}"), progress=False)
+def zeroed(model, index):
+    """The model's copy, with the rows that some neurons write set to zero by hand, by the names of their weights."""
+    changed = copy.deepcopy(model)
+    for layer, own in zip(changed.model.layers, index, strict=True):
+        place = 0
+        block = next(layer.get_submodule(name) for name in ("mlp", "feed_forward") if hasattr(layer, name))
+        shared = [each for each in block.modules() if hasattr(each, "gate_proj")]
+        parts = [(each.down_proj.weight, each.down_proj.weight.shape[1]) for each in shared]
+        if hasattr(block, "experts"):
+            parts += [(weight, weight.shape[1]) for weight in block.experts.down_proj]
+        for weight, width in parts:
+            with torch.no_grad():
+                weight[:, own[(own >= place) & (own < place + width)] - place] = 0
+            place += width
+        assert not len(own) or own.max() < place
+    return changed
+
+
+@pytest.mark.parametrize(("family", "widths"), [("deepseek_v3", {48, 60}), ("jamba", {48, 192})])
+def test_layers_of_different_width_go_all_the_way(family, widths, tokenizer, texts, tmp_path):
+    model, corpus = families.tiny(family), load_corpus(f"text:{texts}")
+    stats = collect(model, tokenizer, corpus, tmp_path / "counts.safetensors", shards=4, moments=True, progress=False)
+    layers = neuron_layers(model)
+    assert stats.layer_widths.tolist() == [layer.neurons for layer in layers] and set(stats.layer_widths) == widths
+    assert stats.n_neurons == sum(layer.neurons for layer in layers) < stats.counts[..., 0].size
+    again = ActivationStats.load(tmp_path / "counts.safetensors")
+    assert np.array_equal(again.counts, stats.counts) and np.array_equal(again.real, stats.real)
+    types = classify(again, top_rate=0.3, quantile=0.7, lam=0.1, min_tokens=1)
+    assert sum(types.sizes().values()) == stats.n_neurons and types.n_starved < stats.n_neurons
+    profile = layer_profile(types)
+    assert (profile.groupby("layer")["neurons"].sum().to_numpy() <= stats.layer_widths).all()
+    assert detect(again, "lape").selected[~stats.real].sum() == 0
+    pack(again)
+    of = removals(types, draws=1, matched="firing rate", stats=again) + removals(types, draws=1)
+    some = [each for each in of if each.size][:6]
+    assert {each.order for each in some} >= {"score", "matched"}
+    measured = losses(model, tokenizer, corpus, zeroing(some), progress=False)
+    for removal in some:
+        row = list(zeroing(some)).index(removal.name)
+        by_hand = losses(zeroed(model, removal.neurons), tokenizer, corpus, progress=False)
+        assert np.allclose(measured.nll[row], by_hand.nll[0], rtol=1e-5, equal_nan=True)
+        assert not np.allclose(measured.nll[row], measured.nll[0], rtol=1e-6, equal_nan=True)
+
+
+def test_a_model_is_proven_once(monkeypatch):
+    passes = []
+    own = finding._run
+    monkeypatch.setattr(finding, "_run", lambda *given: (passes.append(1), own(*given)))
+    model = families.tiny("olmo")
+    site = neuron_site(model)
+    first = len(passes)
+    assert first
+    with deactivate(model, [np.arange(3)] * 4):
+        model(IDS)
+    assert neuron_site(model) == site and len(passes) == first
+    model.model.layers[1].mlp.act_fn = torch.nn.Tanh()  # another model now
+    neuron_site(model)
+    assert len(passes) == 2 * first
+    neuron_site(families.tiny("olmo"))
+    assert len(passes) == 3 * first
 
 
 def test_the_page_says_what_becomes_of_each():

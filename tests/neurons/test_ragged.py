@@ -24,6 +24,7 @@ from neuroglot import (
 from neuroglot.alignment.comparison import statistics, transitions
 from neuroglot.book.charts.neuron_map import neuron_map
 from neuroglot.book.findings import identification as said
+from neuroglot.book.findings import introduction
 from neuroglot.book.lookup import Said
 from neuroglot.book.packing import classify_packed, pack
 from neuroglot.counts.halves import compare_halves, mean_probabilities
@@ -217,7 +218,7 @@ def everything(stats: ActivationStats, seed: int) -> dict[str, object]:
     result["looked up"] = [looked.agreed(), looked.of(1, 3), looked.scored]
     result["halves"] = vars(compare_halves(stats))
     result["map"] = neuron_map(types).data.partition(' alt="')[2].partition('"')[0]
-    result["says"] = said.opening(types)
+    result["says"] = [said.opening(types, result["specificity"]), introduction.summary(types)]
     result["described"] = stats.describe()["value"].tolist()
     return result
 

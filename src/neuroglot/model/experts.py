@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -114,7 +114,14 @@ def at_experts(mlp: Mlp, do: Do) -> list[Any]:
     assert experts is not None
 
     def routed(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        pending[:] = routings(module, routed_to(args, kwargs)[0], mlp.n_experts)
+        given = given_to(module, args, kwargs)
+        if given.apart:
+            tokens = torch.arange(len(given.chosen), device=given.chosen.device)
+            seen = ((expert, tokens[given.sees(expert)]) for expert in range(mlp.n_experts))
+            spans = [(expert, expert * len(tokens) + own) for expert, own in seen if len(own)]
+            pending[:] = [Routing(tokens.repeat(mlp.n_experts), list(spans), len(tokens))]
+        else:
+            pending[:] = routings(module, given.chosen, mlp.n_experts)
 
     def done(ran: Ran, rows: int) -> Ran:
         if not pending or len(pending[0].tokens) != rows:
@@ -123,8 +130,9 @@ def at_experts(mlp: Mlp, do: Do) -> list[Any]:
         return ran
 
     def activated(_module: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
-        z = args[0].detach()
-        return done(_Activated(z, output.detach(), getattr(experts, "has_gate", True)), len(z)).result
+        z, made = (each.detach().flatten(0, -2) for each in (args[0], output))
+        result = done(_Activated(z, made, getattr(experts, "has_gate", True)), len(z)).result
+        return None if result is None else result.view(output.shape)
 
     def ran(*_: Any) -> None:
         if pending:
@@ -180,6 +188,57 @@ class _Wrapped:
             vars(self._experts).pop("_apply_gate", None)
         else:
             object.__setattr__(self._experts, "_apply_gate", self._outer)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What experts are called with.
+
+    Attributes:
+        x: hidden states ``[tokens, size]``; or of each expert its own ``[experts * tokens, size]``, in order.
+        chosen: for each token the numbers of its experts, ``[tokens, k]``.
+        shares: float, of the same shape.
+        apart: whether each expert is given its own hidden states.
+    """
+
+    x: torch.Tensor
+    chosen: torch.Tensor
+    shares: torch.Tensor
+    apart: bool
+
+    def sees(self, expert: int) -> torch.Tensor:
+        """Which tokens an expert sees, bool ``[tokens]``."""
+        return (self.chosen == expert).any(-1)
+
+    def share(self, expert: int) -> torch.Tensor:
+        """Each token's share of an expert, ``[tokens]``."""
+        return torch.where(self.chosen == expert, self.shares, 0).sum(-1)
+
+    def of(self, expert: int, tokens: torch.Tensor) -> torch.Tensor:
+        """What some tokens are for an expert, ``[tokens, size]``."""
+        return self.x[expert * len(self.chosen) + tokens] if self.apart else self.x[tokens]
+
+    def together(self, output: torch.Tensor) -> torch.Tensor:
+        """What leaves the experts, of each token ``[tokens, size]``."""
+        return output.unflatten(0, (-1, len(self.chosen))).sum(0) if self.apart else output
+
+
+def given_to(experts: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Given:
+    """What experts are called with: tokens and where they go, or, as in Llama 4, for each expert all tokens.
+
+    There a token that an expert does not see is zero for it, and no token that it sees is.
+
+    Raises:
+        NeuroglotError: something else.
+    """
+    tensors = [each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)]
+    number = len(cast(Any, experts).down_proj)
+    if len(tensors) == 1 and tensors[0].ndim == 2 and len(tensors[0]) % number == 0:
+        seen = tensors[0].detach().unflatten(0, (number, -1)).any(-1).T
+        every = torch.arange(number, device=seen.device)
+        return Given(tensors[0], torch.where(seen, every, number), seen.to(tensors[0].dtype), True)
+    chosen, shares = routed_to(args, kwargs)
+    return Given(tensors[0], chosen, shares, False)
 
 
 def routed_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,7 +10,7 @@ part of a layer may look like an MLP.
 import contextlib
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any, cast
@@ -22,9 +22,9 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from ..base.errors import NeuroglotError
-from .experts import Ran, Routing, at_experts, routed_to
-from .formulas import Formula, own_formula
-from .layers import FUNCTIONAL, Mlp, Site, Sites, activation_at, layer_of, mlp_at, parted
+from .experts import Ran, Routing, at_experts, given_to
+from .formulas import OWN, Formula, own_formula, swish, transposed
+from .layers import FUNCTIONAL, SWISH, Mlp, Site, Sites, activation_at, layer_of, mlp_at, parted
 from .loading import evaluating, input_device
 
 
@@ -45,8 +45,10 @@ def found(model: PreTrainedModel) -> Site | Sites:
 
 def _found(model: PreTrainedModel, path: str, inside: list[nn.Module]) -> Site | Sites:
     seen = _Pass(model, inside).seen
-    rows = [_mlps(block, own, path) for block, own in zip(inside, seen, strict=True)]
-    _require_whole(inside, rows)
+    # A layer that text alone does not go through (it sees an image) has no neurons to count.
+    runs = [bool(own.inputs or own.others or own.norms) for own in seen]
+    rows = [_mlps(block, own, path) if run else () for block, own, run in zip(inside, seen, runs, strict=True)]
+    _require_whole(*zip(*(each for *each, run in zip(inside, rows, runs, strict=True) if run), strict=True))
     rows = _with_limits(model, inside, rows)
     if len(set(rows)) == 1 and len(rows[0]) == 1:
         site = rows[0][0].site
@@ -118,11 +120,44 @@ def _stack(model: PreTrainedModel) -> tuple[str, list[nn.Module]]:
     stacks = {name: stack for name, stack in stacks.items() if any(block in ran for block in stack)}
     stacks = {name: stack for name, stack in stacks.items() if not any(_inside(name, other) for other in stacks)}
     if len(stacks) != 1:
+        _require_causal(model)
         raise UnprovenError("it has no list of layers, or several, that its configuration speaks of")
     ((path, blocks),) = stacks.items()
-    if [block for block in ran if block in blocks] != blocks:
+    own = [block for block in ran if block in blocks]
+    if own != [block for block in blocks if block in own]:
         raise UnprovenError("its layers do not run one after the other and once")
     return path, blocks
+
+
+def _require_causal(model: PreTrainedModel) -> None:
+    """That what leaves the backbone at a token depends on no later one.
+
+    Raises:
+        UnprovenError: it does.
+    """
+    made: list[torch.Tensor] = []
+
+    def keep(_module: nn.Module, _args: Any, output: Any) -> None:
+        states = output[0] if isinstance(output, tuple) else getattr(output, "last_hidden_state", None)
+        if isinstance(states, torch.Tensor):
+            made.append(states)
+
+    ids = _ids(model)
+    with _removed([model.base_model.register_forward_hook(keep)]):
+        for each in (ids, _changed(model, ids)):
+            _run(model, each)
+    if len(made) == 2 and made[0].shape[:2] == ids.shape and not _alike(made[0][:, :-1], made[1][:, :-1]):
+        raise UnprovenError(_BOTH_SIDES)
+
+
+_BOTH_SIDES = "it attends to both sides: a token sees later ones"
+
+
+def _changed(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+    """The same tokens, of which the last is another."""
+    changed = ids.clone()
+    changed[0, -1] = 9 % len(cast(torch.Tensor, model.get_input_embeddings().weight))
+    return changed
 
 
 def _inside(name: str, other: str) -> bool:
@@ -172,13 +207,11 @@ class _Pass:
 
     def __init__(self, model: PreTrainedModel, inside: list[nn.Module]) -> None:
         ids = _ids(model)
-        changed = ids.clone()
-        changed[0, -1] = 9 % len(cast(torch.Tensor, model.get_input_embeddings().weight))
-        later, self.seen = self._once(model, inside, changed), self._once(model, inside, ids)
+        later, self.seen = self._once(model, inside, _changed(model, ids)), self._once(model, inside, ids)
         for own, other in zip(self.seen, later, strict=True):
             for name, output in own.outputs.items():
                 if name in other.outputs and not _alike(output[:-1], other.outputs[name][:-1]):
-                    raise UnprovenError("it attends to both sides: a token sees later ones")
+                    raise UnprovenError(_BOTH_SIDES)
 
     def _once(self, model: PreTrainedModel, inside: list[nn.Module], ids: torch.Tensor) -> list[_Seen]:
         seen = [_Seen() for _ in inside]
@@ -267,7 +300,11 @@ def _candidates(block: nn.Module) -> dict[str, Callable[[torch.Tensor], torch.Te
         for key, value in vars(module).items():
             if callable(value) and not key.startswith("_") and not isinstance(value, type | nn.Module):
                 found[f"{name}.{key}".lstrip(".")] = value
-    return found | {f"{FUNCTIONAL}{name}": getattr(functional, name) for name in ("silu", "gelu", "relu")}
+        slope = vars(module).get("swiglu_alpha")
+        if isinstance(slope, float | int):
+            found[f"{FUNCTIONAL}{SWISH}{name}.swiglu_alpha"] = swish(slope)
+    plain = {name: getattr(functional, name) for name in ("silu", "gelu", "relu")} | OWN
+    return found | {f"{FUNCTIONAL}{name}": function for name, function in plain.items()}
 
 
 def _nearness(one: str, other: str) -> int:
@@ -309,6 +346,10 @@ def _befores(block: nn.Module, gate: str) -> dict[str, Callable[[torch.Tensor], 
     return {"": None} | ({f"{owner}._gaussian_topk": sparse} if sparse is not None else {})
 
 
+#: What is added to a fused up projection's output before the product.
+_PLUS = (0.0, 1.0)
+
+
 def _fits(
     value: torch.Tensor,
     output: torch.Tensor,
@@ -328,7 +369,7 @@ def _fits(
     if torch.equal(activated, output[:, :width]):  # dropout and the like
         return None
     if output.shape[-1] == 2 * width:
-        return "" if _alike(activated * output[:, width:], value) else None
+        return "" if any(_alike(activated * (output[:, width:] + plus), value) for plus in _PLUS) else None
     if _alike(activated, value):
         return ""
     others = (name for name, up in ups.items() if name != gate and up.shape == value.shape)
@@ -389,20 +430,19 @@ class _ExpertsProof:
 
     def _weights(self, name: str, expert: int) -> tuple[torch.Tensor, Any]:
         weight, bias = getattr(self.mlp.experts, name)[expert], getattr(self.mlp.experts, f"{name}_bias", None)
-        return weight if getattr(self.mlp.experts, "is_transposed", False) else weight.T, 0 if bias is None else bias[
-            expert
-        ]
+        assert self.mlp.experts is not None
+        return weight if transposed(self.mlp.experts) else weight.T, 0 if bias is None else bias[expert]
 
     def _ran(self, experts: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        index, shares = routed_to(args, kwargs)
-        x = next(each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor))
+        given = given_to(experts, args, kwargs)
+        x = given.x[: len(given.chosen)]
         total, right = torch.zeros_like(x), bool(self._made)
         width = self.mlp.width
         for z, a, product, routing in self._made:
             for expert, rows in routing.spans:
                 tokens = routing.tokens[rows]
                 weight, bias = self._weights(self.site.gate, expert)
-                both = x[tokens] @ weight + bias
+                both = given.of(expert, tokens) @ weight + bias
                 own = both if not self.site.fused else both[:, :width]
                 if own_formula(experts):
                     formula = Formula(experts)
@@ -413,13 +453,12 @@ class _ExpertsProof:
                 written = made @ down + bias
                 if getattr(experts, "has_post_expert_norm", False):
                     written = experts.post_expert_norm(written)  # type: ignore[operator]
-                share = torch.where(index == expert, shares, 0).sum(-1)[tokens, None]
+                share = given.share(expert)[tokens, None]
                 total[tokens] += (written * share).to(total.dtype)
                 right &= _alike(own, z[rows]) and _alike(made, product[rows])
-        idle = torch.where(index >= self.mlp.n_experts, shares, 0).sum(-1)[
-            :, None
-        ]  # experts that hand on what they get
-        self.proven = right and _alike(total + x * idle, output)
+        idle = torch.where(given.chosen >= self.mlp.n_experts, given.shares, 0).sum(-1)[:, None]
+        # Experts beyond hand on what they get.
+        self.proven = right and _alike(total + x * idle, given.together(output))
         self._made.clear()
 
 
@@ -431,7 +470,7 @@ _MLP = re.compile(
 )
 
 
-def _require_whole(inside: list[nn.Module], rows: list[tuple[_Proven, ...]]) -> None:
+def _require_whole(inside: Sequence[nn.Module], rows: Sequence[tuple[_Proven, ...]]) -> None:
     """Whether no other part of a layer looks like an MLP, and there is one.
 
     Raises:
@@ -457,7 +496,8 @@ def _require_whole(inside: list[nn.Module], rows: list[tuple[_Proven, ...]]) -> 
 
 def _packed(module: nn.Module) -> bool:
     """Whether it has weights of three dimensions of its own, and is no convolution."""
-    return any(p.ndim == 3 for p in module.parameters(recurse=False)) and not isinstance(module, nn.Conv1d)
+    packed = any(p.ndim == 3 and p.shape[:2].numel() > 1 for p in module.parameters(recurse=False))
+    return packed and not isinstance(module, nn.Conv1d)
 
 
 def _follows(one: nn.Module, two: nn.Module) -> bool:
@@ -532,7 +572,7 @@ def _limited(block: nn.Module, mlp: _Proven, seen: _Seen) -> _Proven:
         tried = replace(site, limit=path)
         own = z[:, :width] if not site.before else attrgetter(site.before)(block)(z[:, :width])
         made = activation_at(block, tried)(own)
-        made = made if up is None else made * up.clamp(-limit, limit)
-        if _alike(made, value):
+        ways = [made] if up is None else [made * (up.clamp(-limit, limit) + plus) for plus in _PLUS]
+        if any(_alike(way, value) for way in ways):
             return replace(mlp, site=tried)
     raise UnprovenError(f"what {site.gate} does with large values is not known")
