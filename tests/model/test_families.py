@@ -26,6 +26,7 @@ from neuroglot.book.packing import pack
 from neuroglot.effects.removals import removals, zeroing
 from neuroglot.model import finding
 from neuroglot.model.layers import blocks
+from neuroglot.model.loading import backbone
 from neuroglot.model.sites import keeps_sign, neuron_layers, neuron_site
 
 from .. import families, plain
@@ -68,7 +69,7 @@ def test_counts_are_those_of_plain_arithmetic(family):
         return
     watched = plain.Watched(inside)
     with torch.no_grad():
-        model.base_model(input_ids=IDS, use_cache=False)
+        backbone(model)(input_ids=IDS, use_cache=False)
     watched.remove()
     counts = count_activations(model, IDS, torch.ones_like(IDS))
     for number, layer in enumerate(layers):

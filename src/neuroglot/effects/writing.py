@@ -22,7 +22,7 @@ from ..counts.collecting import collect
 from ..counts.widths import same_neurons
 from ..model.batches import Batch, batches_of, texts_of, tokenize
 from ..model.interventions import Intervention, intervene
-from ..model.loading import evaluating, input_device, longest_input
+from ..model.loading import backbone, evaluating, input_device, longest_input
 from ..model.readout import Readout
 from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus
@@ -492,7 +492,7 @@ class _Passes:
         try:
             with intervene(self.readout.model, [None] * n + [removal] * n):
                 ids = inputs.ids.to(input_device(self.readout.model)).repeat(2, 1)
-                self.readout.model.base_model(input_ids=ids, use_cache=False)
+                backbone(self.readout.model)(input_ids=ids, use_cache=False)
         finally:
             for handle in handles:
                 handle.remove()

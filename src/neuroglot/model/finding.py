@@ -25,7 +25,7 @@ from ..base.errors import NeuroglotError
 from .experts import Ran, Routing, at_experts, given_to
 from .formulas import OWN, Formula, own_formula, swish, transposed
 from .layers import FUNCTIONAL, SWISH, Mlp, Site, Sites, activation_at, layer_of, mlp_at, parted
-from .loading import evaluating, input_device
+from .loading import backbone, evaluating, input_device
 
 
 class UnprovenError(Exception):
@@ -38,9 +38,13 @@ def found(model: PreTrainedModel) -> Site | Sites:
     Raises:
         UnprovenError: why it is not known.
     """
-    path, inside = _stack(model)
-    with torch.inference_mode():
-        return _found(model, path, inside)
+    try:
+        path, inside = _stack(model)
+        with torch.inference_mode():
+            return _found(model, path, inside)
+    except UnprovenError:
+        _require_causal(model)  # or that is the reason
+        raise
 
 
 def _found(model: PreTrainedModel, path: str, inside: list[nn.Module]) -> Site | Sites:
@@ -59,7 +63,7 @@ def _found(model: PreTrainedModel, path: str, inside: list[nn.Module]) -> Site |
 
 def proves(model: PreTrainedModel, site: Site) -> bool:
     """Whether a few tokens prove a site, without experts, in every layer; other MLPs may be beside it."""
-    inside = list(attrgetter(site.layers)(model.base_model))
+    inside = list(attrgetter(site.layers)(backbone(model)))
     try:
         seen = _Pass(model, inside).seen
     except UnprovenError:
@@ -91,7 +95,7 @@ def _run(model: PreTrainedModel, ids: torch.Tensor) -> None:
     """
     try:
         with torch.inference_mode(), evaluating(model):
-            model.base_model(input_ids=ids, use_cache=False)
+            backbone(model)(input_ids=ids, use_cache=False)
     except UnprovenError:
         raise
     except Exception as error:
@@ -104,7 +108,7 @@ def _stack(model: PreTrainedModel) -> tuple[str, list[nn.Module]]:
     depth = getattr(model.config.get_text_config(), "num_hidden_layers", None)
     every = {
         name: list(module)
-        for name, module in model.base_model.named_modules()
+        for name, module in backbone(model).named_modules()
         if isinstance(module, nn.ModuleList) and len(module) and any(map(_is_linear, module.modules()))
     }
     # Where an encoder's depth is given, or twice the depth, no list is so long.
@@ -120,7 +124,6 @@ def _stack(model: PreTrainedModel) -> tuple[str, list[nn.Module]]:
     stacks = {name: stack for name, stack in stacks.items() if any(block in ran for block in stack)}
     stacks = {name: stack for name, stack in stacks.items() if not any(_inside(name, other) for other in stacks)}
     if len(stacks) != 1:
-        _require_causal(model)
         raise UnprovenError("it has no list of layers, or several, that its configuration speaks of")
     ((path, blocks),) = stacks.items()
     own = [block for block in ran if block in blocks]
@@ -143,7 +146,7 @@ def _require_causal(model: PreTrainedModel) -> None:
             made.append(states)
 
     ids = _ids(model)
-    with _removed([model.base_model.register_forward_hook(keep)]):
+    with _removed([backbone(model).register_forward_hook(keep)]):
         for each in (ids, _changed(model, ids)):
             _run(model, each)
     if len(made) == 2 and made[0].shape[:2] == ids.shape and not _alike(made[0][:, :-1], made[1][:, :-1]):

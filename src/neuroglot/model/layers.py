@@ -12,7 +12,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from .formulas import OWN, Formula, own_formula, swish, transposed
-from .loading import itself
+from .loading import backbone, itself
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def widths_of(layers: Sequence[Layer]) -> np.ndarray:
 
 def blocks(model: PreTrainedModel, site: Site | Sites) -> nn.ModuleList:
     """The model's layers, as modules that run one after the other on hidden states ``[rows, tokens, size]``."""
-    layers: nn.ModuleList = attrgetter(site.layers)(itself(model).base_model)
+    layers: nn.ModuleList = attrgetter(site.layers)(backbone(itself(model)))
     return layers
 
 

@@ -37,6 +37,12 @@ from .fitting import require_fit, require_room
 # --- as it runs --------------------------------------------------------------------------------
 
 
+def backbone(model: PreTrainedModel) -> Any:
+    """A causal language model without its head; what it returns has ``last_hidden_state``."""
+    base: Any = model.base_model
+    return model.get_decoder() if base is model else base  # some multimodal families name no base of their text model
+
+
 def itself(model: nn.Module) -> PreTrainedModel:
     """The transformers model inside of what ``torch.compile`` or peft put around it.
 

@@ -26,7 +26,7 @@ from ..counts.widths import same_neurons
 from ..model.batches import Batch, batches_of, begins_twice, spans_of_ids, split_text, tokenize
 from ..model.experts import Routing
 from ..model.layers import Layer, Mlp
-from ..model.loading import evaluating, input_device, itself, longest_input, model_record
+from ..model.loading import backbone, evaluating, input_device, itself, longest_input, model_record
 from ..model.sites import QUANTITIES, Seen, neuron_layers, observed
 from ..model.stores import Text
 from ..text.corpora import Corpus, Example
@@ -505,7 +505,7 @@ class _Reader:
         self._values = {}
         try:
             with observed(self.layers, self._see, self.quantity, values=True):
-                self.model.base_model(input_ids=inputs.ids.to(input_device(self.model)), use_cache=False)
+                backbone(self.model)(input_ids=inputs.ids.to(input_device(self.model)), use_cache=False)
         except Seen:
             pass
         if len(self._values) < len(self.rows):
