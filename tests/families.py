@@ -85,7 +85,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "xmod": {"default_language": "en_XX"},
     "gemma4_unified": {"use_bidirectional_attention": None},
     "gemma4_unified_text": {"use_bidirectional_attention": None},
-    "zamba2": {"layers_block_type": ["mamba", "hybrid"] * 2, "n_mamba_heads": 8},
+    "zamba2": {"layers_block_type": ["mamba", "hybrid"] * 2, "n_mamba_heads": 8, "attention_hidden_size": 64},
 }
 
 

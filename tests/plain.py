@@ -56,6 +56,10 @@ class Watched:
                 sparsity = getattr(owner, "activation_sparsity", 0.0)
                 self._handles.append(module.register_forward_pre_hook(self._dense(module, fused, own, sparsity)))
             for _, module in block.named_modules():
+                if hasattr(module, "input_linear") and hasattr(module, "activation") and hasattr(module, "router"):
+                    own = []
+                    parts.append(own)
+                    self._handles.append(module.register_forward_pre_hook(self._sorted(own)))
                 if isinstance(getattr(module, "down_proj", None), nn.Parameter) and module.down_proj.ndim == 3:
                     own = []
                     parts.append(own)
@@ -82,6 +86,17 @@ class Watched:
                 bar = torch.distributions.Normal(0, 1).icdf(torch.tensor(sparsity, dtype=torch.float64))
                 z = z - z.mean(1, keepdim=True) - bar * z.std(1, keepdim=True, unbiased=False)
             own.append(z)
+
+        return hook
+
+    @staticmethod
+    def _sorted(own: list[torch.Tensor]):  # JetMoe's
+        def hook(module, args):
+            x = args[0].flatten(0, -2)
+            chosen = (x @ module.router.layer.weight.T).topk(module.router.top_k, dim=1).indices
+            for expert, weight in enumerate(module.input_linear.weight.double()):
+                z = (x.double() @ weight.T)[:, : weight.shape[0] // 2]
+                own.append(z.where((chosen == expert).any(1, keepdim=True), torch.nan))
 
         return hook
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -201,14 +202,17 @@ def _keep_other(own: dict[str, Any], width: int) -> Callable[[nn.Module, object,
 
 
 def _keep_output(own: dict[str, Any]) -> Callable[[nn.Module, object, torch.Tensor], None]:
-    return lambda _module, _args, output: own.__setitem__("value", _flat(output))
+    def keep(_module: nn.Module, _args: object, output: Any) -> None:
+        own["value"] = _flat(output[0] if isinstance(output, tuple) else output)
+
+    return keep
 
 
 def _keep_routed(own: dict[str, Any]) -> Callable[[nn.Module, tuple[torch.Tensor, ...], dict[str, torch.Tensor]], None]:
     def keep(module: nn.Module, args: tuple[torch.Tensor, ...], kwargs: dict[str, torch.Tensor]) -> None:
         given = given_to(module, args, kwargs)
         x, chosen, shares = map(_flat, (given.x, given.chosen, given.shares))
-        own["given"] = Given(x, chosen, shares, given.apart)
+        own["given"] = Given(x, chosen, shares, given.apart, given.bias)
 
     return keep
 
@@ -234,7 +238,7 @@ def _weight(module: nn.Module) -> torch.Tensor | None:
 
 def _of_expert(mlp: Mlp, name: str, expert: int) -> tuple[torch.Tensor, torch.Tensor | None]:
     """An expert's weight, ``[outputs, inputs]``, and its bias."""
-    weight, bias = getattr(mlp.experts, name)[expert], getattr(mlp.experts, f"{name}_bias", None)
+    weight, bias = attrgetter(name)(mlp.experts)[expert], getattr(mlp.experts, f"{name}_bias", None)
     assert mlp.experts is not None
     weight = weight.T if transposed(mlp.experts) else weight
     return weight, None if bias is None else bias[expert]
@@ -434,7 +438,7 @@ def _removal(probe: _Probe) -> _Said:
 def _down(layer: Mlp, site: Site) -> torch.Tensor | None:
     """The down projection's weight, ``[outputs, neurons]`` or ``[experts, outputs, neurons]``."""
     if layer.experts is not None:
-        experts: torch.Tensor = getattr(layer.experts, site.down)
+        experts: torch.Tensor = attrgetter(site.down)(layer.experts)
         return experts.transpose(1, 2) if transposed(layer.experts) else experts
     assert layer.down is not None
     return _weight(layer.down)

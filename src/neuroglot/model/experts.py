@@ -99,6 +99,34 @@ class _Gated(Ran):
         return self.result
 
 
+class _Sorted(Ran):
+    """Of experts whose tokens come sorted, through one module each for gate and up projection and for what follows."""
+
+    def __init__(
+        self, both: torch.Tensor, product: torch.Tensor, activation: Callable[[torch.Tensor], torch.Tensor]
+    ) -> None:
+        self.z, self._product, self._activation = both[:, : product.shape[-1]], product, activation
+
+    @property
+    def activation(self) -> torch.Tensor:  # type: ignore[override]
+        return self._activation(self.z)
+
+    @property
+    def product(self) -> torch.Tensor:
+        return self._product
+
+    def _begun(self) -> torch.Tensor:
+        if self.result is None:
+            self.result = self._product.clone()
+        return self.result
+
+
+def sorted_(experts: nn.Module) -> bool:
+    """Whether experts are such: as JetMoe's, with ``router``, ``input_linear``, ``activation``, ``output_linear``."""
+    parts = (getattr(experts, name, None) for name in ("router", "input_linear", "activation", "output_linear"))
+    return all(isinstance(part, nn.Module) for part in parts)
+
+
 #: ``do(ran, routing)``, see :func:`at_experts`.
 Do = Callable[[Ran, Routing], None]
 
@@ -112,6 +140,8 @@ def at_experts(mlp: Mlp, do: Do) -> list[Any]:
     pending: list[Routing] = []
     experts = mlp.experts
     assert experts is not None
+    if sorted_(experts):
+        return _at_sorted(experts, mlp, do)
 
     def routed(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         given = given_to(module, args, kwargs)
@@ -145,6 +175,35 @@ def at_experts(mlp: Mlp, do: Do) -> list[Any]:
     if isinstance(mlp.activation, nn.Module):
         return [before, mlp.activation.register_forward_hook(activated), after]
     return [before, _Called(experts, activated), after]
+
+
+def _at_sorted(experts: Any, mlp: Mlp, do: Do) -> list[Any]:
+    """:func:`at_experts` of experts whose tokens come sorted."""
+    seen: dict[str, Any] = {}
+
+    def routed(_module: nn.Module, _args: Any, output: tuple[Any, ...]) -> None:
+        _, tokens, _, sizes, logits = output
+        ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
+        spans: list[tuple[int, slice | torch.Tensor]] = [
+            (expert, slice(ends[expert], ends[expert + 1])) for expert, size in enumerate(sizes) if size
+        ]
+        seen["routing"] = Routing(tokens, spans, len(logits))
+
+    def first(_module: nn.Module, _args: Any, output: torch.Tensor) -> None:
+        seen["both"] = output.detach()
+
+    def second(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if seen.keys() != {"routing", "both"} or len(args[0]) != len(seen["routing"].tokens):
+            raise NeuroglotError("the experts ran in an order that neuroglot does not know; load them as eager.")
+        ran = _Sorted(seen.pop("both"), args[0].detach(), mlp.activation)
+        do(ran, seen.pop("routing"))
+        return None if ran.result is None else (ran.result, *args[1:])
+
+    return [
+        experts.router.register_forward_hook(routed),
+        experts.input_linear.register_forward_hook(first),
+        experts.output_linear.register_forward_pre_hook(second),
+    ]
 
 
 class _Called:
@@ -199,12 +258,14 @@ class Given:
         chosen: for each token the numbers of its experts, ``[tokens, k]``.
         shares: float, of the same shape.
         apart: whether each expert is given its own hidden states.
+        bias: what is added to what leaves them all, ``[size]``.
     """
 
     x: torch.Tensor
     chosen: torch.Tensor
     shares: torch.Tensor
     apart: bool
+    bias: torch.Tensor | None = None
 
     def sees(self, expert: int) -> torch.Tensor:
         """Which tokens an expert sees, bool ``[tokens]``."""
@@ -220,6 +281,8 @@ class Given:
 
     def together(self, output: torch.Tensor) -> torch.Tensor:
         """What leaves the experts, of each token ``[tokens, size]``."""
+        if self.bias is not None:
+            return output.flatten(0, -2) - self.bias
         return output.unflatten(0, (-1, len(self.chosen))).sum(0) if self.apart else output
 
 
@@ -232,6 +295,11 @@ def given_to(experts: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         NeuroglotError: something else.
     """
     tensors = [each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)]
+    if sorted_(experts) and tensors:
+        own: Any = experts
+        x = tensors[0].flatten(0, -2)
+        logits, chosen = own.router.layer(x).float().topk(own.router.top_k, dim=1)
+        return Given(x, chosen, logits.softmax(dim=1).type_as(x), False, own.bias)
     number = len(cast(Any, experts).down_proj)
     if len(tensors) == 1 and tensors[0].ndim == 2 and len(tensors[0]) % number == 0:
         seen = tensors[0].detach().unflatten(0, (number, -1)).any(-1).T

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from ..base.errors import NeuroglotError
-from .experts import Ran, Routing, at_experts, given_to
+from .experts import Ran, Routing, at_experts, given_to, sorted_
 from .formulas import OWN, Formula, own_formula, swish, transposed
 from .layers import FUNCTIONAL, SWISH, Mlp, Site, Sites, activation_at, layer_of, mlp_at, parted
 from .loading import backbone, evaluating, input_device
@@ -280,8 +280,8 @@ def _mlps(block: nn.Module, seen: _Seen, path: str) -> tuple[_Proven, ...]:
 
 
 #: Paths in a layer of networks that decide or scale, and write nothing to the stream: a mixture's router, the gate of a
-#: norm, an adapter, what chooses the tokens that attention sees.
-_NO_NEURONS = re.compile(r"norm\.|router|adapter|index|compress|(^|\.)gate\.")
+#: norm, an adapter, what chooses the tokens that attention sees; and of attention's own experts, which are linear.
+_NO_NEURONS = re.compile(r"norm\.|router|adapter|index|compress|(^|\.)gate\.|attention\.experts\.")
 
 
 def _without(seen: _Seen, left_out: Callable[[str], bool]) -> _Seen:
@@ -393,9 +393,13 @@ def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
 def _experts(block: nn.Module, path: str) -> Iterator[_Proven]:
     """Modules with experts' weights as transformers keeps them; proven once they have run."""
     for name, module in block.named_modules():
+        if sorted_(module):
+            weights = "input_linear.weight", "output_linear.weight"
+            yield _Proven(Site(path, weights[0], f"{name}.activation", weights[1], fused=True, experts=name))
+            continue
         gate = "gate_up_proj" if getattr(module, "has_gate", True) else "up_proj"
-        weights = [getattr(module, each, None) for each in (gate, "down_proj")]
-        if all(isinstance(weight, nn.Parameter) and weight.ndim == 3 for weight in weights):
+        found = [getattr(module, each, None) for each in (gate, "down_proj")]
+        if all(isinstance(weight, nn.Parameter) and weight.ndim == 3 for weight in found):
             fused = gate == "gate_up_proj"
             yield _Proven(Site(path, gate, f"{name}.act_fn", "down_proj", fused=fused, experts=name))
 
@@ -432,7 +436,7 @@ class _ExpertsProof:
         self._made.append((ran.z.clone(), ran.activation.clone(), ran.product.clone(), routing))
 
     def _weights(self, name: str, expert: int) -> tuple[torch.Tensor, Any]:
-        weight, bias = getattr(self.mlp.experts, name)[expert], getattr(self.mlp.experts, f"{name}_bias", None)
+        weight, bias = attrgetter(name)(self.mlp.experts)[expert], getattr(self.mlp.experts, f"{name}_bias", None)
         assert self.mlp.experts is not None
         return weight if transposed(self.mlp.experts) else weight.T, 0 if bias is None else bias[expert]
 
@@ -461,7 +465,8 @@ class _ExpertsProof:
                 right &= _alike(own, z[rows]) and _alike(made, product[rows])
         idle = torch.where(given.chosen >= self.mlp.n_experts, given.shares, 0).sum(-1)[:, None]
         # Experts beyond hand on what they get.
-        self.proven = right and _alike(total + x * idle, given.together(output))
+        made = given.together(output[0] if isinstance(output, tuple) else output)
+        self.proven = right and _alike(total + x * idle, made)
         self._made.clear()
 
 
@@ -481,10 +486,12 @@ def _require_whole(inside: Sequence[nn.Module], rows: Sequence[tuple[_Proven, ..
     """
     for block, row in zip(inside, rows, strict=True):
         known = {name for mlp in row for name in (mlp.site.gate, mlp.site.down, mlp.up, mlp.site.experts) if name}
+        inside_experts = tuple(f"{mlp.site.experts}." for mlp in row if mlp.site.experts)
         left = [
             (name, module)
             for name, module in block.named_modules()
-            if name not in known and _MLP.search(name) and not _NO_NEURONS.search(name)
+            if name not in known and not name.startswith(inside_experts) and _MLP.search(name)
+            if not _NO_NEURONS.search(name)
             if _is_linear(module) or _packed(module)
         ]
         if any(_packed(module) for _, module in left):

@@ -179,7 +179,7 @@ def mlp_at(block: nn.Module, site: Site) -> Mlp:
     """
     if site.experts:
         experts = attrgetter(site.experts)(block)
-        down = getattr(experts, site.down)
+        down = attrgetter(site.down)(experts)
         width = down.shape[1 if transposed(experts) else 2]
         own = Formula(experts).activation if own_formula(experts) else attrgetter(site.activation)(block)
         return Mlp(None, own, None, site.fused, width, experts, down.shape[0])
