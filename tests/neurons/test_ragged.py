@@ -47,7 +47,7 @@ from .. import ragged as made
 
 SEEDS = st.integers(0, 10**6)
 RATES = {"top_rate": 0.2, "quantile": 0.8, "min_tokens": 20}
-FEW = settings(max_examples=25, deadline=None)
+FEW = settings(max_examples=15, deadline=None)
 
 
 @pytest.fixture(autouse=True)
@@ -240,7 +240,7 @@ def same(one, other, where=""):
         assert one == other or (one != one and other != other), where
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=SEEDS, more=st.integers(1, 40))
 def test_places_that_are_no_neurons_change_nothing(seed, more):
     stats = made.rectangular(seed)

@@ -39,18 +39,17 @@ def found(model: PreTrainedModel) -> Site | Sites:
         UnprovenError: why it is not known.
     """
     try:
-        path, inside = _stack(model)
+        path, inside, runs = _stack(model)
         with torch.inference_mode():
-            return _found(model, path, inside)
+            return _found(model, path, inside, runs)
     except UnprovenError:
         _require_causal(model)  # or that is the reason
         raise
 
 
-def _found(model: PreTrainedModel, path: str, inside: list[nn.Module]) -> Site | Sites:
+def _found(model: PreTrainedModel, path: str, inside: list[nn.Module], runs: list[bool]) -> Site | Sites:
     seen = _Pass(model, inside).seen
     # A layer that text alone does not go through (it sees an image) has no neurons to count.
-    runs = [bool(own.inputs or own.others or own.norms) for own in seen]
     rows = [_mlps(block, own, path) if run else () for block, own, run in zip(inside, seen, runs, strict=True)]
     _require_whole(*zip(*(each for *each, run in zip(inside, rows, runs, strict=True) if run), strict=True))
     rows = _with_limits(model, inside, rows)
@@ -103,8 +102,8 @@ def _run(model: PreTrainedModel, ids: torch.Tensor) -> None:
         raise UnprovenError(f"it does not run on tokens alone ({type(error).__name__}: {said[:100]})") from error
 
 
-def _stack(model: PreTrainedModel) -> tuple[str, list[nn.Module]]:
-    """The layers, and their path in the backbone."""
+def _stack(model: PreTrainedModel) -> tuple[str, list[nn.Module], list[bool]]:
+    """The layers, their path in the backbone, and which of them text goes through."""
     depth = getattr(model.config.get_text_config(), "num_hidden_layers", None)
     every = {
         name: list(module)
@@ -129,7 +128,7 @@ def _stack(model: PreTrainedModel) -> tuple[str, list[nn.Module]]:
     own = [block for block in ran if block in blocks]
     if own != [block for block in blocks if block in own]:
         raise UnprovenError("its layers do not run one after the other and once")
-    return path, blocks
+    return path, blocks, [block in own for block in blocks]
 
 
 def _require_causal(model: PreTrainedModel) -> None:
