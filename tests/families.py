@@ -85,7 +85,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "xmod": {"default_language": "en_XX"},
     "gemma4_unified": {"use_bidirectional_attention": None},
     "gemma4_unified_text": {"use_bidirectional_attention": None},
-    "zamba2": {"layers_block_type": ["mamba", "hybrid"] * 2},
+    "zamba2": {"layers_block_type": ["mamba", "hybrid"] * 2, "n_mamba_heads": 8, "attention_hidden_size": 64},
 }
 
 
@@ -133,7 +133,7 @@ def built(family: str) -> PreTrainedModel | str:
 _HEADS = {
     KNOWN: "in the table above",
     FOUND: "found, and counted",
-    RAGGED: "found; layers differ in width, so that neurons are read and changed but not yet counted for comparison",
+    RAGGED: "found, and counted; layers differ in width",
     NONE: "refused: without such neurons, or no decoder",
     REFUSED: "refused: an MLP that is not proven",
     UNBUILT: "not tried: no small model of it could be made",

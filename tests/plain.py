@@ -26,6 +26,10 @@ def _names(block: nn.Module) -> list[tuple[str, bool]]:
             first = "0"
         if path.endswith("intermediate") and "dense" in linear:
             first = "dense"
+        if path.endswith("w_in") and linear == {"w_0", "w_1"}:
+            first = "w_0"
+        if path.endswith("feed_forward") and linear == {"key", "value", "receptance"}:
+            first = "key"
         name = f"{path}.{first}".lstrip(".")
         if first is not None and not _NOT.search(name):
             fused = _FIRST.get(first, False) or (first == "fc1" and linear == {"fc1", "fc2"} and _halved(children))
@@ -52,6 +56,10 @@ class Watched:
                 sparsity = getattr(owner, "activation_sparsity", 0.0)
                 self._handles.append(module.register_forward_pre_hook(self._dense(module, fused, own, sparsity)))
             for _, module in block.named_modules():
+                if hasattr(module, "input_linear") and hasattr(module, "activation") and hasattr(module, "router"):
+                    own = []
+                    parts.append(own)
+                    self._handles.append(module.register_forward_pre_hook(self._sorted(own)))
                 if isinstance(getattr(module, "down_proj", None), nn.Parameter) and module.down_proj.ndim == 3:
                     own = []
                     parts.append(own)
@@ -82,21 +90,36 @@ class Watched:
         return hook
 
     @staticmethod
+    def _sorted(own: list[torch.Tensor]):  # JetMoe's
+        def hook(module, args):
+            x = args[0].flatten(0, -2)
+            chosen = (x @ module.router.layer.weight.T).topk(module.router.top_k, dim=1).indices
+            for expert, weight in enumerate(module.input_linear.weight.double()):
+                z = (x.double() @ weight.T)[:, : weight.shape[0] // 2]
+                own.append(z.where((chosen == expert).any(1, keepdim=True), torch.nan))
+
+        return hook
+
+    @staticmethod
     def _experts(module: nn.Module, own: list[torch.Tensor]):
         def hook(_module, args, kwargs):
             x, *rest = (*args, *kwargs.values())
-            chosen = next(each for each in rest if not each.is_floating_point())
+            number = len(module.down_proj)
+            each = x.unflatten(0, (number, -1)) if not rest else x.expand(number, *x.shape)  # Llama 4 has scaled ones
+            chosen = next((one for one in rest if not one.is_floating_point()), None)
             weights = module.gate_up_proj if hasattr(module, "gate_up_proj") else module.up_proj
             biases = getattr(module, "gate_up_proj_bias", None)
-            for expert in range(len(module.down_proj)):
+            for expert, own_x in enumerate(each):
                 weight = weights[expert].double()
-                weight = weight if weight.shape[0] == x.shape[1] and module.is_transposed else weight.T
-                z = x.double() @ weight
+                by_columns = module.is_transposed if hasattr(module, "is_transposed") else not rest
+                weight = weight if by_columns else weight.T
+                z = own_x.double() @ weight
                 z = z if biases is None else z + biases[expert].double()
                 if type(module).__name__ == "GptOssExperts":
                     z = z[:, ::2]
                 elif hasattr(module, "gate_up_proj"):
                     z = z[:, : z.shape[1] // 2]
-                own.append(z.where((chosen == expert).any(1, keepdim=True), torch.nan))
+                sees = (chosen == expert).any(1) if rest else own_x.any(1)
+                own.append(z.where(sees[:, None], torch.nan))
 
         return hook

@@ -136,6 +136,41 @@ def mixture(layers=3, experts=8, width=40, tokens=(900, 700, 800, 1000, 300, 600
     return ActivationStats(found[None], np.array([tokens]), LANGUAGES, {}, routed[None])
 
 
+def ragged(widths=(300, 500, 0, 120, 499), tokens=(3000, 1200, 900, 2000, 700, 1500)):
+    """Dense layers of different widths, one of them without a neuron."""
+    whole = counts(len(widths), max(widths), tokens)
+    found = whole.shard_counts * (np.arange(max(widths)) < np.array(widths)[:, None])[None, ..., None]
+    parts = np.array(widths)[:, None]
+    routed = np.where(parts[None, ..., None] > 0, whole.shard_tokens[:, None, None], 0)
+    return ActivationStats(found, whole.shard_tokens, LANGUAGES, whole.provenance, routed, widths=parts)
+
+
+@pytest.mark.parametrize("limit", [None, 12_000])
+def test_layers_of_different_width_have_python_s_types(page_of, limit):
+    stats = ragged()
+    packed, _ = pack(stats, limit or 10**9)
+    assert packed.roots == (limit is not None)
+    page = page_of(ThresholdExplorer(stats, top_rate=0.05), limit=limit or 10**9)
+    agrees_with_python(page, packed.probabilities(), LANGUAGES, True, 5)
+    assert "are unclassified" not in page.inner_text(".neuroglot-status")  # what is no neuron is not said to be one
+    assert page.wrong == []
+
+
+def test_only_neurons_can_be_gone_to(page_of):
+    stats = ragged()
+    types = classify(stats, top_rate=0.05)
+    page = page_of(NeuronBrowser(stats, types), address="#layer=3&neuron=400")
+    assert page.inner_text(".neuroglot-status").startswith("Layer 3, neuron 119 is")
+    assert f"of {stats.n_neurons:,};" in page.inner_text(".neuroglot-status")
+    for layer, shown in ((2, 3), (4, 4)):
+        page.evaluate(
+            "(layer) => document.querySelector('[data-neuroglot]').browser.set({ layer, neuron: 9999 })", layer
+        )
+        own = int(stats.layer_widths[shown]) - 1
+        assert page.inner_text(".neuroglot-status").startswith(f"Layer {shown}, neuron {own} is")
+    assert page.wrong == []
+
+
 @pytest.mark.parametrize("scaled", [True, False])
 def test_neurons_of_a_mixture_have_python_s_type(page_of, scaled):
     stats = mixture()
@@ -151,7 +186,7 @@ def test_neurons_of_a_mixture_have_python_s_type(page_of, scaled):
     assert page.wrong == []
 
 
-@pytest.mark.parametrize("made", [counts, mixture])
+@pytest.mark.parametrize("made", [counts, mixture, ragged])
 def test_every_neuron_has_the_type_that_another_detector_gives_it(page_of, made):
     stats = made()
     found = detect(stats, "lape")

@@ -12,6 +12,7 @@ import pandas as pd
 from ..base.errors import NeuroglotError, quoted
 from ..base.uncertainty import Estimate, half_sampled, halves
 from ..counts.activations import ActivationStats
+from ..counts.widths import same_neurons
 from ..neurons.identification import KINDS, NeuronTypes, classify, keep_thresholds, replicated
 from .contrasts import MARGIN, contrasts
 
@@ -203,7 +204,7 @@ def require_same_text(one: ActivationStats, other: ActivationStats) -> None:
     Raises:
         NeuroglotError: other neurons, languages, text, tokens (of another tokenizer, or split elsewhere) or shards.
     """
-    if one.shape != other.shape or one.languages != other.languages:
+    if not same_neurons(one, other) or one.languages != other.languages:
         raise NeuroglotError(
             f"counts of shapes {one.shape} and {other.shape}, in {' '.join(one.languages)} and "
             f"{' '.join(other.languages)}, cannot be compared neuron by neuron; compare models of one architecture."
@@ -235,9 +236,10 @@ def transitions(before: NeuronTypes, after: NeuronTypes) -> pd.DataFrame:
     Raises:
         NeuroglotError: models of different shape.
     """
-    if before.score.shape != after.score.shape:
+    if not same_neurons(before, after):
         raise NeuroglotError(f"types of shapes {before.score.shape} and {after.score.shape} are of different models.")
-    joint = np.bincount((before.codes.astype(int) * len(KINDS) + after.codes).ravel(), minlength=len(KINDS) ** 2)
+    pairs = (before.codes.astype(int) * len(KINDS) + after.codes)[before.real]
+    joint = np.bincount(pairs, minlength=len(KINDS) ** 2)
     joint = joint.reshape(len(KINDS), -1)
     rows = [
         {"before": one, "after": other, "neurons": int(joint[i, j]), "share": joint[i, j] / max(joint[i].sum(), 1)}

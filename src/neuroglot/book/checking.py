@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from ..base.errors import NeuroglotError, in_a_line, quoted
 from ..counts.collecting import Collection
 from ..counts.counting import Counter, count_activations
 from ..model.batches import tokenize
-from ..model.experts import routed_to
-from ..model.formulas import Formula, own_formula
+from ..model.experts import Given, given_to
+from ..model.formulas import Formula, own_formula, transposed
 from ..model.interventions import deactivate
 from ..model.layers import Layer, Mlp, Site, Sites, blocks, most_neurons
 from ..model.loading import evaluating, input_device, itself
@@ -89,14 +90,13 @@ _LENGTHS = (32, 24, 12)
 class _Ran:
     """What one layer was given in a pass, and what it made of it; ``[tokens, ...]`` each.
 
-    ``x`` is what its gate or its experts were given, ``chosen`` and ``shares`` what the router gave these; ``value``
-    what the down projection was given, or what the experts gave; ``others`` what other linear modules gave.
+    ``x`` is what its gate was given, ``given`` what its experts were; ``value`` what the down projection was given, or
+    what the experts gave; ``others`` what other linear modules gave.
     """
 
-    x: torch.Tensor
+    x: torch.Tensor | None = None
     value: torch.Tensor | None = None
-    chosen: torch.Tensor | None = None
-    shares: torch.Tensor | None = None
+    given: Given | None = None
     others: tuple[torch.Tensor, ...] = ()
 
 
@@ -202,13 +202,17 @@ def _keep_other(own: dict[str, Any], width: int) -> Callable[[nn.Module, object,
 
 
 def _keep_output(own: dict[str, Any]) -> Callable[[nn.Module, object, torch.Tensor], None]:
-    return lambda _module, _args, output: own.__setitem__("value", _flat(output))
+    def keep(_module: nn.Module, _args: object, output: Any) -> None:
+        own["value"] = _flat(output[0] if isinstance(output, tuple) else output)
+
+    return keep
 
 
 def _keep_routed(own: dict[str, Any]) -> Callable[[nn.Module, tuple[torch.Tensor, ...], dict[str, torch.Tensor]], None]:
-    def keep(_module: nn.Module, args: tuple[torch.Tensor, ...], kwargs: dict[str, torch.Tensor]) -> None:
-        x = next(each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor))
-        own["x"], (own["chosen"], own["shares"]) = _flat(x), map(_flat, routed_to(args, kwargs))
+    def keep(module: nn.Module, args: tuple[torch.Tensor, ...], kwargs: dict[str, torch.Tensor]) -> None:
+        given = given_to(module, args, kwargs)
+        x, chosen, shares = map(_flat, (given.x, given.chosen, given.shares))
+        own["given"] = Given(x, chosen, shares, given.apart, given.bias)
 
     return keep
 
@@ -234,8 +238,9 @@ def _weight(module: nn.Module) -> torch.Tensor | None:
 
 def _of_expert(mlp: Mlp, name: str, expert: int) -> tuple[torch.Tensor, torch.Tensor | None]:
     """An expert's weight, ``[outputs, inputs]``, and its bias."""
-    weight, bias = getattr(mlp.experts, name)[expert], getattr(mlp.experts, f"{name}_bias", None)
-    weight = weight.T if getattr(mlp.experts, "is_transposed", False) else weight
+    weight, bias = attrgetter(name)(mlp.experts)[expert], getattr(mlp.experts, f"{name}_bias", None)
+    assert mlp.experts is not None
+    weight = weight.T if transposed(mlp.experts) else weight
     return weight, None if bias is None else bias[expert]
 
 
@@ -254,16 +259,19 @@ def _halves(layer: Mlp, site: Site, ran: _Ran, expert: int) -> tuple[torch.Tenso
     """
     weight: torch.Tensor | None
     if layer.experts is not None:
-        assert ran.chosen is not None
+        assert ran.given is not None
         weight, bias = _of_expert(layer, site.gate, expert)
-        seen = (ran.chosen == expert).any(-1).nonzero()[:, 0]
+        seen = ran.given.sees(expert).nonzero()[:, 0]
+        x = ran.given.of(expert, seen)
     else:
         assert layer.gate is not None
         with align_module_device(layer.gate):
             weight, bias = _weight(layer.gate), getattr(layer.gate, "bias", None)
-        seen = torch.arange(len(ran.x))
+        assert ran.x is not None
+        x = ran.x
+        seen = torch.arange(len(x))
     assert weight is not None
-    x, weight = ran.x[seen].double(), weight.double()
+    x, weight = x.double(), weight.double()
     products = x @ weight.T + (0 if bias is None else bias.double())
     off = x.norm(dim=1)[:, None] * weight.norm(dim=1) * torch.finfo(torch.float32).eps * weight.shape[1] ** 0.5
     return seen, products, off
@@ -301,8 +309,9 @@ def _proven(layer: Mlp, site: Site, ran: _Ran) -> bool:
     """Whether the value of the neurons, as the layer goes on with it, is what the site's weights make of its input."""
     assert ran.value is not None
     if layer.experts is not None:
-        assert ran.chosen is not None and ran.shares is not None
-        made, experts = torch.zeros_like(ran.value, dtype=torch.float64), layer.experts
+        assert ran.given is not None
+        value_of_all = ran.given.together(ran.value)
+        made, experts = torch.zeros_like(value_of_all, dtype=torch.float64), layer.experts
         for expert in range(layer.n_experts):
             seen, both, _ = _halves(layer, site, ran, expert)
             if own_formula(experts):
@@ -310,14 +319,14 @@ def _proven(layer: Mlp, site: Site, ran: _Ran) -> bool:
             else:
                 value = layer.activation(both[:, : layer.width])
                 value = value * both[:, layer.width :] if site.fused else value
-            share = torch.where(ran.chosen == expert, ran.shares.double(), 0.0).sum(-1)[seen, None]
+            share = ran.given.share(expert).double()[seen, None]
             down, bias = _of_expert(layer, site.down, expert)
             made[seen] += share * (value @ down.double().T + (0 if bias is None else bias.double()))
-        return _close(made, ran.value)
+        return _close(made, value_of_all)
     _, products, _ = _halves(layer, site, ran, 0)
     value = _activated(layer, _gates(layer, products))
     if site.fused:
-        return _close(value * products[:, layer.width :], ran.value)
+        return any(_close(value * (products[:, layer.width :] + plus), ran.value) for plus in (0.0, 1.0))
     return _close(value, ran.value) or any(_close(value * up.double(), ran.value) for up in ran.others)
 
 
@@ -370,7 +379,7 @@ def _counts(probe: _Probe) -> _Said:
     ran = probe.watched(count)
     active, open_ = _arithmetic(probe, ran, (counted * mask).bool().flatten().cpu())
     differing = (found[0] < active) | (found[0] > active + open_)
-    what = f"{int(counted.sum())} tokens x {active.numel():,} neurons"
+    what = f"{int(counted.sum())} tokens x {sum(layer.neurons for layer in probe.layers):,} neurons"
     if differing.any():
         return FAILED, f"{what}: the counts of {int(differing.sum()):,} neurons are not those of plain arithmetic"
     near = f"; {int(open_.sum()):,} signs are within rounding of zero" * bool(open_.any())
@@ -429,8 +438,8 @@ def _removal(probe: _Probe) -> _Said:
 def _down(layer: Mlp, site: Site) -> torch.Tensor | None:
     """The down projection's weight, ``[outputs, neurons]`` or ``[experts, outputs, neurons]``."""
     if layer.experts is not None:
-        experts: torch.Tensor = getattr(layer.experts, site.down)
-        return experts.transpose(1, 2) if getattr(layer.experts, "is_transposed", False) else experts
+        experts: torch.Tensor = attrgetter(site.down)(layer.experts)
+        return experts.transpose(1, 2) if transposed(layer.experts) else experts
     assert layer.down is not None
     return _weight(layer.down)
 

@@ -12,6 +12,7 @@ import pandas as pd
 import traitlets
 
 from ..base.errors import NeuroglotError, quoted, require_whole
+from ..counts.widths import Layers, same_neurons
 from ..neurons.detection import Detection
 from .charts.live import front_end
 from .charts.theme import data_script
@@ -26,7 +27,7 @@ _INFLATED = 64_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
+class Said(Layers):
     """What detectors say of every neuron.
 
     Attributes:
@@ -39,6 +40,7 @@ class Said:
         rank: int64 of the same shape, that rank; 0 without a score.
         first: bool ``[detectors, layers, neurons, languages]``, whether it is among the language's first.
         chosen: bool of the same shape, the detector's own choice.
+        widths: how many neurons each layer has, int64 ``[layers]``.
     """
 
     detectors: tuple[str, ...]
@@ -49,6 +51,18 @@ class Said:
     rank: np.ndarray
     first: np.ndarray
     chosen: np.ndarray
+    widths: np.ndarray
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Layers, and neurons of the widest one."""
+        _, layers, width = self.rank.shape
+        return layers, width
+
+    @property
+    def layer_widths(self) -> np.ndarray:
+        """How many neurons each layer has, int64 ``[layers]``."""
+        return self.widths
 
     @classmethod
     def read(cls, detections: Mapping[str, Detection], number: int) -> "Said":
@@ -62,7 +76,7 @@ class Said:
             raise NeuroglotError("No detector found a neuron, so there is nothing to look up.")
         one = next(iter(detections.values()))
         for name, other in detections.items():
-            if other.languages != one.languages or other.score.shape != one.score.shape:
+            if other.languages != one.languages or not same_neurons(other, one):
                 raise NeuroglotError(
                     f"the detection {quoted(name)} is of other neurons or languages; detect on the same statistics."
                 )
@@ -78,7 +92,7 @@ class Said:
         chosen = [detection.selected for detection in detections.values()]
         parts = {"scored": scored, "best": best, "rank": lowest, "first": first, "chosen": chosen}
         arrays = {name: np.stack(part) for name, part in parts.items()}
-        return cls(tuple(detections), one.languages, number, **arrays)
+        return cls(tuple(detections), one.languages, number, **arrays, widths=one.layer_widths)
 
     def of(self, layer: int, neuron: int) -> pd.DataFrame:
         """One row per detector.
@@ -87,7 +101,7 @@ class Said:
             ``detector``; ``language`` with the lowest ``rank``, and of how many (``scored``), missing without a score;
             ``first``, the languages among whose first it is; ``chosen``, those that the detector chooses it for.
         """
-        self._require(layer, neuron)
+        self.require_neuron(layer, neuron)
         rows = []
         for at, name in enumerate(self.detectors):
             best, rank = self.best[at, layer, neuron], int(self.rank[at, layer, neuron])
@@ -109,7 +123,7 @@ class Said:
         Returns:
             Its layer and its number.
         """
-        times = self.first.sum(axis=0).max(axis=-1)
+        times = np.where(self.real, self.first.sum(axis=0).max(axis=-1), -1)
         layer, neuron = np.unravel_index(times.argmax(), times.shape)
         return int(layer), int(neuron)
 
@@ -134,7 +148,7 @@ class Said:
             kept = max(kept // 2, self.number)
         if not data or len(data) > limit:
             raise NeuroglotError(
-                f"What {detectors} detectors say of {layers * width:,} neurons in {languages} languages is too much "
+                f"What {detectors} detectors say of {self.n_neurons:,} neurons in {languages} languages is too much "
                 "for a page; Detection.ranks() has it."
             )
         named = [
@@ -142,6 +156,7 @@ class Said:
             for name, chosen, scored in zip(self.detectors, self.chosen, self.scored, strict=True)
         ]
         head = {"shape": [layers, width], "languages": list(self.languages), "detectors": named}
+        head |= {} if self.ragged is None else {"widths": self.widths.tolist()}
         return head | {"number": self.number, "kept": kept}, data
 
     def _bytes(self, at: int, kept: int) -> bytes:
@@ -166,7 +181,7 @@ class Said:
 
     def summary(self, layer: int, neuron: int) -> str:
         """How many detectors have the neuron among the first of a language, and of which."""
-        self._require(layer, neuron)
+        self.require_neuron(layer, neuron)
         first = self.first[:, layer, neuron]
         times = dict(zip(self.languages, first.sum(axis=0).tolist(), strict=True))
         most = sorted(((code, n) for code, n in times.items() if n), key=lambda one: -one[1])
@@ -188,11 +203,6 @@ class Said:
 
     def _names(self, among: np.ndarray) -> str:
         return " ".join(code for code, there in zip(self.languages, among, strict=True) if there)
-
-    def _require(self, layer: int, neuron: int) -> None:
-        layers, width = self.rank.shape[1:]
-        if not (0 <= layer < layers and 0 <= neuron < width):
-            raise NeuroglotError(f"there is no neuron {neuron} in layer {layer}; the model has {layers} x {width}.")
 
 
 def _deflated(data: bytes) -> str:
@@ -235,7 +245,7 @@ class NeuronLookup(anywidget.AnyWidget):
         self.said, self._browser = Said.read(detections, number), browser
         first = self.said.agreed()
         place = [own if given is None else given for given, own in zip((layer, neuron), first, strict=True)]
-        self.said._require(*place)
+        self.said.require_neuron(*place)
         head, packed = self.said.packed()
         super().__init__(given={"head": head, "packed": packed}, layer=place[0], neuron=place[1])
 

@@ -3,6 +3,7 @@
 import base64
 import math
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..base.errors import NeuroglotError
 from ..counts.activations import ActivationStats
+from ..counts.widths import are_neurons
 from ..neurons.identification import MIN_TOKENS, Identifier
 
 #: Characters of base64 that a page may carry.
@@ -31,6 +33,7 @@ class Packed:
         min_tokens: tokens of a language that a neuron of a mixture must have seen.
         few: bool ``[layers, experts, languages]``, whether an expert saw fewer; ``None`` where none did. In layers of
             several parts each neuron is an expert of its own here.
+        widths: where layers differ, int64 ``[layers]``: how many neurons each has; after them values are 0.
     """
 
     values: np.ndarray
@@ -39,14 +42,24 @@ class Packed:
     languages: tuple[str, ...]
     min_tokens: int = 1
     few: np.ndarray | None = None
+    widths: np.ndarray | None = None
 
     def probabilities(self) -> np.ndarray:
-        """What the values stand for, float64 ``[layers, neurons, languages]``; NaN where too few tokens were seen."""
+        """What the values stand for, float64 ``[layers, neurons, languages]``.
+
+        NaN where too few tokens were seen, and where a layer has no neuron.
+        """
         share = self.values / np.array(self.scales, dtype=np.float64)
         share = share * share if self.roots else share
+        if self.widths is not None:
+            share[~are_neurons(self.widths, share.shape[1])] = np.nan
         if self.few is None:
             return share
         return np.where(np.repeat(self.few, share.shape[1] // self.few.shape[1], axis=1), np.nan, share)
+
+    def identifier(self, index: Sequence[int] | slice = slice(None), *, scaled: bool = True) -> Identifier:
+        """Of these probabilities, in the languages of these numbers."""
+        return Identifier(self.probabilities()[..., index], scaled=scaled, widths=self.widths)
 
     def error(self, stats: ActivationStats) -> float:
         """The largest difference to the probabilities of the counts."""
@@ -76,6 +89,8 @@ class Packed:
             "roots": self.roots,
             "languages": list(self.languages),
         }
+        if self.widths is not None:
+            head["widths"] = self.widths.tolist()
         if self.few is None:
             return head
         # A bit for each language, layer and expert, in this order, the highest of a byte first.
@@ -96,7 +111,7 @@ def pack(stats: ActivationStats, limit: int | None = None, min_tokens: int = MIN
     """Pack the probabilities of counts, as exactly as the limit allows.
 
     The counts themselves where they have at most 65,535 tokens a language, every neuron saw all
-    of them (which those of a mixture's experts did not), and they fit; otherwise roots of the
+    of them (which most of those of a mixture's experts did not), and they fit; otherwise roots of the
     probabilities in as many levels as fit, :meth:`Packed.error` away from them at most.
 
     Args:
@@ -108,18 +123,18 @@ def pack(stats: ActivationStats, limit: int | None = None, min_tokens: int = MIN
         NeuroglotError: too many neurons for the limit even in 63 levels, or a language without tokens.
     """
     p, most = stats.probabilities(min_tokens), math.inf if limit is None else limit
-    if stats.shard_routed is None and stats.tokens.max() <= 65535:
-        packed = Packed(
-            stats.counts.astype(np.uint16), tuple(map(int, stats.tokens)), False, stats.languages, min_tokens
-        )
+    if stats.tokens.max() <= 65535 and (stats.seen == stats.tokens)[stats.real].all():
+        scales = tuple(map(int, stats.tokens))
+        packed = Packed(stats.counts.astype(np.uint16), scales, False, stats.languages, min_tokens, widths=stats.ragged)
         data = packed.deflated()
         if base64_size(data) <= most:
             return packed, data
     few = None
-    if stats.shard_routed is not None and np.isnan(p).any():
+    unknown = np.isnan(p) & stats.real[..., None]
+    if stats.shard_routed is not None and unknown.any():
         step = 1 if stats.widths is not None else stats.shape[1] // stats.shard_routed.shape[2]
-        few = np.isnan(p)[:, ::step]
-        p = np.nan_to_num(p)
+        few = unknown[:, ::step]
+    p = np.nan_to_num(p)
     low, high = (
         0,
         1 if limit is None else len(_LEVELS),
@@ -129,7 +144,7 @@ def pack(stats: ActivationStats, limit: int | None = None, min_tokens: int = MIN
         middle = (low + high) // 2
         levels = _LEVELS[middle]
         values = np.floor(np.sqrt(p) * levels + 0.5).astype(np.uint16)
-        packed = Packed(values, (levels,) * len(stats.languages), True, stats.languages, min_tokens, few)
+        packed = Packed(values, (levels,) * len(stats.languages), True, stats.languages, min_tokens, few, stats.ragged)
         data = packed.deflated()
         if base64_size(data) <= most:
             fitting, high = (packed, data), middle
@@ -137,7 +152,7 @@ def pack(stats: ActivationStats, limit: int | None = None, min_tokens: int = MIN
             low = middle + 1
     if fitting is None:
         raise NeuroglotError(
-            f"{p[..., 0].size:,} neurons in {len(stats.languages)} languages are too many for a page of {limit:,} "
+            f"{stats.n_neurons:,} neurons in {len(stats.languages)} languages are too many for a page of {limit:,} "
             "characters; show them in Jupyter, or fewer languages."
         )
     return fitting
@@ -156,7 +171,7 @@ def classify_packed(packed: Packed, *, top_rate: float, lam: float | None, quant
         packed: from :func:`pack`, with its least number of tokens.
         top_rate, lam, quantile, scaled: as for :func:`neuroglot.classify`.
     """
-    return Identifier(packed.probabilities(), scaled=scaled).types(packed.languages, top_rate, lam, quantile).codes
+    return packed.identifier(scaled=scaled).types(packed.languages, top_rate, lam, quantile).codes
 
 
 def base64_size(data: bytes) -> int:

@@ -13,6 +13,7 @@ from ..base.files import require_file
 from ..base.tables import ARTIFACTS, read_tables
 from ..base.uncertainty import LESS, MORE, SAME
 from ..counts.activations import ActivationStats
+from ..counts.widths import same_neurons
 from ..neurons.identification import KINDS, NeuronTypes
 
 #: What is said of a claim in a run.
@@ -86,7 +87,7 @@ def _load(folder: Path) -> tuple[ActivationStats, NeuronTypes, dict[str, pd.Data
     stats = stats.select(types.languages)
     told = ("weights_sha256", "config_sha256", "input_sha256", "selected_shards", "merged_shards")
     apart = any(stats.provenance.get(name) != types.provenance.get(name) for name in told)
-    fits = stats.shape[:2] == types.score.shape and profile["layer"].max() + 1 == len(types.score)
+    fits = same_neurons(stats, types) and profile["layer"].max() + 1 == len(types.score)
     if apart or not fits or (claims.empty and not few):
         raise NeuroglotError(f"the files in {folder} are not of one run; run its chapters again.")
     return stats, types, layers
@@ -101,13 +102,13 @@ def side_by_side(runs: Iterable[Run]) -> pd.DataFrame:
     """
     rows = []
     for run in runs:
-        layers, width, k = run.stats.shape
-        shares = {kind: float((run.types.codes == code).mean()) for code, kind in enumerate(KINDS) if code}
+        layers, _, k = run.stats.shape
+        shares = {kind: n / run.types.n_neurons for kind, n in run.types.sizes().items() if kind != KINDS[0]}
         rows.append(
             {
                 "run": run.name,
                 "layers": layers,
-                "neurons": layers * width,
+                "neurons": run.stats.n_neurons,
                 "languages": k,
                 "tokens": int(run.stats.tokens.sum()),
                 "top_rate": run.types.top_rate,
@@ -129,11 +130,12 @@ def depth_profiles(runs: Iterable[Run]) -> pd.DataFrame:
     """
     frames = []
     for run in runs:
-        width = run.types.score.shape[1]
         profile = run.layers["profile"]
         if "bands" in run.layers:
             profile = profile.merge(run.layers["bands"], on=["layer", "kind"], how="left")
-            profile[["low", "high"]] = profile[["low", "high"]].astype(float) / width  # null where none is known
+            width = np.maximum(run.types.layer_widths, 1)[profile["layer"]]
+            ends = profile[["low", "high"]].astype(float)  # null where none is known
+            profile[["low", "high"]] = ends.div(width, axis=0)
         else:
             profile = profile.assign(low=np.nan, high=np.nan)
         frames.append(profile.assign(run=run.name, depth=profile["layer"] / max(profile["layer"].max(), 1)))
@@ -143,7 +145,7 @@ def depth_profiles(runs: Iterable[Run]) -> pd.DataFrame:
 def language_shares(runs: Iterable[Run]) -> pd.DataFrame:
     """Language neurons of each language as a share of all neurons: ``run, language, kind, neurons, share``."""
     frames = [
-        (table := run.types.counts_per_language()).assign(run=run.name, share=table["neurons"] / run.types.score.size)
+        (table := run.types.counts_per_language()).assign(run=run.name, share=table["neurons"] / run.types.n_neurons)
         for run in runs
     ]
     return pd.concat(frames, ignore_index=True)

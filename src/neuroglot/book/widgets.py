@@ -17,6 +17,7 @@ import vl_convert
 from ..base.errors import NeuroglotError, quoted
 from ..base.files import write_bytes
 from ..counts.activations import ActivationStats
+from ..counts.widths import same_neurons
 from ..neurons.contexts import TopContexts, block
 from ..neurons.detection import Detection
 from ..neurons.identification import (
@@ -111,7 +112,7 @@ class _Live(anywidget.AnyWidget):
         languages = tuple(self.languages)
         if languages not in self._prepared:
             index = [self.stats.languages.index(code) for code in languages]
-            self._prepared = {languages: Identifier(self._packed.probabilities()[..., index], scaled=self.scaled)}
+            self._prepared = {languages: self._packed.identifier(index, scaled=self.scaled)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the screen says so
             return self._prepared[languages].types(
@@ -230,7 +231,7 @@ class ThresholdExplorer(_Live):
         settings = {"top_rate": top_rate, "lam": lam, "quantile": quantile, "languages": list(stats.languages)}
         super().__init__(stats, given, scaled, min_tokens, detectors, **settings)
         if self._scored is not None:  # its tau is that of what the screen has
-            shown = Identifier(self._packed.probabilities(), scaled=scaled)
+            shown = self._packed.identifier(scaled=scaled)
             self._scored = replace(self._scored, prepared=shown)
 
     def _chosen(self, codes: list[str]) -> list[str]:
@@ -363,7 +364,7 @@ class NeuronBrowser(_Live):
         layer: int | None = None,
         neuron: int | None = None,
     ) -> None:
-        if types.score.shape != stats.shape[:2] or not set(types.languages) <= set(stats.languages):
+        if not same_neurons(types, stats) or not set(types.languages) <= set(stats.languages):
             raise NeuroglotError("types and counts are not of the same neurons; give the types made from these counts.")
         if types.lam is None:
             raise NeuroglotError(
@@ -373,10 +374,7 @@ class NeuronBrowser(_Live):
             raise NeuroglotError("contexts are shown with their text; give contexts and corpus.")
         lowest = np.unravel_index(types.score.argmin(), types.score.shape)
         place = [int(own if given is None else given) for given, own in zip((layer, neuron), lowest, strict=True)]
-        if not all(0 <= number < size for number, size in zip(place, types.score.shape, strict=True)):
-            raise NeuroglotError(
-                f"there is no neuron {place[1]} in layer {place[0]}; the model has {types.score.shape}."
-            )
+        types.require_neuron(*place)
         self._contexts, self._corpus, self._find = contexts, corpus, find
         self._raised = {} if raised is None else _raised(raised)
         given = {
@@ -398,6 +396,8 @@ class NeuronBrowser(_Live):
         size = self.stats.shape[("layer", "neuron").index(name)]
         if not 0 <= value < size:
             raise NeuroglotError(f"{name}={value}: the model has {size}, counted from 0.")
+        if name == "layer" and not self.stats.layer_widths[value]:
+            raise NeuroglotError(f"layer={value}: this layer has no neurons; give another one.")
         return value
 
     def take(self, neurons: pd.DataFrame) -> None:
@@ -412,8 +412,8 @@ class NeuronBrowser(_Live):
         if len(neurons) and not {"layer", "neuron"} <= set(neurons):
             raise NeuroglotError("these are no neurons; give a table with the columns layer and neuron.")
         places = neurons[["layer", "neuron"]].to_numpy(int) if len(neurons) else np.zeros((0, 2), int)
-        for layer, neuron in places[((places < 0) | (places >= self.stats.shape[:2])).any(axis=1)][:1]:
-            raise NeuroglotError(f"there is no neuron {neuron} in layer {layer}; the model has {self.stats.shape[:2]}.")
+        for layer, neuron in places:
+            self.stats.require_neuron(layer, neuron)
         with self.hold_sync():
             self.among = (places[:, 0] * self.stats.shape[1] + places[:, 1]).tolist()
             if len(places):
@@ -441,7 +441,7 @@ class NeuronBrowser(_Live):
             self.send({**answer, "layer": layer, "neuron": neuron})
 
     def _pictures(self) -> str:
-        types, place = self.types, (self.layer, self.neuron)
+        types, place = self.types, (self.layer, min(self.neuron, int(self.stats.layer_widths[self.layer]) - 1))
         kind = types.kind[place]
         p = self.stats.select(types.languages).probabilities(types.min_tokens)[place]
         rows = [

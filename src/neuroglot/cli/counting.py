@@ -14,8 +14,10 @@ from ..base.words import counted
 from ..counts.activations import ActivationStats
 from ..counts.collecting import Collection
 from ..counts.reading import read_counts
+from ..counts.widths import in_words
 from ..model import attribution, sampling
 from ..model.processes import joined, leave
+from ..model.sites import neuron_layers
 from ..neurons import contexts as passages
 from ..neurons import detection, identification
 from ..neurons.detection import Detection
@@ -71,8 +73,8 @@ def _collect(arguments: argparse.Namespace) -> None:
         say(f"{collection.split} texts are longer than the context and are counted in pieces")
     if getattr(arguments, "pack", False):
         say(f"texts are joined into {len(collection.texts):,} windows")
-    layer = collection.layers[0]
-    say(f"neurons: {len(collection.layers)} layers x {layer.neurons:,}")
+    widths = np.array([layer.neurons for layer in collection.layers])
+    say(f"neurons: {len(widths)} layers x {in_words(widths)}")
     if arguments.dry_run:
         for what, needed in {"memory": collection.memory(), "disk": collection.disk()}.items():
             each = ", ".join(f"{name} {size / 2**30:.2f} GiB" for name, size in needed.items())
@@ -128,7 +130,8 @@ def attribute(arguments: argparse.Namespace) -> None:
         model, tokenizer = given.model(arguments)
         own = settings(arguments, attribution.attributions)
         found = attribution.attributions(model, tokenizer, corpus, arguments.out, **own)
-    print(f"wrote {arguments.out}: {found.values[..., 0].size:,} neurons, {int(found.tokens.sum()):,} scored tokens")
+    neurons = sum(layer.neurons for layer in neuron_layers(model))
+    print(f"wrote {arguments.out}: {neurons:,} neurons, {int(found.tokens.sum()):,} scored tokens")
 
 
 def detect(arguments: argparse.Namespace) -> None:

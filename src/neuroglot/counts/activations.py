@@ -14,12 +14,13 @@ from ..base.provenance import table
 from ..base.records import content_hash
 from ..text.languages import languages_of, parse_languages, require_codes
 from .gathering import Gathered
+from .widths import Layers, in_words
 
 # --- the counts --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class ActivationStats:
+class ActivationStats(Layers):
     """Activation counts of every neuron in every language, per shard of the corpus.
 
     Attributes:
@@ -38,8 +39,8 @@ class ActivationStats:
         gathered: where it was asked for, what detectors read of the values.
         widths: where layers have parts of different kinds or widths, int64 ``[layers, parts]``: how many neurons each
             part of each layer has, one part after the other. A part is an MLP that every token goes through, or an
-            expert. Where a layer has fewer neurons than others, the last columns of its counts are no neurons: they
-            are 0, and no probability stands there. ``None`` where all layers are alike.
+            expert. Where a layer has fewer neurons than others, or none, the last columns of its counts are no neurons:
+            they are 0, and no probability stands there (:attr:`real`). ``None`` where all layers are alike.
 
     Raises:
         NeuroglotError: shapes that do not fit, or a count that is negative or above its tokens.
@@ -91,6 +92,8 @@ class ActivationStats:
             raise NeuroglotError("some sums of squares are negative; count again.")
         if self.widths is not None:
             self._check_parts(self.widths)
+            if any(moment is not None and moment[~self.real].any() for moment in (self.sums, self.squares)):
+                raise NeuroglotError("some moments stand where a layer has no neuron; count again.")
         elif routed is not None:
             self._check_routed(routed)
         if self.gathered is not None:
@@ -120,7 +123,7 @@ class ActivationStats:
     def _check_parts(self, widths: np.ndarray) -> None:
         routed, (shards, layers, neurons, k) = self.shard_routed, self.shard_counts.shape
         fits = np.issubdtype(widths.dtype, np.integer) and widths.ndim == 2 and len(widths) == layers
-        if not fits or not widths.size or widths.min() < 0 or widths.sum(axis=1).max() != neurons:
+        if not fits or not widths.size or widths.min() < 0 or widths.sum(axis=1).max() > neurons:
             raise NeuroglotError(
                 f"widths of shape {widths.shape} do not fit counts of shape {self.shard_counts.shape}."
             )
@@ -150,9 +153,9 @@ class ActivationStats:
         return np.full(layers, neurons) if self.widths is None else self.widths.sum(axis=1, dtype=np.int64)
 
     @property
-    def n_neurons(self) -> int:
-        """Neurons of all layers."""
-        return int(self.layer_widths.sum())
+    def room(self) -> tuple[int, int]:
+        """Layers, and neurons of the widest one."""
+        return self.shape[:2]
 
     def shard_seen(self, layer: np.ndarray, neuron: np.ndarray) -> np.ndarray:
         """Tokens of each shard that some neurons saw, ``[shards, ..., languages]``, 1 long where all saw the same."""
@@ -431,8 +434,7 @@ class ActivationStats:
         tokens = ", ".join(f"{code} {count:,}" for code, count in zip(self.languages, self.tokens, strict=True))
         experts = 1 if self.shard_routed is None or self.widths is not None else self.shard_routed.shape[2]
         each = f"{experts} experts x {neurons // experts:,}" if experts > 1 else f"{neurons:,}"
-        least = int(self.layer_widths.min())
-        each = each if least == neurons else f"{least:,} to {neurons:,}"
+        each = each if self.ragged is None else in_words(self.layer_widths)
         rows = {
             "neurons": f"{layers} layers x {each} = {self.n_neurons:,}",
             "counted tokens": f"{int(self.tokens.sum()):,} ({tokens})",

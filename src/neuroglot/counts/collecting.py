@@ -71,9 +71,6 @@ class Collection:
         # A family outside the table is proven for plain passes, not for those that go on from kept keys and values.
         share_prefixes = share_prefixes and model.config.model_type in SITES
         self.model, self.layers = model, neuron_layers(model, site)
-        if len({layer.neurons for layer in self.layers}) > 1:
-            widths = ", ".join(str(n) for n in sorted({layer.neurons for layer in self.layers}))
-            raise NeuroglotError(f"the layers of this model differ in width ({widths}); they cannot be compared.")
         require_rule(self.layers, quantity, above)
         self.rule: dict[str, Any] = {"quantity": quantity, "above": float(above), "moments": moments}
         self.gather = require_kinds(gather)

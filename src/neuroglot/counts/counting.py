@@ -12,7 +12,7 @@ from ..base.errors import NeuroglotError, is_number, quoted
 from ..model.batches import Inputs
 from ..model.experts import Routing
 from ..model.layers import Layer, Mlp, most_neurons, parted
-from ..model.loading import evaluating, input_device, itself
+from ..model.loading import backbone, evaluating, input_device, itself
 from ..model.sites import QUANTITIES, Seen, keeps_sign, neuron_layers, observed
 from .gathering import Gatherer
 
@@ -191,14 +191,14 @@ class Counter:
         if inputs.prefixes is not None:
             assert inputs.prefix_of is not None
             self.count(None)  # nothing in a prefix is counted
-            cache = model.base_model(input_ids=inputs.prefixes.to(device), use_cache=True).past_key_values
+            cache = backbone(model)(input_ids=inputs.prefixes.to(device), use_cache=True).past_key_values
             cache.reorder_cache(inputs.prefix_of.to(device))
         self.count(inputs.weights, inputs.groups)
         self._seen.clear()
         own = {"past_key_values": cache, "use_cache": True} if cache is not None else {"use_cache": False}
         self._stops, self.whole = True, False
         try:
-            states = model.base_model(input_ids=inputs.ids.to(device), **own).last_hidden_state.flatten(0, 1)
+            states = backbone(model)(input_ids=inputs.ids.to(device), **own).last_hidden_state.flatten(0, 1)
             self._finite = bool(states[inputs.weights.any(0).to(states.device)].isfinite().all())
         except Seen:
             pass

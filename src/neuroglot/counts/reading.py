@@ -52,16 +52,18 @@ def write_counts(path: str | Path, stats: ActivationStats) -> None:
         stats: the counts.
 
     Raises:
-        NeuroglotError: another ending, counts of a mixture of experts, whose tokens differ from neuron to neuron, a
-            folder that is there, or a language that cannot be within a file's name.
+        NeuroglotError: another ending, counts of a mixture of experts, whose tokens differ from neuron to neuron, or of
+            layers that differ, a folder that is there, or a language that cannot be within a file's name.
     """
     path = Path(path)
     if path.suffix == ".safetensors":
         return stats.save(path)
-    if stats.routed is not None:
+    if (stats.seen != stats.tokens)[stats.real].any():
         raise NeuroglotError(
             "a mixture's neurons saw different tokens, which this layout cannot say; use .safetensors."
         )
+    if stats.ragged is not None:
+        raise NeuroglotError("layers differ in width, which this layout cannot say; use .safetensors.")
     if path.suffix in (".csv", ".parquet"):
         return write_columns(path, _table(stats))
     if path.suffix:

@@ -25,7 +25,7 @@ from ..base.provenance import record
 from ..model.batches import Batch, batches_of, tokenize
 from ..model.interventions import Intervention, hashes, intervene
 from ..model.likelihood import Head, Losses
-from ..model.loading import evaluating, input_device, itself, longest_input, model_record
+from ..model.loading import backbone, evaluating, input_device, itself, longest_input, model_record
 from ..model.stores import Text
 from ..text.corpora import Corpus, Example
 from ..text.corruptions import wrong_first_result, wrong_last_number
@@ -254,7 +254,7 @@ def _states(model: PreTrainedModel, batch: Batch, changes: Sequence[Intervention
     ids = batch.tensors(1).ids.to(input_device(model))
     of_texts = [change for change in changes for _ in batch.texts]
     with torch.inference_mode(), intervene(model, of_texts):
-        states = model.base_model(input_ids=ids.repeat(len(changes), 1), use_cache=False).last_hidden_state
+        states = backbone(model)(input_ids=ids.repeat(len(changes), 1), use_cache=False).last_hidden_state
     return torch.Tensor(states.unflatten(0, (len(changes), len(batch.texts))))
 
 

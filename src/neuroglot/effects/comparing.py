@@ -227,8 +227,7 @@ def with_outside(
     """
     found = {budget: dict(some) for budget, some in sets.items()}
     if neurons is not None:
-        layers, width, _ = stats.shape
-        outside = read_fitting(neurons, stats.languages, layers, width)
+        outside = read_fitting(neurons, stats.languages, stats.room[0], stats.layer_widths)
         name = Path(neurons).stem
         name = f"{name} (file)" if name in methods() else name
         found.setdefault(ITS_OWN, {})[name] = outside
@@ -265,7 +264,7 @@ def removals_of(
         if one.languages != stats.languages:
             raise NeuroglotError(f"{name} is not of the languages of these counts; detect on the same.")
         own = {code: list(one.neurons(code)) for code in one.languages}
-        found += beside(name, own, draws=draws, size=rates.shape[1], rates=rates, width=width, seed=seed)
+        found += beside(name, own, draws=draws, size=stats.layer_widths, rates=rates, width=width, seed=seed)
         found += of_the_others(name, own, draws=other_draws, seed=seed)
     return found
 
@@ -365,7 +364,7 @@ def again(one: Mapping[str, Detection], others: Mapping[str, Mapping[str, Detect
             if name not in other:
                 continue
             mine, theirs = one[name].take(number), other[name].take(number)
-            table = agreement({"one": mine, "other": theirs}, mine.score.shape[1])
+            table = agreement({"one": mine, "other": theirs}, mine.layer_widths)
             row = {"text": text, "detector": name, "jaccard": table["jaccard"].mean(), "chance": table["chance"].mean()}
             rows.append(row | {"low": table["jaccard"].min(), "high": table["jaccard"].max()})
     return pd.DataFrame(rows, columns=["text", "detector", "jaccard", "chance", "low", "high"])

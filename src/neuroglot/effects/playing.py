@@ -134,7 +134,7 @@ def changes(
         raise NeuroglotError(f"{setting.language} has no {setting.neurons} neurons; choose another set or language.")
     seeds = ("playing", seed, setting.language, setting.neurons)
     if stats is None:
-        drawn = random_like(own, shape[1], seeds)
+        drawn = random_like(own, types.layer_widths, seeds)
     else:
         rates = firing_rates(types, stats)[..., types.languages.index(setting.language)]
         drawn = matched_like(own, rates, seeds)

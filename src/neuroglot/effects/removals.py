@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..base.errors import NeuroglotError, quoted, require_whole
 from ..counts.activations import ActivationStats
+from ..counts.widths import Width, same_neurons
 from ..model.interventions import Intervention
 from ..neurons.drawing import generator, matched_like, random_like
 from ..neurons.identification import NeuronTypes
@@ -99,12 +100,11 @@ def removals(
     require_whole("draws", draws, 0)
     if matched not in MATCHED:
         raise NeuroglotError(f"matched={quoted(matched)}: random neurons are matched by {' or by '.join(MATCHED)}.")
-    size = types.score.shape[1]
     rates = firing_rates(types, stats) if matched == "firing rate" else None
     result = []
     for set_, kinds in sets.items():
         own = {language: types.neurons(language, kinds) for language in types.languages}
-        result += beside(set_, own, draws=draws, size=size, rates=rates, width=width, seed=seed)
+        result += beside(set_, own, draws=draws, size=types.layer_widths, rates=rates, width=width, seed=seed)
     return result
 
 
@@ -113,7 +113,7 @@ def beside(
     own: Mapping[str, list[np.ndarray]],
     *,
     draws: int,
-    size: int,
+    size: Width,
     rates: np.ndarray | None,
     width: float | None = None,
     seed: int = 0,
@@ -124,7 +124,7 @@ def beside(
         set_: its name.
         own: by language, in the order of the rates, one index array per layer.
         draws: beside each language's.
-        size: neurons of a layer.
+        size: neurons of a layer, or of each.
         rates: ``[layers, neurons, languages]``, firing rates to match by; ``None`` matches by layer alone.
         width: how far rates may be apart; default: the nearest that there are.
         seed: of the draws.
@@ -156,7 +156,7 @@ def firing_rates(types: NeuronTypes, stats: ActivationStats | None) -> np.ndarra
         raise NeuroglotError("random neurons are matched by firing rate with the counts of the types; give stats.")
     told = ("weights_sha256", "input_sha256")
     stats = stats.select(types.languages)
-    if any(stats.provenance.get(name) != types.provenance.get(name) for name in told):
+    if not same_neurons(stats, types) or any(stats.provenance.get(name) != types.provenance.get(name) for name in told):
         raise NeuroglotError("these counts are not those that the types were identified on; give theirs.")
     return stats.probabilities(types.min_tokens)
 
@@ -283,7 +283,9 @@ def doses(
                 result.append(Removal(set_, language, some, "shuffled", draw, dose))
                 key = (seed, set_, language, draw)
                 if rates is None:
-                    result.append(Removal(set_, language, random_like(first, width, key), "random", draw, dose))
+                    result.append(
+                        Removal(set_, language, random_like(first, types.layer_widths, key), "random", draw, dose)
+                    )
                 else:
                     like = matched_like(first, rates[..., k], key)
                     result.append(Removal(set_, language, like, "matched", draw, dose))

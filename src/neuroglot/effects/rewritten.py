@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..base.errors import require_names
 from ..base.uncertainty import mean_of, together, verdicts
+from ..neurons.agreement import expected_both
 from ..neurons.detection import Detection
 from ..text.corpora import Corpus
 from ..text.rewriting import not_latin, romanized, shuffled
@@ -91,7 +92,7 @@ def found_again(
         same layers would be of the latter), ``difference`` (rewritten less unchanged). A detector that cannot find
         neurons on rewritten text has no number there.
     """
-    names = [name for name in one if name in other]
+    names, widths = [name for name in one if name in other], unchanged[0].layer_widths
     own, before = ({name: found[name].take(number).selected for name in names} for found in (other, one))
     rows = []
     for rewriting, text in rewritten.items():
@@ -101,7 +102,7 @@ def found_again(
             for name in names:
                 mine, as_it_was = own[name][..., at], before[name][..., at]
                 after = there[name].take(number).selected[..., at] if name in there else None
-                same, (again, chance) = _share(mine, as_it_was)[0], _share(mine, after)
+                same, (again, chance) = _share(mine, as_it_was, widths)[0], _share(mine, after, widths)
                 row = {"rewriting": rewriting, "detector": name, "language": code, "neurons": int(mine.sum())}
                 row |= {"unchanged": same, "rewritten": again, "chance": chance, "difference": again - same}
                 rows.append(row)
@@ -116,11 +117,11 @@ def with_language(read: Read, code: str, other: Read) -> Read:
     return stats.with_language(code, theirs), slopes.with_language(code, others)
 
 
-def _share(own: np.ndarray, found: np.ndarray | None) -> tuple[float, float]:
-    """Which share of some neurons is among others, and would be among random ones of the same layers."""
+def _share(own: np.ndarray, found: np.ndarray | None, widths: np.ndarray) -> tuple[float, float]:
+    """Which share of some neurons is among others, and would be among random ones of the same layers, so wide."""
     if found is None or not own.any():
         return np.nan, np.nan
-    expected = (own.sum(axis=1) * found.sum(axis=1)).sum() / own.shape[1]
+    expected = expected_both(own, found, widths).sum()
     return float((own & found).sum() / own.sum()), float(expected / own.sum())
 
 

@@ -235,12 +235,14 @@ def _pair_of(types: NeuronTypes, of: Steering, set_: str, stats: ActivationStats
     if not of.draw:
         return up, down
     if stats is None:
-        return _random_pair(up, down, types.score.shape[1], key)
-    rates, every = firing_rates(types, stats), np.arange(types.score.shape[1])
+        return _random_pair(up, down, types.layer_widths, key)
+    rates, every = firing_rates(types, stats), [np.arange(n) for n in types.layer_widths]
     taken = [types.neurons(code, SETS[set_]) for code in (of.source, of.target)]
     found = []
     for neurons, code in ((up, of.target), (down, of.source)):
-        free = [np.setdiff1d(every, np.concatenate(layer)) for layer in zip(*taken, strict=True)]
+        free = [
+            np.setdiff1d(own, np.concatenate(layer)) for own, layer in zip(every, zip(*taken, strict=True), strict=True)
+        ]
         rate = rates[..., types.languages.index(code)]
         found.append(matched_like(neurons, rate, ("steering", *key, code), among=free))
         taken.append(found[-1])
@@ -273,10 +275,12 @@ def matches(
     return table.groupby(["target", "role"], sort=False, as_index=False).mean()
 
 
-def _random_pair(up: Sequence[np.ndarray], down: Sequence[np.ndarray], width: int, key: tuple[str | int, ...]) -> _Pair:
-    """Random neurons for both, in each layer as many, none in both."""
+def _random_pair(
+    up: Sequence[np.ndarray], down: Sequence[np.ndarray], widths: Sequence[int] | np.ndarray, key: tuple[str | int, ...]
+) -> _Pair:
+    """Random neurons for both, in each layer as many, none in both; of layers of so many neurons."""
     rng = generator("steering", *key)
-    mixed = [rng.permutation(width) for _ in up]
+    mixed = [rng.permutation(int(width)) for width in widths]
     return (
         [m[: len(u)] for m, u in zip(mixed, up, strict=True)],
         [m[len(u) : len(u) + len(d)] for m, u, d in zip(mixed, up, down, strict=True)],

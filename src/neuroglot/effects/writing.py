@@ -19,9 +19,10 @@ from ..base.errors import NeuroglotError, require_whole
 from ..base.uncertainty import Estimate, dealt_to_languages, jackknife, known_mean, leave_one_out, together, verdicts
 from ..counts.activations import ActivationStats
 from ..counts.collecting import collect
+from ..counts.widths import same_neurons
 from ..model.batches import Batch, batches_of, texts_of, tokenize
 from ..model.interventions import Intervention, intervene
-from ..model.loading import evaluating, input_device, longest_input
+from ..model.loading import backbone, evaluating, input_device, longest_input
 from ..model.readout import Readout
 from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus
@@ -178,7 +179,7 @@ def mean_values(means: ActivationStats, types: NeuronTypes) -> np.ndarray:
     if means.provenance.get("settings", {}).get("quantity") != "product":
         raise NeuroglotError('the means are not of what enters the down projection; count with quantity="product".')
     values = means.select(types.languages).means()
-    if values.shape[:2] != types.score.shape:
+    if not same_neurons(means, types):
         raise NeuroglotError("means and types are not of the same neurons; count the means with this model.")
     return values
 
@@ -491,7 +492,7 @@ class _Passes:
         try:
             with intervene(self.readout.model, [None] * n + [removal] * n):
                 ids = inputs.ids.to(input_device(self.readout.model)).repeat(2, 1)
-                self.readout.model.base_model(input_ids=ids, use_cache=False)
+                backbone(self.readout.model)(input_ids=ids, use_cache=False)
         finally:
             for handle in handles:
                 handle.remove()

@@ -26,7 +26,7 @@ from ..text.languages import languages_of, require_codes
 from .batches import Batch, batches_of, texts_of
 from .layers import Layer, most_neurons
 from .likelihood import Head
-from .loading import evaluating, input_device, itself, longest_input, model_record
+from .loading import backbone, evaluating, input_device, itself, longest_input, model_record
 from .sites import neuron_layers
 
 
@@ -209,7 +209,7 @@ def _of_batch(model: PreTrainedModel, head: Head, layers: Sequence[Layer], batch
     counted = inputs.weights.sum(0).reshape(len(batch.texts), -1).bool()[:, 1:]
     with torch.enable_grad(), _gated(layers, len(batch.texts)) as gates:
         ids = inputs.ids.to(input_device(model))
-        states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        states = backbone(model)(input_ids=ids, use_cache=False).last_hidden_state
         back = torch.zeros_like(states)
         scored = counted.to(states.device)
         for some in scored.nonzero().split(_POSITIONS):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -99,6 +99,34 @@ class _Gated(Ran):
         return self.result
 
 
+class _Sorted(Ran):
+    """Of experts whose tokens come sorted, through one module each for gate and up projection and for what follows."""
+
+    def __init__(
+        self, both: torch.Tensor, product: torch.Tensor, activation: Callable[[torch.Tensor], torch.Tensor]
+    ) -> None:
+        self.z, self._product, self._activation = both[:, : product.shape[-1]], product, activation
+
+    @property
+    def activation(self) -> torch.Tensor:  # type: ignore[override]
+        return self._activation(self.z)
+
+    @property
+    def product(self) -> torch.Tensor:
+        return self._product
+
+    def _begun(self) -> torch.Tensor:
+        if self.result is None:
+            self.result = self._product.clone()
+        return self.result
+
+
+def sorted_(experts: nn.Module) -> bool:
+    """Whether experts are such: as JetMoe's, with ``router``, ``input_linear``, ``activation``, ``output_linear``."""
+    parts = (getattr(experts, name, None) for name in ("router", "input_linear", "activation", "output_linear"))
+    return all(isinstance(part, nn.Module) for part in parts)
+
+
 #: ``do(ran, routing)``, see :func:`at_experts`.
 Do = Callable[[Ran, Routing], None]
 
@@ -112,9 +140,18 @@ def at_experts(mlp: Mlp, do: Do) -> list[Any]:
     pending: list[Routing] = []
     experts = mlp.experts
     assert experts is not None
+    if sorted_(experts):
+        return _at_sorted(experts, mlp, do)
 
     def routed(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        pending[:] = routings(module, routed_to(args, kwargs)[0], mlp.n_experts)
+        given = given_to(module, args, kwargs)
+        if given.apart:
+            tokens = torch.arange(len(given.chosen), device=given.chosen.device)
+            seen = ((expert, tokens[given.sees(expert)]) for expert in range(mlp.n_experts))
+            spans = [(expert, expert * len(tokens) + own) for expert, own in seen if len(own)]
+            pending[:] = [Routing(tokens.repeat(mlp.n_experts), list(spans), len(tokens))]
+        else:
+            pending[:] = routings(module, given.chosen, mlp.n_experts)
 
     def done(ran: Ran, rows: int) -> Ran:
         if not pending or len(pending[0].tokens) != rows:
@@ -123,8 +160,9 @@ def at_experts(mlp: Mlp, do: Do) -> list[Any]:
         return ran
 
     def activated(_module: nn.Module, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
-        z = args[0].detach()
-        return done(_Activated(z, output.detach(), getattr(experts, "has_gate", True)), len(z)).result
+        z, made = (each.detach().flatten(0, -2) for each in (args[0], output))
+        result = done(_Activated(z, made, getattr(experts, "has_gate", True)), len(z)).result
+        return None if result is None else result.view(output.shape)
 
     def ran(*_: Any) -> None:
         if pending:
@@ -137,6 +175,35 @@ def at_experts(mlp: Mlp, do: Do) -> list[Any]:
     if isinstance(mlp.activation, nn.Module):
         return [before, mlp.activation.register_forward_hook(activated), after]
     return [before, _Called(experts, activated), after]
+
+
+def _at_sorted(experts: Any, mlp: Mlp, do: Do) -> list[Any]:
+    """:func:`at_experts` of experts whose tokens come sorted."""
+    seen: dict[str, Any] = {}
+
+    def routed(_module: nn.Module, _args: Any, output: tuple[Any, ...]) -> None:
+        _, tokens, _, sizes, logits = output
+        ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
+        spans: list[tuple[int, slice | torch.Tensor]] = [
+            (expert, slice(ends[expert], ends[expert + 1])) for expert, size in enumerate(sizes) if size
+        ]
+        seen["routing"] = Routing(tokens, spans, len(logits))
+
+    def first(_module: nn.Module, _args: Any, output: torch.Tensor) -> None:
+        seen["both"] = output.detach()
+
+    def second(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if seen.keys() != {"routing", "both"} or len(args[0]) != len(seen["routing"].tokens):
+            raise NeuroglotError("the experts ran in an order that neuroglot does not know; load them as eager.")
+        ran = _Sorted(seen.pop("both"), args[0].detach(), mlp.activation)
+        do(ran, seen.pop("routing"))
+        return None if ran.result is None else (ran.result, *args[1:])
+
+    return [
+        experts.router.register_forward_hook(routed),
+        experts.input_linear.register_forward_hook(first),
+        experts.output_linear.register_forward_pre_hook(second),
+    ]
 
 
 class _Called:
@@ -180,6 +247,66 @@ class _Wrapped:
             vars(self._experts).pop("_apply_gate", None)
         else:
             object.__setattr__(self._experts, "_apply_gate", self._outer)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What experts are called with.
+
+    Attributes:
+        x: hidden states ``[tokens, size]``; or of each expert its own ``[experts * tokens, size]``, in order.
+        chosen: for each token the numbers of its experts, ``[tokens, k]``.
+        shares: float, of the same shape.
+        apart: whether each expert is given its own hidden states.
+        bias: what is added to what leaves them all, ``[size]``.
+    """
+
+    x: torch.Tensor
+    chosen: torch.Tensor
+    shares: torch.Tensor
+    apart: bool
+    bias: torch.Tensor | None = None
+
+    def sees(self, expert: int) -> torch.Tensor:
+        """Which tokens an expert sees, bool ``[tokens]``."""
+        return (self.chosen == expert).any(-1)
+
+    def share(self, expert: int) -> torch.Tensor:
+        """Each token's share of an expert, ``[tokens]``."""
+        return torch.where(self.chosen == expert, self.shares, 0).sum(-1)
+
+    def of(self, expert: int, tokens: torch.Tensor) -> torch.Tensor:
+        """What some tokens are for an expert, ``[tokens, size]``."""
+        return self.x[expert * len(self.chosen) + tokens] if self.apart else self.x[tokens]
+
+    def together(self, output: torch.Tensor) -> torch.Tensor:
+        """What leaves the experts, of each token ``[tokens, size]``."""
+        if self.bias is not None:
+            return output.flatten(0, -2) - self.bias
+        return output.unflatten(0, (-1, len(self.chosen))).sum(0) if self.apart else output
+
+
+def given_to(experts: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Given:
+    """What experts are called with: tokens and where they go, or, as in Llama 4, for each expert all tokens.
+
+    There a token that an expert does not see is zero for it, and no token that it sees is.
+
+    Raises:
+        NeuroglotError: something else.
+    """
+    tensors = [each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)]
+    if sorted_(experts) and tensors:
+        own: Any = experts
+        x = tensors[0].flatten(0, -2)
+        logits, chosen = own.router.layer(x).float().topk(own.router.top_k, dim=1)
+        return Given(x, chosen, logits.softmax(dim=1).type_as(x), False, own.bias)
+    number = len(cast(Any, experts).down_proj)
+    if len(tensors) == 1 and tensors[0].ndim == 2 and len(tensors[0]) % number == 0:
+        seen = tensors[0].detach().unflatten(0, (number, -1)).any(-1).T
+        every = torch.arange(number, device=seen.device)
+        return Given(tensors[0], torch.where(seen, every, number), seen.to(tensors[0].dtype), True)
+    chosen, shares = routed_to(args, kwargs)
+    return Given(tensors[0], chosen, shares, False)
 
 
 def routed_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:

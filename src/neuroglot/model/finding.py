@@ -10,7 +10,7 @@ part of a layer may look like an MLP.
 import contextlib
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any, cast
@@ -22,10 +22,10 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from ..base.errors import NeuroglotError
-from .experts import Ran, Routing, at_experts, routed_to
-from .formulas import Formula, own_formula
-from .layers import FUNCTIONAL, Mlp, Site, Sites, activation_at, layer_of, mlp_at, parted
-from .loading import evaluating, input_device
+from .experts import Ran, Routing, at_experts, given_to, sorted_
+from .formulas import OWN, Formula, own_formula, swish, transposed
+from .layers import FUNCTIONAL, SWISH, Mlp, Site, Sites, activation_at, layer_of, mlp_at, parted
+from .loading import backbone, evaluating, input_device
 
 
 class UnprovenError(Exception):
@@ -38,15 +38,20 @@ def found(model: PreTrainedModel) -> Site | Sites:
     Raises:
         UnprovenError: why it is not known.
     """
-    path, inside = _stack(model)
-    with torch.inference_mode():
-        return _found(model, path, inside)
+    try:
+        path, inside, runs = _stack(model)
+        with torch.inference_mode():
+            return _found(model, path, inside, runs)
+    except UnprovenError:
+        _require_causal(model)  # or that is the reason
+        raise
 
 
-def _found(model: PreTrainedModel, path: str, inside: list[nn.Module]) -> Site | Sites:
+def _found(model: PreTrainedModel, path: str, inside: list[nn.Module], runs: list[bool]) -> Site | Sites:
     seen = _Pass(model, inside).seen
-    rows = [_mlps(block, own, path) for block, own in zip(inside, seen, strict=True)]
-    _require_whole(inside, rows)
+    # A layer that text alone does not go through (it sees an image) has no neurons to count.
+    rows = [_mlps(block, own, path) if run else () for block, own, run in zip(inside, seen, runs, strict=True)]
+    _require_whole(*zip(*(each for *each, run in zip(inside, rows, runs, strict=True) if run), strict=True))
     rows = _with_limits(model, inside, rows)
     if len(set(rows)) == 1 and len(rows[0]) == 1:
         site = rows[0][0].site
@@ -57,7 +62,7 @@ def _found(model: PreTrainedModel, path: str, inside: list[nn.Module]) -> Site |
 
 def proves(model: PreTrainedModel, site: Site) -> bool:
     """Whether a few tokens prove a site, without experts, in every layer; other MLPs may be beside it."""
-    inside = list(attrgetter(site.layers)(model.base_model))
+    inside = list(attrgetter(site.layers)(backbone(model)))
     try:
         seen = _Pass(model, inside).seen
     except UnprovenError:
@@ -89,7 +94,7 @@ def _run(model: PreTrainedModel, ids: torch.Tensor) -> None:
     """
     try:
         with torch.inference_mode(), evaluating(model):
-            model.base_model(input_ids=ids, use_cache=False)
+            backbone(model)(input_ids=ids, use_cache=False)
     except UnprovenError:
         raise
     except Exception as error:
@@ -97,12 +102,12 @@ def _run(model: PreTrainedModel, ids: torch.Tensor) -> None:
         raise UnprovenError(f"it does not run on tokens alone ({type(error).__name__}: {said[:100]})") from error
 
 
-def _stack(model: PreTrainedModel) -> tuple[str, list[nn.Module]]:
-    """The layers, and their path in the backbone."""
+def _stack(model: PreTrainedModel) -> tuple[str, list[nn.Module], list[bool]]:
+    """The layers, their path in the backbone, and which of them text goes through."""
     depth = getattr(model.config.get_text_config(), "num_hidden_layers", None)
     every = {
         name: list(module)
-        for name, module in model.base_model.named_modules()
+        for name, module in backbone(model).named_modules()
         if isinstance(module, nn.ModuleList) and len(module) and any(map(_is_linear, module.modules()))
     }
     # Where an encoder's depth is given, or twice the depth, no list is so long.
@@ -120,9 +125,41 @@ def _stack(model: PreTrainedModel) -> tuple[str, list[nn.Module]]:
     if len(stacks) != 1:
         raise UnprovenError("it has no list of layers, or several, that its configuration speaks of")
     ((path, blocks),) = stacks.items()
-    if [block for block in ran if block in blocks] != blocks:
+    own = [block for block in ran if block in blocks]
+    if own != [block for block in blocks if block in own]:
         raise UnprovenError("its layers do not run one after the other and once")
-    return path, blocks
+    return path, blocks, [block in own for block in blocks]
+
+
+def _require_causal(model: PreTrainedModel) -> None:
+    """That what leaves the backbone at a token depends on no later one.
+
+    Raises:
+        UnprovenError: it does.
+    """
+    made: list[torch.Tensor] = []
+
+    def keep(_module: nn.Module, _args: Any, output: Any) -> None:
+        states = output[0] if isinstance(output, tuple) else getattr(output, "last_hidden_state", None)
+        if isinstance(states, torch.Tensor):
+            made.append(states)
+
+    ids = _ids(model)
+    with _removed([backbone(model).register_forward_hook(keep)]):
+        for each in (ids, _changed(model, ids)):
+            _run(model, each)
+    if len(made) == 2 and made[0].shape[:2] == ids.shape and not _alike(made[0][:, :-1], made[1][:, :-1]):
+        raise UnprovenError(_BOTH_SIDES)
+
+
+_BOTH_SIDES = "it attends to both sides: a token sees later ones"
+
+
+def _changed(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+    """The same tokens, of which the last is another."""
+    changed = ids.clone()
+    changed[0, -1] = 9 % len(cast(torch.Tensor, model.get_input_embeddings().weight))
+    return changed
 
 
 def _inside(name: str, other: str) -> bool:
@@ -172,13 +209,11 @@ class _Pass:
 
     def __init__(self, model: PreTrainedModel, inside: list[nn.Module]) -> None:
         ids = _ids(model)
-        changed = ids.clone()
-        changed[0, -1] = 9 % len(cast(torch.Tensor, model.get_input_embeddings().weight))
-        later, self.seen = self._once(model, inside, changed), self._once(model, inside, ids)
+        later, self.seen = self._once(model, inside, _changed(model, ids)), self._once(model, inside, ids)
         for own, other in zip(self.seen, later, strict=True):
             for name, output in own.outputs.items():
                 if name in other.outputs and not _alike(output[:-1], other.outputs[name][:-1]):
-                    raise UnprovenError("it attends to both sides: a token sees later ones")
+                    raise UnprovenError(_BOTH_SIDES)
 
     def _once(self, model: PreTrainedModel, inside: list[nn.Module], ids: torch.Tensor) -> list[_Seen]:
         seen = [_Seen() for _ in inside]
@@ -244,8 +279,8 @@ def _mlps(block: nn.Module, seen: _Seen, path: str) -> tuple[_Proven, ...]:
 
 
 #: Paths in a layer of networks that decide or scale, and write nothing to the stream: a mixture's router, the gate of a
-#: norm, an adapter, what chooses the tokens that attention sees.
-_NO_NEURONS = re.compile(r"norm\.|router|adapter|index|compress|(^|\.)gate\.")
+#: norm, an adapter, what chooses the tokens that attention sees; and of attention's own experts, which are linear.
+_NO_NEURONS = re.compile(r"norm\.|router|adapter|index|compress|(^|\.)gate\.|attention\.experts\.")
 
 
 def _without(seen: _Seen, left_out: Callable[[str], bool]) -> _Seen:
@@ -267,7 +302,11 @@ def _candidates(block: nn.Module) -> dict[str, Callable[[torch.Tensor], torch.Te
         for key, value in vars(module).items():
             if callable(value) and not key.startswith("_") and not isinstance(value, type | nn.Module):
                 found[f"{name}.{key}".lstrip(".")] = value
-    return found | {f"{FUNCTIONAL}{name}": getattr(functional, name) for name in ("silu", "gelu", "relu")}
+        slope = vars(module).get("swiglu_alpha")
+        if isinstance(slope, float | int):
+            found[f"{FUNCTIONAL}{SWISH}{name}.swiglu_alpha"] = swish(slope)
+    plain = {name: getattr(functional, name) for name in ("silu", "gelu", "relu")} | OWN
+    return found | {f"{FUNCTIONAL}{name}": function for name, function in plain.items()}
 
 
 def _nearness(one: str, other: str) -> int:
@@ -309,6 +348,10 @@ def _befores(block: nn.Module, gate: str) -> dict[str, Callable[[torch.Tensor], 
     return {"": None} | ({f"{owner}._gaussian_topk": sparse} if sparse is not None else {})
 
 
+#: What is added to a fused up projection's output before the product.
+_PLUS = (0.0, 1.0)
+
+
 def _fits(
     value: torch.Tensor,
     output: torch.Tensor,
@@ -328,7 +371,7 @@ def _fits(
     if torch.equal(activated, output[:, :width]):  # dropout and the like
         return None
     if output.shape[-1] == 2 * width:
-        return "" if _alike(activated * output[:, width:], value) else None
+        return "" if any(_alike(activated * (output[:, width:] + plus), value) for plus in _PLUS) else None
     if _alike(activated, value):
         return ""
     others = (name for name, up in ups.items() if name != gate and up.shape == value.shape)
@@ -349,9 +392,13 @@ def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
 def _experts(block: nn.Module, path: str) -> Iterator[_Proven]:
     """Modules with experts' weights as transformers keeps them; proven once they have run."""
     for name, module in block.named_modules():
+        if sorted_(module):
+            weights = "input_linear.weight", "output_linear.weight"
+            yield _Proven(Site(path, weights[0], f"{name}.activation", weights[1], fused=True, experts=name))
+            continue
         gate = "gate_up_proj" if getattr(module, "has_gate", True) else "up_proj"
-        weights = [getattr(module, each, None) for each in (gate, "down_proj")]
-        if all(isinstance(weight, nn.Parameter) and weight.ndim == 3 for weight in weights):
+        found = [getattr(module, each, None) for each in (gate, "down_proj")]
+        if all(isinstance(weight, nn.Parameter) and weight.ndim == 3 for weight in found):
             fused = gate == "gate_up_proj"
             yield _Proven(Site(path, gate, f"{name}.act_fn", "down_proj", fused=fused, experts=name))
 
@@ -388,21 +435,20 @@ class _ExpertsProof:
         self._made.append((ran.z.clone(), ran.activation.clone(), ran.product.clone(), routing))
 
     def _weights(self, name: str, expert: int) -> tuple[torch.Tensor, Any]:
-        weight, bias = getattr(self.mlp.experts, name)[expert], getattr(self.mlp.experts, f"{name}_bias", None)
-        return weight if getattr(self.mlp.experts, "is_transposed", False) else weight.T, 0 if bias is None else bias[
-            expert
-        ]
+        weight, bias = attrgetter(name)(self.mlp.experts)[expert], getattr(self.mlp.experts, f"{name}_bias", None)
+        assert self.mlp.experts is not None
+        return weight if transposed(self.mlp.experts) else weight.T, 0 if bias is None else bias[expert]
 
     def _ran(self, experts: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        index, shares = routed_to(args, kwargs)
-        x = next(each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor))
+        given = given_to(experts, args, kwargs)
+        x = given.x[: len(given.chosen)]
         total, right = torch.zeros_like(x), bool(self._made)
         width = self.mlp.width
         for z, a, product, routing in self._made:
             for expert, rows in routing.spans:
                 tokens = routing.tokens[rows]
                 weight, bias = self._weights(self.site.gate, expert)
-                both = x[tokens] @ weight + bias
+                both = given.of(expert, tokens) @ weight + bias
                 own = both if not self.site.fused else both[:, :width]
                 if own_formula(experts):
                     formula = Formula(experts)
@@ -413,13 +459,13 @@ class _ExpertsProof:
                 written = made @ down + bias
                 if getattr(experts, "has_post_expert_norm", False):
                     written = experts.post_expert_norm(written)  # type: ignore[operator]
-                share = torch.where(index == expert, shares, 0).sum(-1)[tokens, None]
+                share = given.share(expert)[tokens, None]
                 total[tokens] += (written * share).to(total.dtype)
                 right &= _alike(own, z[rows]) and _alike(made, product[rows])
-        idle = torch.where(index >= self.mlp.n_experts, shares, 0).sum(-1)[
-            :, None
-        ]  # experts that hand on what they get
-        self.proven = right and _alike(total + x * idle, output)
+        idle = torch.where(given.chosen >= self.mlp.n_experts, given.shares, 0).sum(-1)[:, None]
+        # Experts beyond hand on what they get.
+        made = given.together(output[0] if isinstance(output, tuple) else output)
+        self.proven = right and _alike(total + x * idle, made)
         self._made.clear()
 
 
@@ -431,7 +477,7 @@ _MLP = re.compile(
 )
 
 
-def _require_whole(inside: list[nn.Module], rows: list[tuple[_Proven, ...]]) -> None:
+def _require_whole(inside: Sequence[nn.Module], rows: Sequence[tuple[_Proven, ...]]) -> None:
     """Whether no other part of a layer looks like an MLP, and there is one.
 
     Raises:
@@ -439,10 +485,12 @@ def _require_whole(inside: list[nn.Module], rows: list[tuple[_Proven, ...]]) -> 
     """
     for block, row in zip(inside, rows, strict=True):
         known = {name for mlp in row for name in (mlp.site.gate, mlp.site.down, mlp.up, mlp.site.experts) if name}
+        inside_experts = tuple(f"{mlp.site.experts}." for mlp in row if mlp.site.experts)
         left = [
             (name, module)
             for name, module in block.named_modules()
-            if name not in known and _MLP.search(name) and not _NO_NEURONS.search(name)
+            if name not in known and not name.startswith(inside_experts) and _MLP.search(name)
+            if not _NO_NEURONS.search(name)
             if _is_linear(module) or _packed(module)
         ]
         if any(_packed(module) for _, module in left):
@@ -457,7 +505,8 @@ def _require_whole(inside: list[nn.Module], rows: list[tuple[_Proven, ...]]) -> 
 
 def _packed(module: nn.Module) -> bool:
     """Whether it has weights of three dimensions of its own, and is no convolution."""
-    return any(p.ndim == 3 for p in module.parameters(recurse=False)) and not isinstance(module, nn.Conv1d)
+    packed = any(p.ndim == 3 and p.shape[:2].numel() > 1 for p in module.parameters(recurse=False))
+    return packed and not isinstance(module, nn.Conv1d)
 
 
 def _follows(one: nn.Module, two: nn.Module) -> bool:
@@ -532,7 +581,7 @@ def _limited(block: nn.Module, mlp: _Proven, seen: _Seen) -> _Proven:
         tried = replace(site, limit=path)
         own = z[:, :width] if not site.before else attrgetter(site.before)(block)(z[:, :width])
         made = activation_at(block, tried)(own)
-        made = made if up is None else made * up.clamp(-limit, limit)
-        if _alike(made, value):
+        ways = [made] if up is None else [made * (up.clamp(-limit, limit) + plus) for plus in _PLUS]
+        if any(_alike(way, value) for way in ways):
             return replace(mlp, site=tried)
     raise UnprovenError(f"what {site.gate} does with large values is not known")

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 from transformers.integrations import moe
 
 from ..base.errors import NeuroglotError
@@ -49,9 +50,27 @@ class Formula:
         by_up = made[50] / made[50, 40 if made[50, 40] else 42]  # at a gate of 5: relative to up 0, or 1
         product = torch.outer(made[:, 40 if made[50, 40] else 42], by_up)
         slope = by_up[41] - by_up[40]
-        if not torch.allclose(product, made) or not torch.isclose(slope, torch.tensor(0.5, dtype=slope.dtype)):
+        if not torch.allclose(product, made) or abs(float(slope) - 0.5) > 1e-3:
             raise NeuroglotError("the experts' formula is no product of an activation and the up projection.")
         return 0.0 if made[50, 40] else 1.0
+
+
+def transposed(experts: nn.Module) -> bool:
+    """Whether experts' weights are stored ``[experts, inputs, outputs]``."""
+    said = getattr(experts, "is_transposed", None)
+    if said is not None:
+        return bool(said)
+    fused, down = (getattr(experts, name, None) for name in ("gate_up_proj", "down_proj"))
+    return fused is not None and down is not None and fused.shape[2] == 2 * down.shape[1]
+
+
+#: Non-linearities that layers compute by themselves, by names that are none of torch's.
+OWN: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"relu_squared": lambda z: functional.relu(z).square()}
+
+
+def swish(slope: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    """``z sigmoid(slope z)``."""
+    return lambda z: z * torch.sigmoid(slope * z)
 
 
 def own_formula(experts: nn.Module) -> bool:

@@ -287,8 +287,9 @@ class _Passes:
     def watched(self, layers: nn.ModuleList) -> list[Any]:
         if not self.tables:
             return []
+        # The last layer may be one that text does not go through; none of its neurons is changed.
         before = layers[0].register_forward_pre_hook(self._begin, with_kwargs=True)
-        return [before, layers[-1].register_forward_hook(self._end)]
+        return [before, layers[self.tables[-1].number].register_forward_hook(self._end)]
 
     def _begin(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.begun = True

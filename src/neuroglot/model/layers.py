@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from .formulas import Formula, own_formula
-from .loading import itself
+from .formulas import OWN, Formula, own_formula, swish, transposed
+from .loading import backbone, itself
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def widths_of(layers: Sequence[Layer]) -> np.ndarray:
 
 def blocks(model: PreTrainedModel, site: Site | Sites) -> nn.ModuleList:
     """The model's layers, as modules that run one after the other on hidden states ``[rows, tokens, size]``."""
-    layers: nn.ModuleList = attrgetter(site.layers)(itself(model).base_model)
+    layers: nn.ModuleList = attrgetter(site.layers)(backbone(itself(model)))
     return layers
 
 
@@ -179,8 +179,8 @@ def mlp_at(block: nn.Module, site: Site) -> Mlp:
     """
     if site.experts:
         experts = attrgetter(site.experts)(block)
-        down = getattr(experts, site.down)
-        width = down.shape[1 if getattr(experts, "is_transposed", False) else 2]
+        down = attrgetter(site.down)(experts)
+        width = down.shape[1 if transposed(experts) else 2]
         own = Formula(experts).activation if own_formula(experts) else attrgetter(site.activation)(block)
         return Mlp(None, own, None, site.fused, width, experts, down.shape[0])
     gate, down = attrgetter(site.gate)(block), attrgetter(site.down)(block)
@@ -192,11 +192,20 @@ def mlp_at(block: nn.Module, site: Site) -> Mlp:
 #: Before the name of a function of torch that a layer's code calls by itself.
 FUNCTIONAL = "functional."
 
+#: After that, before the path of the slope in ``z sigmoid(slope z)``.
+SWISH = "swish."
+
 
 def activation_at(block: nn.Module, site: Site) -> Callable[[torch.Tensor], torch.Tensor]:
     """The non-linearity of a site without experts, with its limit."""
-    where = functional if site.activation.startswith(FUNCTIONAL) else block
-    activation: Callable[[torch.Tensor], torch.Tensor] = attrgetter(site.activation.removeprefix(FUNCTIONAL))(where)
+    name = site.activation.removeprefix(FUNCTIONAL)
+    activation: Callable[[torch.Tensor], torch.Tensor]
+    if name == site.activation:
+        activation = attrgetter(name)(block)
+    elif name.startswith(SWISH):
+        activation = swish(float(attrgetter(name.removeprefix(SWISH))(block)))
+    else:
+        activation = OWN[name] if name in OWN else getattr(functional, name)
     if not site.limit:
         return activation
     limit = float(attrgetter(site.limit)(block))

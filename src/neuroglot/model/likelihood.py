@@ -27,7 +27,7 @@ from ..text.corpora import Corpus
 from ..text.languages import languages_of
 from .batches import Batch, batches_of, texts_of
 from .interventions import Intervention, hashes, intervene
-from .loading import evaluating, input_device, itself, longest_input, model_record
+from .loading import backbone, evaluating, input_device, itself, longest_input, model_record
 from .sites import SITES, neuron_site
 from .stores import Text
 
@@ -372,7 +372,7 @@ class _Run:
             start = int(counted[0].nonzero()[0])
             if positions == "all" or start == 0:
                 with intervene(self.model, changes):
-                    states = self.model.base_model(input_ids=ids.repeat(n, 1), use_cache=False).last_hidden_state
+                    states = backbone(self.model)(input_ids=ids.repeat(n, 1), use_cache=False).last_hidden_state
             else:
                 states = self._after_the_prompt(ids, start, changes)
             before = counted[:, 1:].to(states.device)
@@ -387,12 +387,12 @@ class _Run:
 
     def _after_the_prompt(self, ids: torch.Tensor, start: int, changes: Sequence[Intervention | None]) -> torch.Tensor:
         """Last states of one text, ``[interventions, width, size]``, its neurons changed from ``start`` on."""
-        own = self.model.base_model(input_ids=ids[:, :start], use_cache=True)
+        own = backbone(self.model)(input_ids=ids[:, :start], use_cache=True)
         first = own.last_hidden_state.expand(len(changes), -1, -1)
         cache = own.past_key_values
         cache.reorder_cache(torch.zeros(len(changes), dtype=torch.long, device=ids.device))
         with intervene(self.model, changes):
-            rest = self.model.base_model(
+            rest = backbone(self.model)(
                 input_ids=ids[:, start:].repeat(len(changes), 1), past_key_values=cache, use_cache=True
             ).last_hidden_state
         return torch.cat([first, rest], dim=1)
@@ -430,7 +430,7 @@ class Head:
         ids = torch.arange(1, 5, device=input_device(model))[None] % self.head.out_features
         with torch.inference_mode():
             theirs = model(input_ids=ids, use_cache=False).logits[0].cpu()
-            states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0]
+            states = backbone(model)(input_ids=ids, use_cache=False).last_hidden_state[0]
             ours = torch.cat(list(self._slices(states)), dim=-1).cpu()
         off = float((ours - theirs).abs().max())
         # Rounding differs with the sizes of a product; a forgotten scale or cap is far larger than this.

@@ -37,6 +37,16 @@ from .fitting import require_fit, require_room
 # --- as it runs --------------------------------------------------------------------------------
 
 
+def backbone(model: PreTrainedModel) -> Any:
+    """A causal language model without its head; what it returns has ``last_hidden_state``."""
+    if model.base_model is not model:
+        return model.base_model
+    for base in (model.get_decoder(), getattr(model, "model", None)):
+        if base is not model and isinstance(base, nn.Module):
+            return base  # some multimodal families name no base of their text model
+    return model
+
+
 def itself(model: nn.Module) -> PreTrainedModel:
     """The transformers model inside of what ``torch.compile`` or peft put around it.
 

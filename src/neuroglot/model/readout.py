@@ -18,7 +18,7 @@ from transformers.pytorch_utils import Conv1D
 from ..base.errors import NeuroglotError
 from .interventions import Intervention, intervene
 from .layers import Mlp, blocks
-from .loading import evaluating, input_device, itself
+from .loading import backbone, evaluating, input_device, itself
 from .sites import neuron_layers, neuron_site
 
 
@@ -150,7 +150,7 @@ class Readout:
                 seen[module] = args[0].detach().flatten(0, -2).clone(), output.detach().flatten(0, -2).clone()
 
         downs = [layer.down for layer in self.layers]
-        norms = [module for module in self.model.base_model.modules() if _may_be_norm(module)]
+        norms = [module for module in backbone(self.model).modules() if _may_be_norm(module)]
         watched = {*norms, *downs, *self._blocks, self.head}
         handles = [module.register_forward_hook(keep) for module in watched if module is not None]
         try:
@@ -219,7 +219,7 @@ class Readout:
             handles.append(block.register_forward_hook(keep(number, streams)))
         try:
             with intervene(self.model, rows):
-                self.model.base_model(input_ids=self._ids().expand(len(rows), -1), use_cache=False)
+                backbone(self.model)(input_ids=self._ids().expand(len(rows), -1), use_cache=False)
         finally:
             for handle in handles:
                 handle.remove()

@@ -36,7 +36,7 @@ from ..text.corpora import Corpus, Example
 from ..text.readers import load_corpus
 from .batches import begins_twice, given_ids
 from .interventions import Intervention, hashes, intervene
-from .loading import context_length, evaluating, input_device, itself, model_record
+from .loading import backbone, context_length, evaluating, input_device, itself, model_record
 
 # What stands between worked examples, and so ends a response to a few-shot prompt.
 _END = "\n\n"
@@ -457,7 +457,7 @@ class _Beginnings:
             intervention, tokens = beginning
             ids = torch.tensor([tokens], device=input_device(self.model))
             with torch.inference_mode(), _changed(self.model, [self.changes[intervention]]):
-                cache = self.model.base_model(ids, past_key_values=DynamicCache(), use_cache=True).past_key_values
+                cache = backbone(self.model)(ids, past_key_values=DynamicCache(), use_cache=True).past_key_values
             self.kept[beginning] = [(layer.keys, layer.values) for layer in cache.layers]
         return self.kept[beginning]
 

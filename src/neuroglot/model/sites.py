@@ -3,7 +3,8 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import EntryPoint
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import nn
@@ -90,7 +91,7 @@ def neuron_site(model: PreTrainedModel) -> Site | Sites:
     That is the :class:`Site` which an installed package gives under ``config.model_type`` or the name of the model's
     class (entry points ``neuroglot.sites``), or what the model's structure shows (:mod:`neuroglot.model.finding`).
     Either is proven on a few tokens, in every layer, and so is that no token sees a later one. So is a model of the
-    table whose layers are not all as its row says.
+    table whose layers are not all as its row says. A model is proven once, as long as it has the same modules.
 
     Raises:
         NeuroglotError: an architecture that is neither known nor found so, or that attends to both
@@ -105,13 +106,33 @@ def neuron_site(model: PreTrainedModel) -> Site | Sites:
     if family in SITES and _fits(model, SITES[family]):
         return SITES[family]
     try:
-        return found(model)
+        return _once(model, None, lambda: found(model))
     except UnprovenError as error:
         raise NeuroglotError(
             f"the architecture {quoted(family)} is not known to neuroglot, and its neurons were not found by a check "
             f"on a few tokens: {error}. Known: {', '.join(SITES)} (a package may add it as an entry point of "
             "neuroglot.sites)."
         ) from error
+
+
+#: What was proven of a model: of which site (none: it was found), which modules and experts' code it had then, and what
+#: came of it.
+_PROVEN: WeakKeyDictionary[PreTrainedModel, tuple[Site | None, list[ref[nn.Module]], Any, Any]] = WeakKeyDictionary()
+
+P = TypeVar("P")
+
+
+def _once(model: PreTrainedModel, site: Site | None, prove: Callable[[], P]) -> P:
+    """What ``prove`` says of a model, asked once for the modules that it has."""
+    modules, experts = list(model.modules()), getattr(model.config, "_experts_implementation", None)
+    if (kept := _PROVEN.get(model)) is not None and (kept[0], len(kept[1]), kept[2]) == (site, len(modules), experts):
+        same = all(known() is module for known, module in zip(kept[1], modules, strict=True))
+        if same:
+            result: P = kept[3]
+            return result
+    said = prove()
+    _PROVEN[model] = site, [ref(module) for module in modules], experts, said
+    return said
 
 
 def _fits(model: PreTrainedModel, site: Site) -> bool:
@@ -244,6 +265,6 @@ def _given(model: PreTrainedModel) -> Site | None:
     inside, depth = list(blocks(model, site)), model.config.get_text_config().num_hidden_layers
     if len(inside) != depth:
         raise plugins.broken(point, f"gives {len(inside)} layers of a model that has {depth}")
-    if parted(layers) or not proves(model, site):
+    if parted(layers) or not _once(model, site, lambda: proves(model, site)):
         raise plugins.broken(point, f"is not where this {quoted(model.config.model_type)} computes its neurons")
     return site

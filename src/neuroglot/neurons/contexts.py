@@ -22,10 +22,11 @@ from ..base.errors import NeuroglotError, quoted, require_whole
 from ..base.locks import one_writer
 from ..base.provenance import record, table
 from ..counts.activations import ActivationStats
+from ..counts.widths import same_neurons
 from ..model.batches import Batch, batches_of, begins_twice, spans_of_ids, split_text, tokenize
 from ..model.experts import Routing
 from ..model.layers import Layer, Mlp
-from ..model.loading import evaluating, input_device, itself, longest_input, model_record
+from ..model.loading import backbone, evaluating, input_device, itself, longest_input, model_record
 from ..model.sites import QUANTITIES, Seen, neuron_layers, observed
 from ..model.stores import Text
 from ..text.corpora import Corpus, Example
@@ -303,7 +304,7 @@ def chosen_neurons(types: NeuronTypes, stats: ActivationStats, *, general: int =
         NeuroglotError: counts of other neurons or languages, or a number that is none.
     """
     require_whole("general", general, 0)
-    if stats.languages != types.languages or stats.shape[:2] != types.score.shape:
+    if stats.languages != types.languages or not same_neurons(stats, types):
         raise NeuroglotError("types and counts are not of the same neurons and languages; classify these counts.")
     chosen = np.isin(types.codes, [KINDS.index("specific"), KINDS.index("related")])
     lowest = np.where(types.codes == KINDS.index("general"), stats.probabilities().min(axis=-1), -1.0).ravel()
@@ -504,7 +505,7 @@ class _Reader:
         self._values = {}
         try:
             with observed(self.layers, self._see, self.quantity, values=True):
-                self.model.base_model(input_ids=inputs.ids.to(input_device(self.model)), use_cache=False)
+                backbone(self.model)(input_ids=inputs.ids.to(input_device(self.model)), use_cache=False)
         except Seen:
             pass
         if len(self._values) < len(self.rows):

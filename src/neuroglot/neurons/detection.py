@@ -12,6 +12,7 @@ import pandas as pd
 from ..base.artifacts import load_artifact, save_artifact
 from ..base.errors import NeuroglotError, listed, quoted, require_whole
 from ..counts.activations import ActivationStats
+from ..counts.widths import Layers, each, require_fit
 from ..text.languages import languages_of, require_codes
 from . import detectors
 from .identification import NeuronTypes
@@ -19,7 +20,7 @@ from .methods import METHODS, highest, ranks
 
 
 @dataclass(frozen=True, eq=False)
-class Detection:
+class Detection(Layers):
     """What a detector says.
 
     Attributes:
@@ -30,6 +31,7 @@ class Detection:
         selected: bool of the same shape: the method's own choice, at its settings.
         settings: of the method.
         provenance: of the statistics.
+        widths: where layers differ, int64 ``[layers]``: how many neurons each has; after them there is no score.
     """
 
     method: str
@@ -38,6 +40,7 @@ class Detection:
     selected: np.ndarray
     settings: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    widths: np.ndarray | None = None
 
     KIND = "detection"
 
@@ -50,6 +53,20 @@ class Detection:
             raise NeuroglotError("a score is infinite or not a number's kind; detect again.")
         if self.selected.dtype != bool:
             raise NeuroglotError("what is selected is not boolean; detect again.")
+        require_fit(self.widths, shape[:2])
+        if self.ragged is not None and (self.selected[~self.real].any() or (~np.isnan(self.score[~self.real])).any()):
+            raise NeuroglotError("a score stands where a layer has no neuron; detect again.")
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Layers, and neurons of the widest one."""
+        layers, width, _ = self.score.shape
+        return layers, width
+
+    @property
+    def layer_widths(self) -> np.ndarray:
+        """How many neurons each layer has, int64 ``[layers]``."""
+        return each(self.room[1] if self.widths is None else self.widths, self.room[0])
 
     def neurons(self, language: str) -> list[np.ndarray]:
         """The selected neurons of a language, one sorted int64 index array per layer.
@@ -122,6 +139,7 @@ class Detection:
         """Write to a safetensors file, whole or not at all; the same detection gives the same bytes."""
         metadata = {"method": self.method, "languages": list(self.languages), "settings": self.settings}
         arrays = {"score": self.score, "selected": self.selected}
+        arrays |= {} if self.widths is None else {"widths": self.widths}
         save_artifact(path, self.KIND, arrays, metadata | {"provenance": self.provenance})
 
     @classmethod
@@ -137,7 +155,8 @@ class Detection:
             raise NeuroglotError(f"{path} lacks its method or settings; make it again.")
         try:
             languages = languages_of(header, path)
-            return cls(method, languages, arrays["score"], arrays["selected"], settings, header["provenance"])
+            own = arrays["score"], arrays["selected"], settings, header["provenance"], arrays.get("widths")
+            return cls(method, languages, *own)
         except NeuroglotError as error:
             raise NeuroglotError(f"{path}: {error}") from error
 
@@ -184,12 +203,12 @@ def detect(stats: ActivationStats, method: str, **settings: Any) -> Detection:
             raise NeuroglotError(f"the method {method}: {error}; see neuroglot.neurons.methods.") from error
         score, selected = function(stats, **settings)
     elif method in detectors.names():
-        score = detectors.score(method, stats, **settings)
+        score = np.where(stats.real[..., None], detectors.score(method, stats, **settings), np.nan)
         selected = np.zeros(score.shape, dtype=bool)
     else:
         raise NeuroglotError(f"there is no method {quoted(method)}; use {listed(methods())}.")
     said = {name: _said(value) for name, value in settings.items()}
-    return Detection(method, stats.languages, score, selected, said, dict(stats.provenance))
+    return Detection(method, stats.languages, score, selected, said, dict(stats.provenance), stats.ragged)
 
 
 def selection(path: str | Path) -> "Detection | NeuronTypes":

@@ -33,10 +33,10 @@ Detector = Callable[..., np.ndarray]
 def _lambda(stats: ActivationStats, *, lam: float, scaled: bool = True, min_tokens: int = MIN_TOKENS) -> np.ndarray:
     """``lam * p - entropy``, whose largest over the languages is minus the score of arXiv 2505.21505 (eq. 5)."""
     require_thresholds(lam=lam)
-    found = Identifier(stats.probabilities(min_tokens), scaled=scaled)
+    found = Identifier.of(stats, min_tokens, scaled=scaled)
     score: np.ndarray = np.moveaxis(lam * (found.p / found.unit_peak) - found.entropy / found.unit_entropy, 0, -1)
-    if found.starved is not None:
-        score[found.starved] = np.nan
+    if found.idle is not None:
+        score[found.idle] = np.nan
     return score
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ..counts.widths import Width, each
+
 # Of so many neurons with the nearest firing rates one is drawn.
 _NEAREST = 5
 
@@ -16,10 +18,13 @@ def generator(*seed: str | int | np.integer) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(repr(plain).encode()).digest()[:8]))
 
 
-def random_like(neurons: Sequence[np.ndarray], width: int, seed: Iterable[str | int | np.integer]) -> list[np.ndarray]:
-    """Random neurons, in each layer as many as ``neurons`` has there."""
+def random_like(
+    neurons: Sequence[np.ndarray], width: Width, seed: Iterable[str | int | np.integer]
+) -> list[np.ndarray]:
+    """Random neurons, in each layer as many as ``neurons`` has there, of layers of ``width`` neurons."""
     rng = generator("random", *seed)
-    return [np.sort(rng.permutation(width)[: len(index)]) for index in neurons]
+    widths = each(width, len(neurons))
+    return [np.sort(rng.permutation(int(n))[: len(index)]) for n, index in zip(widths, neurons, strict=True)]
 
 
 def matched_like(

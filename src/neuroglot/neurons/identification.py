@@ -14,6 +14,7 @@ import pandas as pd
 from ..base.artifacts import load_artifact, save_artifact
 from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..counts.activations import ActivationStats
+from ..counts.widths import Layers, are_neurons, each, require_fit, same_neurons
 from ..text.languages import languages_of, require_codes
 from .agreement import jaccard
 
@@ -50,7 +51,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class NeuronTypes:
+class NeuronTypes(Layers):
     """The type of every neuron, and the thresholds it follows from.
 
     Attributes:
@@ -58,7 +59,8 @@ class NeuronTypes:
         top_rate, lam, quantile, scaled: the settings, with the lambda used; none where another detector scored.
         solved: whether that lambda was solved rather than given.
         tau: the activity threshold; a neuron is active in a language if ``p > tau``.
-        score: float64 ``[layers, neurons]``; the lowest ``top_rate`` of all are selected.
+        score: float64 ``[layers, neurons]``; the lowest ``top_rate`` of all are selected. Infinite where a layer has
+            no neuron.
         selected: bool ``[layers, neurons]``.
         active: bool ``[layers, neurons, languages]``: ``p > tau``.
         provenance: of the counts, with the settings above.
@@ -68,6 +70,8 @@ class NeuronTypes:
         detector: whose score it is (:func:`neuroglot.neurons.detection.methods`).
         activity: one of :data:`ACTIVITIES`. By ``"detector"`` a neuron is ``active`` in the languages that the detector
             gives it to, and selected where that are any; ``top_rate`` and ``tau`` have no say.
+        widths: where layers differ, int64 ``[layers]``: how many neurons each has. Places after them are no neurons
+            (:attr:`real`): no type, no row and no number is theirs. ``None`` where all places are neurons.
 
     Example:
         >>> len(types.neurons("de", "specific"))  # an index array for each layer
@@ -91,6 +95,7 @@ class NeuronTypes:
     starved: np.ndarray | None = None
     detector: str = LAMBDA
     activity: str = "tau"
+    widths: np.ndarray | None = None
 
     KIND = "types"
 
@@ -101,8 +106,9 @@ class NeuronTypes:
             len(shape) == 2 and self.selected.shape == shape and self.active.shape == (*shape, len(self.languages))
         ):
             raise NeuroglotError("score, selected and active do not fit each other or the languages; classify again.")
-        real = np.issubdtype(self.score.dtype, np.floating) and np.isfinite(self.score).all()
-        if not (real and self.selected.dtype == self.active.dtype == bool):
+        require_fit(self.widths, shape)
+        number = np.issubdtype(self.score.dtype, np.floating) and np.isfinite(self.score[self.real]).all()
+        if not (number and self.selected.dtype == self.active.dtype == bool):
             raise NeuroglotError("a score is not a number or a mask is not boolean; classify again.")
         require_thresholds(top_rate=self.top_rate, lam=self.lam, quantile=self.quantile)
         own = isinstance(self.detector, str) and (self.lam is None) != (self.detector == LAMBDA)
@@ -119,6 +125,8 @@ class NeuronTypes:
             raise NeuroglotError(
                 f"scaled={quoted(self.scaled)}, solved={quoted(self.solved)}: give True or False; classify again."
             )
+        if self.ragged is not None and (self.selected[~self.real].any() or self.active[~self.real].any()):
+            raise NeuroglotError("something is selected or active where a layer has no neuron; classify again.")
         require_whole("min_tokens", self.min_tokens, 1)
         if (starved := self.starved) is not None and not (
             starved.shape == shape
@@ -126,6 +134,17 @@ class NeuronTypes:
             and not (self.selected[starved].any() or self.active[starved].any())
         ):
             raise NeuroglotError("neurons that took no part are no mask, or selected or active; classify again.")
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Layers, and neurons of the widest one."""
+        layers, width = self.score.shape
+        return layers, width
+
+    @property
+    def layer_widths(self) -> np.ndarray:
+        """How many neurons each layer has, int64 ``[layers]``."""
+        return each(self.room[1] if self.widths is None else self.widths, self.room[0])
 
     @property
     def n_starved(self) -> int:
@@ -141,7 +160,7 @@ class NeuronTypes:
 
     @functools.cached_property
     def codes(self) -> np.ndarray:
-        """Each neuron's type as an index into :data:`KINDS`, uint8 ``[layers, neurons]``."""
+        """Each neuron's type as an index into :data:`KINDS`, uint8 ``[layers, neurons]``; 0 where there is none."""
         return kind_codes(self.selected, self.n_languages, len(self.languages))
 
     @property
@@ -182,27 +201,25 @@ class NeuronTypes:
 
         ``layer`` and ``neuron`` count from 0; ``languages`` lists those with ``p > tau``.
         """
-        layers, width = self.score.shape
-        patterns, inverse = np.unique(
-            np.packbits(self.active.reshape(layers * width, -1), axis=1), axis=0, return_inverse=True
-        )
+        layer, neuron = np.nonzero(self.real)
+        patterns, inverse = np.unique(np.packbits(self.active[self.real], axis=1), axis=0, return_inverse=True)
         bits = np.unpackbits(patterns, axis=1, count=len(self.languages)).astype(bool)
         names = [" ".join(np.array(self.languages)[row]) for row in bits]
         return pd.DataFrame(
             {
-                "layer": np.repeat(np.arange(layers), width),
-                "neuron": np.tile(np.arange(width), layers),
-                "kind": pd.Categorical.from_codes(self.codes.ravel().astype(np.int8), pd.Index(KINDS)),
-                "n_languages": self.n_languages.ravel(),
-                "score": self.score.ravel(),
-                "selected": self.selected.ravel(),
+                "layer": layer,
+                "neuron": neuron,
+                "kind": pd.Categorical.from_codes(self.codes[self.real].astype(np.int8), pd.Index(KINDS)),
+                "n_languages": self.n_languages[self.real],
+                "score": self.score[self.real],
+                "selected": self.selected[self.real],
                 "languages": pd.Categorical.from_codes(inverse.ravel(), pd.Index(names)),
             }
         )
 
     def sizes(self) -> dict[str, int]:
         """Neurons of each type, by its name, in the order of :data:`KINDS`."""
-        return dict(zip(KINDS, np.bincount(self.codes.ravel(), minlength=len(KINDS)).tolist(), strict=True))
+        return dict(zip(KINDS, np.bincount(self.codes[self.real], minlength=len(KINDS)).tolist(), strict=True))
 
     def counts_per_language(self) -> pd.DataFrame:
         """Specific and related neurons of each language: columns ``language, kind, neurons``."""
@@ -251,7 +268,8 @@ class NeuronTypes:
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, whole or not at all; the same types give the same bytes."""
         arrays = {"score": self.score, "selected": self.selected, "active": self.active}
-        arrays |= {} if self.starved is None else {"starved": self.starved}
+        optional = {"starved": self.starved, "widths": self.widths}
+        arrays |= {name: array for name, array in optional.items() if array is not None}
         metadata = {"languages": list(self.languages), "settings": self.settings(), "provenance": self.provenance}
         save_artifact(path, self.KIND, arrays, metadata)
 
@@ -275,6 +293,7 @@ class NeuronTypes:
                 active=arrays["active"],
                 provenance=header["provenance"],
                 starved=arrays.get("starved"),
+                widths=arrays.get("widths"),
             )
         except NeuroglotError as error:
             raise NeuroglotError(f"{path}: {error}") from error
@@ -312,28 +331,37 @@ class Identifier:
         probabilities: float64 ``[layers, neurons, languages]``. A neuron without a number (NaN) in a language
             takes no part: not in tau, not in the share selected, and it is active nowhere.
         scaled: see :func:`classify`.
+        widths: where layers differ, how many neurons each has, int64 ``[layers]``; places after them are none.
+
+    Attributes:
+        starved: which neurons have no number in some language, bool ``[layers, neurons]``; ``None`` where all have.
+        idle: which places take no part: these, and where there is no neuron; ``None`` where all do.
     """
 
-    def __init__(self, probabilities: np.ndarray, *, scaled: bool = True) -> None:
+    def __init__(self, probabilities: np.ndarray, *, scaled: bool = True, widths: np.ndarray | None = None) -> None:
         p = np.asarray(probabilities, dtype=np.float64)
         if p.ndim != 3 or p.shape[-1] < 2 or not p.size:
             raise NeuroglotError(
                 f"probabilities of shape {p.shape}: give [layers, neurons, languages] of two languages or more."
             )
         k = p.shape[-1]
-        self.scaled, self.k, self.shape = scaled, k, p.shape[:2]
+        self.scaled, self.k, self.shape, self.widths = scaled, k, p.shape[:2], widths
+        require_fit(widths, p.shape[:2])
+        self._nowhere = None if widths is None else ~are_neurons(widths, p.shape[1])
         # One plane per language: reductions over languages then run along whole planes.
         self.p = np.ascontiguousarray(np.moveaxis(p, -1, 0))
         total = self.p.sum(axis=0)
         self.starved: np.ndarray | None = np.isnan(total)
-        if self.starved.all():
+        self.idle: np.ndarray | None = self.starved
+        if self._nowhere is not None:
+            self.idle, self.starved = self.starved | self._nowhere, self.starved & ~self._nowhere
+        if self.idle.all():
             raise NeuroglotError(
                 "every neuron has a probability that is not a number; count more text, or lower min_tokens."
             )
-        if self.starved.any():
-            self.p, total = np.where(self.starved, 0.0, self.p), np.where(self.starved, 0.0, total)
-        else:
-            self.starved = None
+        if self.idle.any():
+            self.p, total = np.where(self.idle, 0.0, self.p), np.where(self.idle, 0.0, total)
+        self.starved, self.idle = (mask if mask.any() else None for mask in (self.starved, self.idle))
         # A neuron that never fires counts as uniform: the highest entropy there is.
         share = np.divide(self.p, total, out=np.full_like(self.p, 1 / k), where=total > 0)
         np.maximum(share, 1e-12, out=share)
@@ -348,16 +376,23 @@ class Identifier:
             self.unit_peak = sum(1 / n for n in range(1, k + 1)) / k
         self._tau: dict[float, float] = {}
 
+    @classmethod
+    def of(cls, stats: ActivationStats, min_tokens: int = 1, *, scaled: bool = True) -> "Identifier":
+        """Of counts, whose probabilities of ``min_tokens`` are taken."""
+        return cls(stats.probabilities(min_tokens), scaled=scaled, widths=stats.ragged)
+
     def score(self, lam: float) -> np.ndarray:
-        """``entropy(p / sum p) - lam * max p`` (eq. 5), scaled or not, ``[layers, neurons]``."""
+        """``entropy(p / sum p) - lam * max p`` (eq. 5), scaled or not, ``[layers, neurons]``; infinite of no neuron."""
         score: np.ndarray = self.entropy / self.unit_entropy - lam * (self.peak / self.unit_peak)
+        if self._nowhere is not None:
+            score[self._nowhere] = np.inf
         return score
 
     def tau(self, quantile: float) -> float:
         """The ``round(quantile * n)``-th smallest of all n probabilities (of neurons that take part)."""
         require_thresholds(quantile=quantile)
         if quantile not in self._tau:
-            p = self.p if self.starved is None else self.p[:, ~self.starved]
+            p = self.p if self.idle is None else self.p[:, ~self.idle]
             rank = min(max(round(quantile * p.size), 1), p.size)
             self._tau[quantile] = float(np.partition(p, rank - 1, axis=None)[rank - 1])
         return self._tau[quantile]
@@ -365,7 +400,7 @@ class Identifier:
     def n_selected(self, top_rate: float) -> int:
         """``round(top_rate * neurons)``, of those that take part."""
         require_thresholds(top_rate=top_rate)
-        taking_part = self.entropy.size if self.starved is None else np.count_nonzero(~self.starved)
+        taking_part = self.entropy.size if self.idle is None else np.count_nonzero(~self.idle)
         return round(top_rate * taking_part)
 
     def select(self, top_rate: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
@@ -377,8 +412,8 @@ class Identifier:
         if n == 0:
             return score, np.zeros(score.shape, dtype=bool)
         flat = np.floor(score.ravel() * SCORE_PARTS + 0.5)
-        if self.starved is not None:
-            flat[self.starved.ravel()] = np.inf
+        if self.idle is not None:
+            flat[self.idle.ravel()] = np.inf
         limit = np.partition(flat, n - 1)[n - 1]
         selected = flat < limit
         ties = np.flatnonzero(flat == limit)
@@ -404,7 +439,7 @@ class Identifier:
         """
         n, mask = self.n_selected(top_rate), general.ravel()
         e, m = self.entropy.ravel() / self.unit_entropy, self.peak.ravel() / self.unit_peak
-        others = ~mask if self.starved is None else ~(mask | self.starved.ravel())
+        others = ~mask if self.idle is None else ~(mask | self.idle.ravel())
         lower, upper = _below(e[others], m[others], *_envelope(e[mask], m[mask]))
         keep = upper > np.maximum(lower, 0)
         lower, upper = np.maximum(lower[keep], 0), upper[keep]
@@ -476,6 +511,7 @@ class Identifier:
             provenance={} if provenance is None else provenance,
             min_tokens=min_tokens,
             starved=self.starved,
+            widths=self.widths,
         )
 
 
@@ -569,7 +605,7 @@ def classify(
             raise NeuroglotError(f"lam={quoted(lam)}: only {LAMBDA} has a lambda; leave out lam or detector.")
         how: dict[str, Any] = {"top_rate": top_rate, "quantile": quantile, "min_tokens": min_tokens, "scaled": scaled}
         return by_scores(stats, detector, activity, **how)
-    prepared = Identifier(stats.probabilities(min_tokens), scaled=scaled)
+    prepared = Identifier.of(stats, min_tokens, scaled=scaled)
     return prepared.types(stats.languages, top_rate, lam, quantile, stats.provenance, min_tokens)
 
 
@@ -586,12 +622,12 @@ def keep_thresholds(types: NeuronTypes, stats: ActivationStats) -> NeuronTypes:
     Raises:
         NeuroglotError: other languages, or a model of another shape.
     """
-    if stats.languages != types.languages or stats.shape[:2] != types.score.shape:
+    if stats.languages != types.languages or not same_neurons(stats, types):
         raise NeuroglotError(
             f"counts of {stats.shape[:2]} neurons in {' '.join(stats.languages)} and types of {types.score.shape} in "
             f"{' '.join(types.languages)} are not of the same neurons and languages."
         )
-    prepared = Identifier(stats.probabilities(types.min_tokens), scaled=types.scaled)
+    prepared = Identifier.of(stats, types.min_tokens, scaled=types.scaled)
     active = np.moveaxis(prepared.p > types.tau, 0, -1)
     if types.lam is None:
         anew = classify(stats, **types.arguments())
@@ -607,6 +643,7 @@ def keep_thresholds(types: NeuronTypes, stats: ActivationStats) -> NeuronTypes:
         selected=selected,
         active=active,
         starved=prepared.starved,
+        widths=stats.ragged,
     )
 
 
@@ -625,14 +662,14 @@ def overlap(one: NeuronTypes, other: NeuronTypes) -> pd.DataFrame:
         >>> ng.overlap(types, types)["jaccard"].tolist()
         [1.0, 1.0, 1.0]
     """
-    if one.score.shape != other.score.shape:
+    if not same_neurons(one, other):
         raise NeuroglotError(f"types of shapes {one.score.shape} and {other.score.shape} are of different models.")
     rows = []
     for code, kind in enumerate(KINDS):
         if kind == "unclassified":
             continue
         a, b = one.codes == code, other.codes == code
-        both, index, chance = jaccard(a, b)
+        both, index, chance = jaccard(a, b, one.layer_widths)
         row = {"kind": kind, "one": int(a.sum()), "other": int(b.sum())}
         rows.append(row | {"both": both, "jaccard": index, "chance": chance})
     return pd.DataFrame(rows)

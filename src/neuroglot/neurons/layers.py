@@ -22,13 +22,12 @@ def layer_profile(types: NeuronTypes) -> pd.DataFrame:
 
     Returns:
         Tidy: ``layer`` (from 0), ``kind`` (specific, related, general), ``neurons``, ``share`` (of
-        the layer's neurons).
+        the layer's neurons; 0 in a layer without).
 
     Example:
         >>> ng.layer_profile(types).columns.tolist()
         ['layer', 'kind', 'neurons', 'share']
     """
-    width = types.codes.shape[1]
     frame = pd.DataFrame(
         [
             {"layer": layer, "kind": kind, "neurons": int(np.count_nonzero(row == code))}
@@ -37,7 +36,7 @@ def layer_profile(types: NeuronTypes) -> pd.DataFrame:
             if kind != "unclassified"
         ]
     )
-    return frame.assign(share=frame["neurons"] / width)
+    return frame.assign(share=frame["neurons"] / np.maximum(types.layer_widths, 1)[frame["layer"]])
 
 
 def _by_layer(profile: pd.DataFrame) -> pd.DataFrame:

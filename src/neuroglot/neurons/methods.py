@@ -39,11 +39,12 @@ def highest(score: np.ndarray, number: int) -> np.ndarray:
     return chosen
 
 
-def _top(score: np.ndarray, top_rate: float) -> Found:
-    """With the ``top_rate`` of all neurons chosen for every language."""
+def _top(stats: ActivationStats, score: np.ndarray, top_rate: float) -> Found:
+    """With the ``top_rate`` of all neurons chosen for every language; no score where there is no neuron."""
     _require_rate("top_rate", top_rate)
+    score = np.where(stats.real[..., None], score, np.nan)
     flat = score.reshape(-1, score.shape[-1])
-    return score, highest(flat, round(top_rate * len(flat))).reshape(score.shape)
+    return score, highest(flat, round(top_rate * stats.n_neurons)).reshape(score.shape)
 
 
 def _require_rate(name: str, rate: float) -> None:
@@ -130,12 +131,12 @@ def mean_difference(stats: ActivationStats, *, top_rate: float = 0.001, absolute
     or with ``absolute``, for the means of the absolute values, ``gather="absolute"``.
     """
     if not absolute:
-        return _top(_less_others(stats.means()), top_rate)
+        return _top(stats, _less_others(stats.means()), top_rate)
     gathered, values = _gathered(stats, "absolute")
     assert gathered.text_languages is not None
     of = gathered.text_languages
     sums = [values[:, of == k].sum(axis=1, dtype=np.float64) for k in range(len(stats.languages))]
-    return _top(_less_others(np.stack(sums, axis=-1) / stats.tokens), top_rate)
+    return _top(stats, _less_others(np.stack(sums, axis=-1) / stats.tokens), top_rate)
 
 
 def _gathered(stats: ActivationStats, kind: str) -> tuple[Gathered, np.ndarray]:
@@ -236,7 +237,7 @@ def percentile(stats: ActivationStats, *, percentile: float = 0.95, top_rate: fl
         above = np.arange(pooled.shape[-1]) >= first[:, None]
         shares[layer] = np.einsum("nkb,nb->nk", histograms, above, dtype=np.int64, casting="unsafe") / stats.tokens
     total = shares.sum(axis=-1, keepdims=True)
-    return _top(np.divide(shares, total, out=np.full(shares.shape, np.nan), where=total > 0), top_rate)
+    return _top(stats, np.divide(shares, total, out=np.full(shares.shape, np.nan), where=total > 0), top_rate)
 
 
 def overlap(stats: ActivationStats, *, bottom_rate: float = 0.01) -> Found:
@@ -309,7 +310,7 @@ def attribution(stats: ActivationStats, *, attributions: Attributions, top_rate:
     """
     if attributions.languages != stats.languages or attributions.values.shape != stats.shape:
         raise NeuroglotError("attributions are not of these statistics' neurons and languages; estimate on the same.")
-    return _top(_less_others(attributions.values), top_rate)
+    return _top(stats, _less_others(attributions.values), top_rate)
 
 
 # --- of chance ---------------------------------------------------------------------------------
@@ -332,10 +333,12 @@ def random(stats: ActivationStats, *, like: Selection, matched: str | None = "fi
     p = stats.probabilities()
     for k, code in enumerate(stats.languages):
         own, key = like.neurons(code), ("detection", getattr(like, "method", "") or "", code, seed)
-        if len(own) != len(p) or any(index.size and index.max() >= p.shape[1] for index in own):
+        if len(own) != len(p) or any(
+            index.size and index.max() >= width for index, width in zip(own, stats.layer_widths, strict=True)
+        ):
             raise NeuroglotError("like is not of these statistics' neurons; detect on the same.")
         if matched is None:
-            rest = [np.setdiff1d(np.arange(stats.shape[1]), index) for index in own]
+            rest = [np.setdiff1d(np.arange(n), index) for n, index in zip(stats.layer_widths, own, strict=True)]
             drawn = [free[np.sort(order)] for free, order in zip(rest, _places(own, rest, key), strict=True)]
         else:
             drawn = matched_like(own, p[..., k], key)

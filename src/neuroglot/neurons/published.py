@@ -189,7 +189,7 @@ def beside_lape(found: Released) -> pd.DataFrame:
         (:func:`neuroglot.neurons.agreement.jaccard`).
     """
     kinds = found.types.counts_per_language().pivot(index="language", columns="kind", values="neurons")
-    both = agreement({"rule": found.types, "LAPE": found.lape}, found.types.score.shape[1]).set_index("language")
+    both = agreement({"rule": found.types, "LAPE": found.lape}, found.types.layer_widths).set_index("language")
     table = both.join(kinds).rename(columns={"other_size": "LAPE"}).reset_index()
     return table[["language", "specific", "related", "LAPE", "both", "jaccard", "chance"]]
 
@@ -265,9 +265,9 @@ def search(
     for text, stats in texts.items():
         if set(stats.languages) != set(LANGUAGES):
             raise NeuroglotError(f"texts: the paper's figures are of {' '.join(LANGUAGES)}; give counts in these.")
-        own, p = stats.languages.index(PIVOT), stats.probabilities()
+        own = stats.languages.index(PIVOT)
         for scaled in (True, False):
-            prepared = Identifier(p, scaled=scaled)
+            prepared = Identifier.of(stats, scaled=scaled)
             at = {quantile: _active(prepared, quantile, own) for quantile in quantiles}
             for rate in rates:
                 given = {lam: prepared.select(rate, lam)[1] for lam in (LAM, *(lams if scaled else ()))}

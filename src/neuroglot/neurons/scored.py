@@ -7,6 +7,7 @@ import numpy as np
 
 from ..base.errors import NeuroglotError, listed, quoted
 from ..counts.activations import ActivationStats
+from ..counts.widths import same_neurons
 from .detection import Detection, detect
 from .identification import ACTIVITIES, LAMBDA, Identifier, NeuronTypes
 from .methods import ranks
@@ -43,11 +44,11 @@ class Scored:
                 "leave out both."
             )
         found = detector if isinstance(detector, Detection) else detect(stats, detector)
-        if found.languages != stats.languages or found.score.shape != stats.shape:
+        if found.languages != stats.languages or not same_neurons(found, stats):
             raise NeuroglotError("detector: it was tried on other neurons or languages than these; detect on the same.")
-        prepared = Identifier(stats.probabilities(min_tokens), scaled=scaled)
+        prepared = Identifier.of(stats, min_tokens, scaled=scaled)
         best = np.where(np.isnan(found.score), -np.inf, found.score).max(axis=-1)
-        known = np.isfinite(best) if prepared.starved is None else np.isfinite(best) & ~prepared.starved
+        known = np.isfinite(best) if prepared.idle is None else np.isfinite(best) & ~prepared.idle
         return cls(found, prepared, np.where(known, best, np.nan))
 
     @cached_property
@@ -79,12 +80,13 @@ class Scored:
             scaled=self.prepared.scaled,
             solved=False,
             tau=self.prepared.tau(quantile),
-            score=-np.where(known, self.best, worst),
+            score=np.where(stats.real, -np.where(known, self.best, worst), np.inf),
             selected=selected,
             active=active,
             provenance=stats.provenance,
             min_tokens=min_tokens,
             starved=self.prepared.starved,
+            widths=self.prepared.widths,
             detector=self.found.method,
             activity=activity,
         )

@@ -16,6 +16,7 @@ from ..base.files import open_plain, require_file
 from ..base.provenance import table as provenance_table
 from ..base.tensors import MAGIC, read_tensors, whole_numbers, write_tensors
 from ..counts.activations import ActivationStats
+from ..counts.widths import Width, each, in_words
 from ..text.languages import languages_of, parse_languages, require_codes
 from .agreement import Selection, mask
 from .detection import Detection, selection
@@ -34,8 +35,9 @@ class NeuronSet:
     Attributes:
         languages: codes.
         indices: for each language one sorted int64 index array per layer.
-        layers, width: of the model, and neurons of a layer; ``None`` where that is not known. Where the number of
-            layers is not, there are arrays up to the last layer that has a neuron.
+        layers, width: of the model, and neurons of a layer, or where layers differ a number for each; ``None`` where
+            that is not known. Where the number of layers is not, there are arrays up to the last layer that has a
+            neuron.
         method: that found them; ``None`` where that is not known.
         settings: of the method.
         provenance: what is known of model (``model``, ``revision``) and text (``corpus``), as counts say it.
@@ -52,7 +54,7 @@ class NeuronSet:
     languages: tuple[str, ...]
     indices: Sequence[Sequence[np.ndarray]]
     layers: int | None = None
-    width: int | None = None
+    width: int | tuple[int, ...] | None = None
     method: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -64,17 +66,19 @@ class NeuronSet:
             raise NeuroglotError(f"languages {listed(self.languages)}: give codes without spaces around them.")
         for name, below in zip(("layers", "width"), BELOW.values(), strict=True):
             number = getattr(self, name)
-            if number is not None and not (type(number) is int and 0 < number <= below):
+            if name == "width" and isinstance(number, list | tuple):
+                self._require_widths(tuple(number))
+            elif number is not None and not (type(number) is int and 0 < number <= below):
                 raise NeuroglotError(f"{name}={quoted(number)}: give a whole number up to {below:,}, or None.")
         if self.method is not None and not isinstance(self.method, str):
             raise NeuroglotError(f"method={quoted(self.method)}: give a name, or None.")
         if len(self.indices) != len(self.languages):
             raise NeuroglotError(f"there are {len(self.languages)} languages and neurons of {len(self.indices)}.")
         own = tuple(
-            tuple(_index(code, layer, index, self.width) for layer, index in enumerate(each))
-            for code, each in zip(self.languages, self.indices, strict=True)
+            tuple(_index(code, layer, index, self._width_of(layer)) for layer, index in enumerate(layers))
+            for code, layers in zip(self.languages, self.indices, strict=True)
         )
-        numbers = {len(each) for each in own}
+        numbers = {len(layers) for layers in own}
         if len(numbers) > 1 or (self.layers is not None and numbers != {self.layers}):
             raise NeuroglotError(
                 f"there are neurons of {listed(sorted(numbers))} layers, of {self.layers or 'one number'}; give every "
@@ -82,6 +86,21 @@ class NeuronSet:
             )
         object.__setattr__(self, "languages", tuple(self.languages))
         object.__setattr__(self, "indices", own)
+
+    def _require_widths(self, widths: tuple[Any, ...]) -> None:
+        right = all(type(number) is int and 0 <= number <= BELOW["neuron"] for number in widths)
+        if not right or len(widths) != self.layers or not any(widths):
+            raise NeuroglotError(
+                f"width={quoted(list(widths))}: give one whole number for each of {self.layers} layers."
+            )
+        same = len(set(widths)) == 1
+        object.__setattr__(self, "width", widths[0] if same else widths)
+
+    def _width_of(self, layer: int) -> int | None:
+        """Neurons of a layer, where that is known."""
+        if isinstance(self.width, tuple):
+            return self.width[layer] if layer < len(self.width) else 0
+        return self.width
 
     @classmethod
     def of(cls, found: Selection) -> "NeuronSet":
@@ -95,7 +114,7 @@ class NeuronSet:
         elif isinstance(found, Detection):
             said |= {"method": found.method, "settings": found.settings}
         if isinstance(found, Detection | NeuronTypes):
-            said |= {"width": found.score.shape[1], "provenance": found.provenance}
+            said |= {"width": tuple(found.layer_widths.tolist()), "provenance": found.provenance}
         return cls(found.languages, indices, **said)
 
     def neurons(self, language: str) -> Sequence[np.ndarray]:
@@ -135,27 +154,36 @@ class NeuronSet:
             return self
         return replace(self, languages=codes, indices=[self.neurons(code) for code in codes])
 
-    def fitted(self, layers: int, width: int) -> "NeuronSet":
-        """The same, of a model with so many layers of so many neurons.
+    def fitted(self, layers: int, width: Width) -> "NeuronSet":
+        """The same, of a model with so many layers of so many neurons, all alike or each with its own number.
 
         Raises:
             NeuroglotError: they are of another model, or some are not in it.
         """
-        last = max((number for each in self.indices for number, index in enumerate(each, 1) if len(index)), default=0)
-        most = max((int(index[-1]) for each in self.indices for index in each if len(index)), default=-1)
-        if (self.layers or layers, self.width or width) != (layers, width) or last > layers or most >= width:
-            own = (self.layers or f"{last} or more", f"{self.width:,}" if self.width else f"{most + 1:,} or more")
+        there, known = each(width, layers), self.layers in (None, layers)
+        last = max((number for own in self.indices for number, index in enumerate(own, 1) if len(index)), default=0)
+        most = max((int(index[-1]) for own in self.indices for index in own if len(index)), default=-1)
+        outside = any(
+            len(index) and index[-1] >= n for own in self.indices for index, n in zip(own, there, strict=False)
+        )
+        other = known and self.width is not None and (each(self.width, layers) != there).any()
+        if not known or other or last > layers or outside:
+            own = self.layers or f"{last} or more", self._widths_in_words() or f"{most + 1:,} or more"
             raise NeuroglotError(
                 f"these neurons are of a model of {own[0]} layers of {own[1]} neurons, this one has {layers} of "
-                f"{width:,}; give neurons of this model."
+                f"{in_words(there)}; give neurons of this model."
             )
         none = [np.empty(0, np.int64)] * layers
-        indices = [[*each[:layers], *none[len(each) :]] for each in self.indices]
-        return replace(self, indices=indices, layers=layers, width=width)
+        indices = [[*own[:layers], *none[len(own) :]] for own in self.indices]
+        return replace(self, indices=indices, layers=layers, width=tuple(there.tolist()))
+
+    def _widths_in_words(self) -> str:
+        return "" if self.width is None else in_words(np.atleast_1d(np.array(self.width, dtype=np.int64)))
 
     def describe(self) -> pd.DataFrame:
         """What is known of it, as a table of two columns, ``what`` and ``value``."""
-        shape = f"{self.layers or 'unknown'} layers x {self.width or 'unknown'}"
+        width = self._widths_in_words() if isinstance(self.width, tuple) else self.width
+        shape = f"{self.layers or 'unknown'} layers x {width or 'unknown'}"
         rows = {"method": self.method or "unknown", "layers x neurons": shape}
         rows |= {name: str(value) for name, value in self.settings.items()}
         rows |= {name: "unknown" for name in ("model", "corpus") if not self.provenance.get(name)}
@@ -202,7 +230,9 @@ def _index(code: str, layer: int, index: Any, width: int | None) -> np.ndarray:
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
         raise NeuroglotError(f"{code}, layer {layer}: the neurons are no list of whole numbers.")
     found = found.astype(np.int64)
-    most = width or BELOW["neuron"]
+    most = BELOW["neuron"] if width is None else width
+    if found.size and not most:
+        raise NeuroglotError(f"{code}, layer {layer}: there are no neurons in this layer.")
     if found.size and not 0 <= int(found.min()) <= int(found.max()) < most:
         wrong = found[(found < 0) | (found >= most)][0]
         raise NeuroglotError(f"{code}, layer {layer}: there is no neuron {wrong}; they are 0 to {most - 1:,}.")
@@ -325,7 +355,7 @@ def write_neurons(path: str | Path, found: Selection) -> None:
 # --- in a chapter --------------------------------------------------------------------------------
 
 
-def read_fitting(path: str | Path, languages: Sequence[str], layers: int, width: int) -> NeuronSet:
+def read_fitting(path: str | Path, languages: Sequence[str], layers: int, width: Width) -> NeuronSet:
     """Neurons of a file, for a run: of its languages, in its order, and of its model's shape.
 
     Raises:
@@ -355,7 +385,7 @@ def stood_in_for(path: str | Path, stats: ActivationStats) -> Selection:
     """
     if is_safetensors(path) and kind_of(path) != NeuronSet.KIND:
         return selection(path)
-    return read_fitting(path, stats.languages, *stats.shape[:2])
+    return read_fitting(path, stats.languages, stats.room[0], stats.layer_widths)
 
 
 def in_place_of(types: NeuronTypes, path: str | Path | None) -> NeuronTypes:
@@ -370,8 +400,8 @@ def in_place_of(types: NeuronTypes, path: str | Path | None) -> NeuronTypes:
     """
     if path is None:
         return types
-    found = read_fitting(path, types.languages, *types.score.shape)
-    active = np.stack([mask(found.neurons(code), types.score.shape[1]) for code in types.languages], axis=-1)
+    found = read_fitting(path, types.languages, types.room[0], types.layer_widths)
+    active = np.stack([mask(found.neurons(code), types.room[1]) for code in types.languages], axis=-1)
     said = {"file": Path(path).name, "method": found.method, "model": found.provenance.get("model")}
     provenance = types.provenance | {"outside": said}
     selected: np.ndarray = np.any(active, axis=-1)

@@ -9,6 +9,7 @@ import zlib
 import numpy as np
 from IPython.display import HTML
 
+from ...counts.widths import in_words
 from ...neurons.identification import KINDS, NeuronTypes
 from ..markup import html
 from .theme import KIND_COLORS
@@ -28,8 +29,9 @@ def neuron_map(types: NeuronTypes, browser: str | None = None) -> HTML:
 
     The figure's data attributes say where a neuron is: neuron j of layer i is in column ``j % columns`` of row
     ``i * (rows + gap) + j // columns``, and the picture has ``columns`` columns and ``layers * (rows + gap) - gap``
-    rows, each ``cell`` CSS pixels wide and high at full width. ``width`` is the number of neurons in a layer;
-    ``languages`` and ``neurons`` say what each is (see :func:`_packed`).
+    rows, each ``cell`` CSS pixels wide and high at full width. ``width`` is the number of neurons in a layer, the most
+    there are where layers differ, and then ``widths`` has them all; ``languages`` and ``neurons`` say what each is
+    (see :func:`_packed`).
 
     Args:
         types: neurons of any model; beyond about half a million the picture is higher than a screen.
@@ -37,11 +39,13 @@ def neuron_map(types: NeuronTypes, browser: str | None = None) -> HTML:
     """
     layers, width = types.codes.shape
     columns, rows, cell, gap = _layout(layers, width)
-    pixels = _pixels(types.codes, columns, rows, gap)
-    counts = np.bincount(types.codes.ravel(), minlength=len(KINDS))
-    shares = {kind: f"{counts[KINDS.index(kind)]:,} {kind}" for kind in (*KINDS[1:], KINDS[0])}
-    alt = f"All {layers * width:,} neurons, {layers} layers of {width:,}, one block each: {', '.join(shares.values())}."
+    pixels = _pixels(np.where(types.real, types.codes, _NOTHING), columns, rows, gap)
+    counts = types.sizes()
+    shares = {kind: f"{counts[kind]:,} {kind}" for kind in (*KINDS[1:], KINDS[0])}
+    size = f"All {types.n_neurons:,} neurons, {layers} layers of {in_words(types.layer_widths)}"
+    alt = f"{size}, one block each: {', '.join(shares.values())}."
     data = {"columns": columns, "rows": rows, "layers": layers, "width": width, "cell": cell, "gap": gap}
+    data |= {} if types.ragged is None else {"widths": json.dumps(types.layer_widths.tolist())}
     if browser is not None:
         data |= {"browser": html(browser), "languages": html(json.dumps(types.languages)), "neurons": _packed(types)}
     attributes = " ".join(f'data-{name}="{value}"' for name, value in data.items())

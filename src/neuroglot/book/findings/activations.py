@@ -79,7 +79,7 @@ def summary(counts: ActivationStats, purity: pd.DataFrame, score: pd.DataFrame) 
         purity: from :meth:`neuroglot.Corpus.purity`.
         score: from :func:`neuroglot.effects.asking.solve`.
     """
-    means, never = mean_probabilities(counts), (counts.counts.sum(axis=-1) == 0)
+    means, never = mean_probabilities(counts), (counts.counts.sum(axis=-1) == 0)[counts.real]
     high, low = int(means.argmax()), int(means.argmin())
     where = (
         f"most in {language(counts.languages[high])} ({means[high]:.1%}) and least in "

@@ -29,7 +29,7 @@ def opening(found: NeuronTypes, table: pd.DataFrame) -> str:
             f"{own['second_p'].median():.0%} of those of the next one"
         )
     return (
-        f"**Of this model's {found.score.size:,} neurons {n['specific']:,} are specific to one language, "
+        f"**Of this model's {found.n_neurons:,} neurons {n['specific']:,} are specific to one language, "
         f"{n['related']:,} related to several and {n['general']:,} general.**\n\n**{said}.**"
     )
 
@@ -81,7 +81,7 @@ def this_run(found: NeuronTypes, paper: NeuronTypes | None, released: NeuronType
     )
     return (
         f"**This run**: {myst(model_name(str(found.provenance.get('model'))))} on "
-        f"{myst(found.provenance.get('corpus'))}, {found.score.size:,} neurons, {len(found.languages)} languages. At "
+        f"{myst(found.provenance.get('corpus'))}, {found.n_neurons:,} neurons, {len(found.languages)} languages. At "
         f"{_thresholds(found)}: {n['specific']:,} specific, {n['related']:,} related, {n['general']:,} general and "
         f"{n['unclassified']:,} unclassified. (N = 0, above tau in no language: {nowhere:,} of the selected neurons.) "
         f"{starved if found.n_starved else ''}At the paper's top rate of 1.0%, {_given(paper)}"
@@ -159,7 +159,7 @@ def carried(found: NeuronTypes, stats: ActivationStats, limit: int = PAGE_LIMIT)
     return (
         f"The page carries each probability in {packed.scales[0]} steps of its root, at most "
         f"{packed.error(stats):.4f} from the exact one; at this chapter's thresholds {(again != found.codes).sum():,} "
-        f"of {found.codes.size:,} neurons have another type."
+        f"of {found.n_neurons:,} neurons have another type."
     )
 
 

@@ -39,7 +39,7 @@ def opening(
     """
     n = found.sizes()
     return (
-        f"**Of {myst(model_name(str(found.provenance.get('model'))))}'s {found.score.size:,} neurons "
+        f"**Of {myst(model_name(str(found.provenance.get('model'))))}'s {found.n_neurons:,} neurons "
         f"{n['specific']:,} are specific to one of {len(found.languages)} languages, {n['related']:,} related to "
         f"several and {n['general']:,} general, at a top rate of {found.top_rate:.1%}.**\n\n"
         f"{findings(depth, stability_tables, effects, written, detectors, full)}"

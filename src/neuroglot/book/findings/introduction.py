@@ -35,7 +35,7 @@ def opening(found: NeuronTypes, halves: pd.DataFrame) -> str:
     if not share["specific"]:
         sure = "There is no specific one whose activity could be shown"
     return (
-        f"**Of this model's {found.score.size:,} neurons {share['specific']:.2%} are language-specific, "
+        f"**Of this model's {found.n_neurons:,} neurons {share['specific']:.2%} are language-specific, "
         f"{share['related']:.2%} language-related and {share['general']:.2%} general, at a top rate of "
         f"{found.top_rate:.1%}.**\n\n**{sure}.**"
     )
@@ -60,4 +60,4 @@ def summary(found: NeuronTypes) -> str:
 
 
 def _shares(found: NeuronTypes) -> dict[str, float]:
-    return {kind: neurons / found.score.size for kind, neurons in found.sizes().items()}
+    return {kind: neurons / found.n_neurons for kind, neurons in found.sizes().items()}

@@ -80,7 +80,7 @@
     const settings = { languages: all, lam: null, ...given.settings };
     let [result, known, drawn, waiting] = [null, "", null, 0];
 
-    const boxes = neuronBoxes(layers, width, (layer, neuron) => go(layer, neuron));
+    const boxes = neuronBoxes(layers, width, (layer, neuron) => go(layer, neuron), given.head.widths);
     const kind = select([["", "any type"], ...KINDS.slice(1).map((name) => [name, name])], "specific");
     const language = select([["", "any language"], ...all.map((code) => [code, code])], "");
     kind.setAttribute("aria-label", "step through neurons of type");

@@ -54,6 +54,9 @@
       Object.assign(this, { head, values, scaled, places });
       [this.layers, this.width] = head.shape;
       this.size = this.layers * this.width;
+      const widths = head.widths ?? Array(this.layers).fill(this.width); // where layers differ, some places are no neurons
+      this.none = (neuron) => neuron % this.width >= widths[Math.floor(neuron / this.width)];
+      this.neurons = widths.reduce((sum, width) => sum + width, 0);
       this.placed = places?.reduce((most, place) => Math.max(most, place), 0);
       const tables = new Map(); // languages of one scale share their table
       this.tables = head.scales.map((scale) => {
@@ -104,7 +107,7 @@
       const histograms = this.head.scales.map((scale) => new Uint32Array(scale + 1));
       let taking = this.size;
       for (let i = 0; i < this.size; i++) {
-        if (this.few && chosen.some((language) => this.sawFew(language, i))) {
+        if (this.none(i) || (this.few && chosen.some((language) => this.sawFew(language, i)))) {
           starved[i] = 1;
           taking--;
         }
@@ -276,7 +279,7 @@
         if (n[i] === k) codes[i] = GENERAL;
         else if (selected[i] && n[i]) codes[i] = n[i] === 1 ? SPECIFIC : RELATED;
       }
-      const starved = this.size - this.taking;
+      const starved = this.neurons - this.taking;
       return { topRate, lam, solved, bounded, quantile, languages: [...languages], tau, number, n, selected, codes, starved };
     }
 
@@ -313,6 +316,7 @@
       distances[neuron] = Infinity;
       const near = [];
       for (let i = 0; i < this.size; i++) {
+        if (distances[i] === Infinity) continue;
         if (near.length === number && distances[i] >= distances[near[number - 1]]) continue;
         let place = near.length;
         while (place && distances[near[place - 1]] > distances[i]) place--;

@@ -63,7 +63,7 @@
   async function lookup(place, given) {
     const said = await Said.read(given.head, given.packed);
     const settings = { ...given.settings };
-    const boxes = neuronBoxes(said.layers, said.width, go);
+    const boxes = neuronBoxes(said.layers, said.width, go, said.widths);
     const facts = element("p", { class: "neuroglot-status", role: "status" });
     const name = "Table: what each detector says of the neuron";
     const list = element("div", { class: "neuroglot-list", tabindex: 0, role: "region", "aria-label": name });

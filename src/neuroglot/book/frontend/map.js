@@ -21,6 +21,8 @@
   async function map(figure, chose = null) {
     const { browser: page, ...data } = figure.dataset;
     const [columns, rows, layers, width, gap] = ["columns", "rows", "layers", "width", "gap"].map((name) => Number(data[name]));
+    const widths = data.widths ? JSON.parse(data.widths) : Array(layers).fill(width);
+    const wide = (layer) => widths[layer] ?? 0;
     const words = await reader({ ...data, layers, width });
     const lines = layers * (rows + gap) - gap;
     const picture = figure.querySelector("img");
@@ -84,23 +86,30 @@
       const row = Math.floor(((clientY - box.top) / box.height) * lines);
       const [layer, neuron] = [Math.floor(row / (rows + gap)), (row % (rows + gap)) * columns + column];
       const inside = column >= 0 && column < columns && row >= 0 && row < lines;
-      return inside && row % (rows + gap) < rows && neuron < width ? { layer, neuron } : null;
+      return inside && row % (rows + gap) < rows && neuron < wide(layer) ? { layer, neuron } : null;
     }
 
-    // Along a layer, and from its last row to the next layer's first.
+    // Along a layer, and from its last row to the first of the next layer that has neurons.
     function moved(key) {
       const { layer, neuron } = at;
       const column = neuron % columns;
-      const last = (own) => (own + columns * (rows - 1) < width ? own + columns * (rows - 1) : own + columns * (rows - 2));
+      const next = (way) => {
+        let found = layer + way;
+        while (found >= 0 && found < layers && !wide(found)) found += way;
+        return found;
+      };
+      const [above, below] = [next(-1), next(1)];
+      const within = (to, own) => [to, Math.min(own, wide(to) - 1)];
+      const last = (own) => own + columns * Math.max(Math.floor((wide(above) - 1 - own) / columns), 0);
       const to = {
         ArrowLeft: [layer, neuron - 1],
         ArrowRight: [layer, neuron + 1],
-        ArrowUp: neuron >= columns ? [layer, neuron - columns] : [layer - 1, last(column)],
-        ArrowDown: neuron + columns < width ? [layer, neuron + columns] : [layer + 1, column],
-        PageUp: [layer - 1, neuron],
-        PageDown: [layer + 1, neuron],
+        ArrowUp: neuron >= columns ? [layer, neuron - columns] : within(above, last(column)),
+        ArrowDown: neuron + columns < wide(layer) ? [layer, neuron + columns] : within(below, column),
+        PageUp: within(above, neuron),
+        PageDown: within(below, neuron),
         Home: [layer, 0],
-        End: [layer, width - 1],
+        End: [layer, wide(layer) - 1],
       }[key];
       return to && { layer: to[0], neuron: to[1] };
     }
@@ -131,7 +140,7 @@
       show(found);
       if (event.pointerType !== "touch") open(); // a finger covers many: it chooses, and the link opens
     });
-    frame.addEventListener("focus", () => show(at ?? { layer: 0, neuron: 0 }));
+    frame.addEventListener("focus", () => show(at ?? { layer: widths.findIndex(Boolean), neuron: 0 }));
     frame.addEventListener("keydown", (event) => {
       if (event.altKey || event.ctrlKey || event.metaKey) return;
       const opens = event.key === "Enter" || event.key === " ";
@@ -142,7 +151,7 @@
       if (leaves) none();
       else if (opens && chose) chose(frameBetween((from = at), at));
       else if (opens) open();
-      else if (to.layer >= 0 && to.layer < layers && to.neuron >= 0 && to.neuron < width) {
+      else if (to.layer >= 0 && to.layer < layers && to.neuron >= 0 && to.neuron < wide(to.layer)) {
         const start = event.shiftKey ? (from ??= at) : (from = null);
         show(to);
         if (chose && start) chose(frameBetween(start, to));

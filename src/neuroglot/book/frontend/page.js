@@ -46,7 +46,7 @@
    * ends; an empty box asks for nothing.
    * show(layer, neuron): fills them, within the ends, and gives both.
    */
-  function neuronBoxes(layers, width, go) {
+  function neuronBoxes(layers, width, go, widths = Array(layers).fill(width)) {
     const most = { layer: layers - 1, neuron: width - 1 };
     const names = Object.keys(most);
     const shown = {};
@@ -57,7 +57,11 @@
       places: names.map((name) => labelled(name, boxes[name])),
       show(...wanted) {
         names.forEach((name, at) => {
+          if (name === "neuron") most.neuron = boxes.neuron.max = widths[shown.layer] - 1;
           shown[name] = Math.min(Math.max(Math.trunc(Number(wanted[at])) || 0, 0), most[name]);
+          // Of a layer without neurons the next one that has some, or else the last.
+          const next = widths.findIndex((own, layer) => own && layer >= shown.layer);
+          if (name === "layer") shown.layer = next < 0 ? widths.findLastIndex(Boolean) : next;
           fill(boxes[name], shown[name]);
         });
         return names.map((name) => shown[name]);
