@@ -55,6 +55,17 @@ def activated(seen, act, _module, _args, output):
     seen.append(act(output[0]))
 
 
+def routed(seen, module, args):
+    """Mixtral's own arithmetic, of every expert at every token; 0 where the router did not send it."""
+    states, width = args[0][0], module.experts.down_proj.shape[-1]
+    chosen = (states @ module.gate.weight.T).softmax(-1).topk(2).indices
+    values = [
+        torch.nn.functional.silu(states @ weight[:width].T) * (chosen == expert).any(-1, keepdim=True)
+        for expert, weight in enumerate(module.experts.gate_up_proj)
+    ]
+    seen.append(torch.cat(values, dim=-1))
+
+
 def slow(model, tokenizer, corpus, quantity, shards=20, longest=None):
     """By language the values of each neuron at every counted token, and by example too; one text after the other."""
     texts, _ = texts_of(tokenizer, corpus, shards, longest)
@@ -62,7 +73,9 @@ def slow(model, tokenizer, corpus, quantity, shards=20, longest=None):
     for text in texts:
         seen = []
         mlps = [block.mlp for block in model.model.layers]
-        if quantity == "product":
+        if model.config.model_type == "mixtral":
+            handles = [mlp.register_forward_pre_hook(partial(routed, seen)) for mlp in mlps]
+        elif quantity == "product":
             handles = [mlp.down_proj.register_forward_pre_hook(partial(entered, seen)) for mlp in mlps]
         else:
             handles = [mlp.gate_proj.register_forward_hook(partial(activated, seen, mlp.act_fn)) for mlp in mlps]
@@ -76,16 +89,22 @@ def slow(model, tokenizer, corpus, quantity, shards=20, longest=None):
 
 
 @pytest.mark.parametrize(
-    ("quantity", "longest", "batch_tokens"),
-    [("pre-activation", None, 1024), ("product", 24, 64), ("product", None, 90)],
+    ("family", "quantity", "longest", "batch_tokens"),
+    [
+        ("llama", "pre-activation", None, 1024),
+        ("llama", "product", 24, 64),
+        ("llama", "product", None, 90),
+        ("mixtral", "pre-activation", 24, 64),
+        ("mixtral", "pre-activation", None, 1024),
+    ],
 )
-def test_gathered_is_what_every_value_gives(llama, tokenizer, texts, quantity, longest, batch_tokens):
-    corpus = load_corpus(f"text:{texts}")
+def test_gathered_is_what_every_value_gives(tokenizer, texts, family, quantity, longest, batch_tokens):
+    corpus, model = load_corpus(f"text:{texts}"), tiny_model(family)
     stats = collect(
-        llama, tokenizer, corpus, quantity=quantity, gather=KINDS, max_tokens=longest, batch_tokens=batch_tokens,
+        model, tokenizer, corpus, quantity=quantity, gather=KINDS, max_tokens=longest, batch_tokens=batch_tokens,
         shards=3, progress=False,
     )  # fmt: skip
-    wanted = slow(llama, tokenizer, corpus, quantity, 3, longest)
+    wanted = slow(model, tokenizer, corpus, quantity, 3, longest)
     found = stats.gathered
     assert found.kinds == KINDS and found.maxima.shape == (stats.shape[0], len(corpus.examples), stats.shape[1])
     assert [(int(k), int(s)) for k, s in zip(found.text_languages, found.text_shards, strict=True)] == [
@@ -241,8 +260,6 @@ def test_what_cannot_be_gathered_is_said(llama, tokenizer, texts):
     for wrong in (-1, float("nan"), "2"):
         with pytest.raises(NeuroglotError, match="gather_memory="):
             collect(llama, tokenizer, corpus, gather="last", gather_memory=wrong, progress=False)
-    with pytest.raises(NeuroglotError, match="mixture of experts"):
-        collect(tiny_model("mixtral"), tokenizer, corpus, gather="last", progress=False)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +294,7 @@ def test_a_pass_that_never_began_is_nothing():
 def test_a_negative_zero_is_zero_as_in_a_sum_over_processes():
     gatherer, one = gathering.Gatherer(1, 2, KINDS[1:], 1, 1), torch.tensor([0])
     gatherer.begin(gathering.Rows(torch.ones(1, 1, dtype=torch.bool), one, one, one))
-    gatherer.see(0, torch.full((1, 2), -0.0))
+    gatherer.see(0, torch.full((1, 2), -0.0), slice(0, 2))
     for name, values in gatherer.take().items():
         assert not values.any() and not values.signbit().any(), name
 

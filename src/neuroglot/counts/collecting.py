@@ -75,10 +75,6 @@ class Collection:
         self.rule: dict[str, Any] = {"quantity": quantity, "above": float(above), "moments": moments}
         self.gather = require_kinds(gather)
         self.parted, self.neurons = parted(self.layers), most_neurons(self.layers)
-        if self.gather and any(layer.routed for layer in self.layers):
-            raise NeuroglotError("gather: a mixture of experts is counted alone; leave it out.")
-        if self.gather and self.parted:
-            raise NeuroglotError("gather: a model whose layers are not all one MLP is counted alone; leave it out.")
         self.gather_memory = gather_memory
         longest = longest_input(model, max_tokens)
         window = None if pack is None or pack is False else window_length(pack, longest)
@@ -501,7 +497,8 @@ def collect(
             (the activation, or the product if that is counted).
         gather: what else detectors of a language's neurons read of those values
             (:data:`neuroglot.counts.gathering.KINDS`): ``"histograms"`` of each neuron and language, and of each
-            text its ``"maxima"``, sums of ``"absolute"`` values and ``"last"`` values. Not in a mixture of experts.
+            text its ``"maxima"``, sums of ``"absolute"`` values and ``"last"`` values. In a mixture of experts the
+            value is 0 at a token that was not routed to a neuron's expert.
         gather_memory: where gathering needs more than so many GiB of memory and there is a ``path``, what it gathers is
             held in files in ``PATH.parts`` instead, as are the arrays of what is returned; the file is the same.
         shards: parts of the corpus whose counts are kept apart, for intervals. Examples are dealt

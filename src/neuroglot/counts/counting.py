@@ -51,7 +51,7 @@ class Counter:
         quantity: what is compared, one of :data:`neuroglot.model.sites.QUANTITIES`.
         above: active is a neuron whose quantity is above this.
         moments: also sum values and their squares.
-        gatherer: also gathers values, in a model whose layers are dense and of one width.
+        gatherer: also gathers values.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Counter:
             if value is not None and self.moments:
                 self._add_moments(number, mlp.columns, weights, groups, value)
             if value is not None and self.gatherer is not None:
-                self.gatherer.see(number, value)
+                self.gatherer.see(number, value, mlp.columns)
             if self._stops and number == self._last:
                 self._finite = bool(counted[weights.any(0)].isfinite().all())
                 raise Seen
@@ -136,8 +136,12 @@ class Counter:
             columns = mlp.of_expert(expert)
             self._counts[number][:, columns].index_add_(0, groups, (own @ active[rows]).to(torch.int64))
             self._routed[number][:, mlp.part + expert].index_add_(0, groups, own.sum(1).to(torch.int64))
-            if value is not None:
+            if value is not None and self.moments:
                 self._add_moments(number, columns, own, groups, value[rows])
+            if value is not None and self.gatherer is not None:
+                every = value.new_zeros(routing.total, value.shape[1])  # nothing is written to what it does not see
+                every[routing.tokens[rows]] = value[rows]
+                self.gatherer.see(number, every, columns)
 
     def _allocate(self, number: int, device: torch.device) -> None:
         whole: dict[str, Any] = {"dtype": torch.int64, "device": device}

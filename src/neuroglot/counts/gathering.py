@@ -46,7 +46,9 @@ def bins_of(values: torch.Tensor) -> torch.Tensor:
 class Gathered:
     """What a pass gathered beside its counts; ``None`` where it was not asked for.
 
-    The value is the activation, or what enters the down projection where that was counted.
+    The value is the activation, or what enters the down projection where that was counted. In a mixture of experts it
+    is 0 at a token that was not routed to a neuron's expert, which writes nothing there; so it is where a layer of
+    fewer neurons than the widest has none.
 
     Attributes:
         histograms: ``[layers, neurons, languages, BINS]``, whole numbers: counted tokens with the value in each bin.
@@ -222,6 +224,7 @@ class Gatherer:
     def _clear(self) -> None:
         self._of_texts: dict[str, torch.Tensor] = {}
         self._histograms: dict[int, torch.Tensor] = {}
+        self._tokens = torch.zeros(self.languages, dtype=torch.int64)
 
     def _of_text(self, name: str) -> torch.Tensor:
         if name not in self._of_texts:
@@ -232,9 +235,10 @@ class Gatherer:
     def begin(self, rows: Rows) -> None:
         """What the rows of the next pass are."""
         self._rows, self._there = rows, {}
+        self._tokens.index_add_(0, rows.languages.cpu(), rows.mask.sum(1).cpu())
 
-    def see(self, layer: int, value: torch.Tensor) -> None:
-        """One layer's values, ``[texts * tokens, width]``."""
+    def see(self, layer: int, value: torch.Tensor, columns: slice) -> None:
+        """Values of some of a layer's neurons, ``[texts * tokens, neurons]``; those of no pass are 0."""
         assert self._rows is not None
         if value.device not in self._there:
             self._there[value.device] = self._rows.to(value.device)
@@ -250,17 +254,17 @@ class Gatherer:
             # Some values are -0.0, which the sum over processes would make 0.0.
             found["last"] = value[torch.arange(len(value), device=value.device), rows.at].add(0.0)
         for name, array in found.items():
-            self._of_text(name)[layer, rows.places.cpu()] = array.cpu()
+            self._of_text(name)[layer, rows.places.cpu(), columns] = array.cpu()
         if "histograms" in self.kinds:
-            self._add(layer, rows, value)
+            self._add(layer, rows, value, columns)
 
-    def _add(self, layer: int, rows: Rows, value: torch.Tensor) -> None:
+    def _add(self, layer: int, rows: Rows, value: torch.Tensor, columns: slice) -> None:
         if layer not in self._histograms:
             shape = (self.languages * BINS, self.width)
             self._histograms[layer] = torch.zeros(shape, dtype=torch.int32, device=value.device)
         own = (rows.languages[:, None] * BINS).expand(rows.mask.shape)[rows.mask]
         index = bins_of(value[rows.mask]).long() + own[:, None]
-        self._histograms[layer].scatter_add_(0, index, torch.ones_like(index, dtype=torch.int32))
+        self._histograms[layer][:, columns].scatter_add_(0, index, torch.ones_like(index, dtype=torch.int32))
 
     def take(self) -> dict[str, torch.Tensor | list[torch.Tensor]]:
         """What was gathered; starts again at nothing.
@@ -274,9 +278,16 @@ class Gatherer:
         if "histograms" in self.kinds:
             shape = (self.languages * BINS, self.width)
             own = (self._histograms.get(n, torch.zeros(shape, dtype=torch.int32)) for n in range(self.layers))
-            found["histograms"] = [layer.unflatten(0, (self.languages, BINS)) for layer in own]
+            found["histograms"] = [self._with_zeros(layer.unflatten(0, (self.languages, BINS))) for layer in own]
         self._clear()
         return found
+
+    def _with_zeros(self, histograms: torch.Tensor) -> torch.Tensor:
+        """With 0 at every token that has no value of a neuron, in place."""
+        with torch.inference_mode():  # they were made in one
+            rest = self._tokens.to(histograms.device)[:, None] - histograms.sum(1, dtype=torch.int64)
+            histograms[:, BINS // 2] += rest.to(torch.int32)
+        return histograms
 
 
 @dataclass(frozen=True)

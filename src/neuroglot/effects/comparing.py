@@ -44,13 +44,13 @@ def named(detectors: str | Iterable[str]) -> list[str]:
 
 
 def able(detectors: Iterable[str], model: PreTrainedModel) -> tuple[list[str], dict[str, str]]:
-    """The detectors that can read a model, and why the others cannot, by name: in a mixture of experts some."""
+    """The detectors that can read a model, and why the others cannot, by name: attribution is of dense models."""
     layers = neuron_layers(itself(model))
     if not parted(layers) and not any(layer.routed for layer in layers):
         return list(detectors), {}
     where = "a mixture of experts" if any(layer.routed for layer in layers) else "layers of different kinds"
-    why = f"it reads values of single neurons, which are not gathered in {where}"
-    left = {name: why for name in detectors if set(NEEDS.get(name, ())) - {"moments"}}
+    why = f"it reads what single neurons do to the loss, which is not estimated in {where}"
+    left = {name: why for name in detectors if "attributions" in NEEDS.get(name, ())}
     return [name for name in detectors if name not in left], left
 
 

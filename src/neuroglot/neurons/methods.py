@@ -159,6 +159,7 @@ def average_precision(stats: ActivationStats, *, number: int = 1000) -> Found:
     assert gathered.text_languages is not None
     of = gathered.text_languages
     score = np.stack([average_precisions(layer, of, len(stats.languages)) for layer in values])
+    score[~stats.real] = np.nan
     flat = score.reshape(-1, score.shape[-1])
     return score, (highest(flat, number) | highest(-flat, number)).reshape(score.shape)
 
@@ -207,15 +208,16 @@ def plnd(stats: ActivationStats, *, top_rate: float = 0.01, share: float = 0.9) 
     gathered, values = _gathered(stats, "absolute")
     assert gathered.text_languages is not None
     layers, _, width = values.shape
-    number = round(top_rate * layers * width)
+    number = round(top_rate * stats.n_neurons)
     strong = np.zeros((len(stats.languages), layers * width))
     for text, k in enumerate(gathered.text_languages):
-        strong[k] += highest(values[:, text].reshape(-1, 1), number)[:, 0]
+        strong[k] += highest(np.where(stats.real, values[:, text], np.nan).reshape(-1, 1), number)[:, 0]
     of = np.bincount(gathered.text_languages, minlength=len(stats.languages))
     shares = np.divide(strong, of[:, None], out=np.full(strong.shape, np.nan), where=of[:, None] > 0).T
     # Whole texts: a share that is no binary number is not missed by a rounding.
     whole = np.ceil(np.round(share * of, 9)) <= strong.T
     chosen = whole & ~whole.all(axis=-1, keepdims=True)
+    shares[~stats.real.ravel()] = np.nan
     return _less_others(shares).reshape(layers, width, -1), chosen.reshape(layers, width, -1)
 
 
@@ -265,7 +267,8 @@ def overlap(stats: ActivationStats, *, bottom_rate: float = 0.01) -> Found:
             between = np.minimum(share[:, one], share[:, other]).sum(axis=-1)
             overlaps[:, one, other] = overlaps[:, other, one] = np.round(between, 12)  # equal ones are ties
         across[layer], apart[layer] = _parted(overlaps)
-        pairs.append(overlaps[:, *upper])
+        apart[layer] &= stats.real[layer, :, None]
+        pairs.append(overlaps[stats.real[layer]][:, *upper])
     every = np.sort(np.concatenate(pairs), axis=None)
     number = round(bottom_rate * every.size)
     lowest = every[number - 1] if number else -1.0
