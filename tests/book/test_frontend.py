@@ -23,6 +23,8 @@ from neuroglot import (
     detect,
 )
 from neuroglot.book import widgets
+from neuroglot.book.charts.live import front_end
+from neuroglot.book.charts.neuron_map import neuron_map
 from neuroglot.book.packing import pack
 from neuroglot.neurons.identification import Identifier, kind_codes
 from neuroglot.neurons.scored import Scored
@@ -154,6 +156,37 @@ def test_layers_of_different_width_have_python_s_types(page_of, limit):
     agrees_with_python(page, packed.probabilities(), LANGUAGES, True, 5)
     assert "are unclassified" not in page.inner_text(".neuroglot-status")  # what is no neuron is not said to be one
     assert page.wrong == []
+
+
+def test_the_map_goes_from_neuron_to_neuron(browser, tmp_path):
+    stats = ragged()
+    types = classify(stats, top_rate=0.05)
+    scripts = "".join(f"<script>{front_end(name)}</script>" for name in ("identify.js", "page.js", "map.js"))
+    start = "<script>neuroglot.map(document.querySelector('figure'))</script>"
+    path = tmp_path / "map.html"
+    path.write_text(f"<!DOCTYPE html><body>{neuron_map(types, 'x.html').data}{scripts}{start}", encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1000, "height": 900})
+    page.goto(path.as_uri())
+    page.wait_for_selector("[data-drawn]")
+    said = page.locator(".neuroglot-map-said")
+    frame = page.locator(".neuroglot-map-frame")
+    frame.focus()
+    keys = [("End", 0, 299), ("PageDown", 1, 299), ("End", 1, 499), ("ArrowRight", 1, 499), ("PageDown", 3, 119)]
+    keys += [("ArrowRight", 3, 119), ("PageDown", 4, 119), ("End", 4, 498), ("PageUp", 3, 119), ("PageUp", 1, 119)]
+    for key, layer, neuron in [("Home", 0, 0), *keys]:
+        page.keyboard.press(key)
+        kind = types.kind[layer, neuron]
+        assert said.inner_text().startswith(f"Layer {layer}, neuron {neuron}: {kind}"), key
+    columns, rows = (int(page.locator("figure").get_attribute(f"data-{name}")) for name in ("columns", "rows"))
+    gap = int(page.locator("figure").get_attribute("data-gap"))
+    box, lines = page.locator("figure img").bounding_box(), 5 * (rows + gap) - gap
+    for layer, neuron, there in ((3, 100, True), (3, 130, False), (2, 3, False), (4, 400, True)):
+        before = said.inner_text()
+        x, y = (neuron % columns + 0.5) / columns, (layer * (rows + gap) + neuron // columns + 0.5) / lines
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        shown = said.inner_text()
+        assert shown.startswith(f"Layer {layer}, neuron {neuron}:") if there else shown == before
+    page.close()
 
 
 def test_only_neurons_can_be_gone_to(page_of):
