@@ -21,7 +21,7 @@ from ..base.artifacts import finished
 from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..base.locks import alone
 from ..base.parts import Parts
-from ..base.provenance import differing, record
+from ..base.provenance import record
 from ..base.words import counted
 from ..model.batches import Batch, Portion, pieces_of, portions_of
 from ..model.layers import most_neurons, parted, widths_of
@@ -279,7 +279,9 @@ class Collection:
             parts.keep(name, begun, batches=at)
 
         keeps = keep if single and parts.there else None
-        arrays = by_now(self._count(portion, bar, batches, keeps, parts.zeros))
+        own: list[Totals] = []
+        self.processes.each(lambda: own.append(self._count(portion, bar, batches, keeps, parts.zeros)))
+        arrays = by_now(own[0])
         bar.update(int(self.tokens[portion.shards].sum()) + before - bar.n)  # what the other processes counted
         return arrays
 
@@ -324,11 +326,7 @@ class Collection:
     def _run(self, path: str | Path | None, overwrite: bool, progress: bool) -> ActivationStats | None:
         path = Path(path) if path is not None else None
         once, first = self.processes.once, self.processes.first
-        if keys := differing(self.provenance, once(lambda: self.provenance)):
-            raise NeuroglotError(
-                f"process {self.processes.index} has not what the first one has ({', '.join(keys)} differ); "
-                "start all of them with the same model, text and settings."
-            )
+        self.processes.require_alike(self.provenance)
         parts = Parts(path, self.provenance, self.spills())
         results: list[ActivationStats | None] = [None]  # what the first process has, and no other needs
         if path is not None:
