@@ -214,7 +214,8 @@ except NeuroglotError as error:
     sys.exit(2)
 finally:
     hashes = {{kind: hashlib.sha256(each).hexdigest() for kind, each in held.items()}}
-    print(json.dumps({{"rank": rank, "made": made, "held": hashes}}), flush=True)
+    sys.stdout.write(json.dumps({{"rank": rank, "made": made, "held": hashes}}) + "\\n")
+    sys.stdout.flush()
 """
 ALL = ("losses", "responses", "attributions")
 
@@ -327,7 +328,7 @@ def test_steering_is_shared_from_the_command_line(place, alone, monkeypatch, cap
     single = capsys.readouterr().out
     done = ran(place, [*torchrun(2, "-m", "neuroglot"), "steer", *how, "--out", "steered-2"])
     assert done.returncode == 0, done.stderr
-    assert done.stdout == single.replace("steered", "steered-2")
+    assert done.stdout == single.replace("wrote steered", "wrote steered-2")
     for name in ("", ".means.safetensors"):
         assert (place / f"steered-2{name}").read_bytes() == (place / f"steered{name}").read_bytes()
 
