@@ -162,9 +162,12 @@ class Collection:
         config = self.model.config.get_text_config()
         item = self.model.dtype.itemsize
         widest = max((mlp for layer in self.layers for mlp in layer.mlps), key=lambda mlp: mlp.width)
-        # Of one layer: hidden states and attention's, the MLP's gate, up and product, and the mask as float32.
-        rows = size * (getattr(config, "num_experts_per_tok", 1) if widest.experts is not None else 1)
-        batch = 8 * size * config.hidden_size * item + rows * widest.width * (3 * item + 4)
+        # Of one layer: hidden states and attention's, the MLP's gate, up and product, and the mask as float32; of
+        # experts what goes in and comes out for each; of histograms the bins of all values.
+        mixed = widest.experts is not None
+        rows = size * (getattr(config, "num_experts_per_tok", 1) if mixed else 1)
+        batch = (5 * size + 2 * rows * mixed) * config.hidden_size * item + rows * widest.width * (3 * item + 4)
+        batch += 8 * rows * widest.width * ("histograms" in self.gather)
         cells = len(self.layers) * self.neurons * len(self.languages)
         most = max(len(portion.shards) for portion in self.portions)
         # While a part is counted, and twice the result, as it is put together.
