@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from neuroglot import collect, load_corpus, load_model
+from neuroglot import cli, collect, load_corpus, load_model
 from neuroglot.counts.collecting import Collection
 from neuroglot.counts.gathering import KINDS
 from neuroglot.model.processes import Processes, joined
@@ -31,19 +32,31 @@ def place(tmp_path_factory):
         byte_tokenizer().save_pretrained(place / family)
     (place / "texts").mkdir()
     for code in ("aa", "kl"):
-        paragraphs = (f"{code} {i} " + "abcdefgh "[i % 5 :] * (i % 7 + 1) for i in range(40))
+        paragraphs = [f"{code} {i} " + "abcdefgh "[i % 5 :] * (i % 7 + 1) for i in range(40)]
         (place / "texts" / f"{code}.txt").write_text("\n\n".join(paragraphs))
+        with (place / "asked.jsonl").open("a") as file:
+            for i, text in enumerate(paragraphs[:9]):
+                row = {"id": str(i), "language": code, "prompt": f"{code} {i}?" * (i % 3 + 1), "response": text}
+                file.write(json.dumps(row) + "\n")
     return place
 
 
 def launch(place, out, *launcher, family="llama", more=()):
     command = [*map(str, launcher), "collect", "--model", family, "--corpus", "text:texts", "--batch-tokens", "60"]
     gather = [word for kind in KINDS for word in ("--gather", kind)] if family != "mixtral" else []
-    command += ["--moments", *gather, *more, "--out", out]
+    return ran(place, [*command, "--moments", *gather, *more, "--out", out])
+
+
+def ran(place, command):
+    command = [*map(str, command)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=place, env=surroundings(), timeout=120)
+
+
+def surroundings(**own):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         environment.pop(name, None)
-    return subprocess.run(command, capture_output=True, text=True, cwd=place, env=environment, timeout=120)
+    return environment | own
 
 
 def torchrun(number, *what):
@@ -146,6 +159,188 @@ def test_what_only_the_first_process_finds_ends_them_all(place, alone):
     assert done.returncode != 0 and (place / "alone.safetensors").read_bytes() == alone
     for said in ("neuroglot: alone.safetensors holds other counts (settings differ)", "neuroglot (process 1): alone"):
         assert said in done.stderr
+
+
+# --- passes dealt out ---------------------------------------------------------------------------
+
+PASSES = """
+import hashlib, json, os, signal, sys
+from pathlib import Path
+
+import numpy as np
+
+import neuroglot as ng
+from neuroglot import NeuroglotError
+from neuroglot.model import attribution, likelihood, sampling
+
+rank, place, kinds = int(os.environ.get("RANK", "0")), Path(sys.argv[1]), sys.argv[2].split()
+made, held = dict.fromkeys(kinds, 0), {{}}
+
+
+def seen(where, name, kind):
+    do = getattr(where, name)
+
+    def once_more(*given, **more):
+        made[kind] += 1
+        if rank == 1:
+            {harm}
+        return do(*given, **more)
+
+    setattr(where, name, once_more)
+
+
+seen(likelihood._Run, "_score", "losses")
+seen(sampling, "_generate", "responses")
+seen(attribution, "_of_batch", "attributions")
+model, tokenizer = ng.load_model("llama")
+corpus = ng.load_corpus("jsonl:asked.jsonl")
+neurons = [np.arange(4) for _ in model.model.layers]
+changes = {{"as it is": None, "off": ng.Intervention(neurons, values=0.0), "up": ng.Intervention(neurons, factor=2.0)}}
+if rank == 1:
+    {first}
+try:
+    if "losses" in kinds:
+        found = ng.losses(model, tokenizer, corpus, changes, place / "losses", batch_tokens=90, progress=False)
+        held["losses"] = found.nll.tobytes()
+    if "responses" in kinds:
+        how = dict(n=2, temperature=1.0, shots=0, max_new_tokens=3, batch_size=5, interventions=changes, progress=False)
+        rows, _ = sampling.sample_rows(model, tokenizer, corpus, place / "responses", **how)
+        held["responses"] = json.dumps(rows).encode()
+    if "attributions" in kinds:
+        found = ng.attributions(model, tokenizer, corpus, place / "attributions", batch_tokens=90, progress=False)
+        held["attributions"] = found.values.tobytes()
+except NeuroglotError as error:
+    print(f"process {{rank}}: {{error}}", file=sys.stderr, flush=True)
+    sys.exit(2)
+finally:
+    hashes = {{kind: hashlib.sha256(each).hexdigest() for kind, each in held.items()}}
+    sys.stdout.write(json.dumps({{"rank": rank, "made": made, "held": hashes}}) + "\\n")
+    sys.stdout.flush()
+"""
+ALL = ("losses", "responses", "attributions")
+
+
+def script(place, name, harm="pass", first="pass"):
+    path = place / f"{name}.py"
+    path.write_text(PASSES.format(harm=harm, first=first))
+    return path
+
+
+def said(stdout):
+    found = [json.loads(line) for line in stdout.splitlines() if line.startswith("{")]
+    return sorted(found, key=lambda one: one["rank"])
+
+
+@pytest.fixture(scope="module")
+def undivided(place):
+    """What one process makes, and of how many passes."""
+    done = ran(place, [sys.executable, script(place, "undivided"), "undivided", " ".join(ALL)])
+    assert done.returncode == 0, done.stderr
+    (one,) = said(done.stdout)
+    assert min(one["made"].values()) > 6
+    return one, {kind: (place / "undivided" / kind).read_bytes() for kind in ALL}
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_passes_are_dealt_out_and_give_the_bytes_of_one_process(place, undivided, number):
+    one, files = undivided
+    done = ran(place, [*torchrun(number, script(place, "divided")), f"divided-{number}", " ".join(ALL)])
+    assert done.returncode == 0, done.stderr
+    several = said(done.stdout)
+    for kind in ALL:
+        whole = one["made"][kind]
+        assert [each["made"][kind] for each in several] == [len(range(rank, whole, number)) for rank in range(number)]
+        assert (place / f"divided-{number}" / kind).read_bytes() == files[kind]
+        assert {each["held"][kind] for each in several} == {one["held"][kind]}  # not of the first process alone
+    assert {path.name for path in (place / f"divided-{number}").iterdir()} == set(ALL)
+
+
+def test_one_that_fails_ends_all_and_another_number_goes_on(place, undivided):
+    one, files = undivided
+    harm = "if made[kind] == 3: raise NeuroglotError('the second process fell over.')"
+    done = ran(place, [*torchrun(2, script(place, "failing", harm)), "failed", "losses"])
+    assert done.returncode != 0
+    assert "process 1: the second process fell over." in done.stderr
+    assert "process 0: process 1 ended the run: the second process fell over." in done.stderr
+    parts = place / "failed" / "losses.parts"
+    assert len(list(parts.iterdir())) == 4 and not (place / "failed" / "losses").exists()
+    done = ran(place, [*torchrun(3, script(place, "going-on")), "failed", "losses"])
+    assert done.returncode == 0, done.stderr
+    assert sum(each["made"]["losses"] for each in said(done.stdout)) == one["made"]["losses"] - 4
+    assert (place / "failed" / "losses").read_bytes() == files["losses"] and not parts.exists()
+
+
+def by_hand(place, *command):
+    """Two processes that nothing watches over, as ``srun`` starts them: exit codes and what they wrote."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    started = []
+    for rank in ("0", "1"):
+        own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        started.append(
+            subprocess.Popen(
+                [*map(str, command)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=place,
+                env=surroundings(**own),
+            )
+        )
+    told = [one.communicate(timeout=120) for one in started]
+    return [one.returncode for one in started], told
+
+
+def test_one_that_is_killed_is_missed(place, undivided):
+    harm = "if made[kind] == 2: os.kill(os.getpid(), signal.SIGKILL)"
+    codes, told = by_hand(place, sys.executable, script(place, "killed", harm), "killed", "responses")
+    assert codes == [2, -signal.SIGKILL]
+    assert "process 0: another of the processes that share this run has ended" in told[0][1]
+    assert "Traceback" not in told[0][1]
+    assert len(list((place / "killed" / "responses.parts").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "why"),
+    [
+        # Its neurons would not be changed there, and only the pass itself can tell.
+        ("model.model.layers[1].mlp.forward = lambda states: states", "without the MLP of layer 1 as a module"),
+        ("corpus = corpus.only(['kl', 'aa'])", "process 1 has not what the first one has ("),
+    ],
+)
+def test_what_only_another_process_finds_ends_all(place, undivided, first, why):
+    out = f"wrong-{len(why)}"
+    codes, told = by_hand(place, sys.executable, script(place, out, first=first), out, "losses")
+    assert codes == [2, 2]
+    assert all(why in stderr and "Traceback" not in stderr for _, stderr in told)
+    assert not (place / out / "losses").exists()
+
+
+def test_steering_is_shared_from_the_command_line(place, alone, monkeypatch, capsys):
+    """It counts means and samples, and says what it found once."""
+    monkeypatch.chdir(place)
+    assert cli.main(["classify", "alone.safetensors", "--top-rate", "0.5", "--out", "types"]) == 0
+    how = ["--model", "llama", "--types", "types", "--corpus", "jsonl:asked.jsonl", "--shots", "0", "--targets", "kl"]
+    how += ["--source", "aa", "--max-new-tokens", "3"]
+    capsys.readouterr()
+    assert cli.main(["steer", *how, "--out", "steered"]) == 0
+    single = capsys.readouterr().out
+    done = ran(place, [*torchrun(2, "-m", "neuroglot"), "steer", *how, "--out", "steered-2"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == single.replace("wrote steered", "wrote steered-2")
+    for name in ("", ".means.safetensors"):
+        assert (place / f"steered-2{name}").read_bytes() == (place / f"steered{name}").read_bytes()
+
+
+@pytest.mark.parametrize("command", ["contexts", "book", "classify"])
+def test_what_is_not_shared_says_so(monkeypatch, capsys, command):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert cli.main({"contexts": ["contexts", "--out", "a"], "classify": ["classify", "a"]}.get(command, ["book"])) == 2
+    assert capsys.readouterr().err == (
+        f"neuroglot (process 1): {command} runs in one process; start it without torchrun or accelerate launch.\n"
+    )
 
 
 def test_one_process_alone(monkeypatch):

@@ -17,12 +17,15 @@ from .files import FORMAT_VERSION, UNREADABLE, atomic, json_text, require_file
 from .provenance import differing
 
 
-class _Made(Protocol):
+class Made(Protocol):
+    """A result that says how it was made."""
+
     @property
-    def provenance(self) -> Mapping[str, Any]: ...
+    def provenance(self) -> Mapping[str, Any]:
+        """Model, text, settings, versions."""
 
 
-T = TypeVar("T", bound=_Made)
+T = TypeVar("T", bound=Made)
 
 #: The arrays of files of so many bytes or more are not read into memory but mapped to it.
 MAPPED = 2**24

@@ -104,8 +104,15 @@ def alone(
                 folder.rmdir()
 
 
-def one_writer(name: str = "path") -> Callable[[Callable[P, Result]], Callable[P, Result]]:
-    """Let a function run :func:`alone` on the path that its argument ``name`` gives, as its ``wait`` says."""
+def one_writer(
+    name: str = "path", once: Callable[[Callable[[], bool]], bool] = lambda do: do()
+) -> Callable[[Callable[P, Result]], Callable[P, Result]]:
+    """Let a function run :func:`alone` on the path that its argument ``name`` gives, as its ``wait`` says.
+
+    Args:
+        name: of the argument.
+        once: as for :func:`alone`, where several processes run the function together.
+    """
 
     def decorate(function: Callable[P, Result]) -> Callable[P, Result]:
         signature = inspect.signature(function)
@@ -113,7 +120,7 @@ def one_writer(name: str = "path") -> Callable[[Callable[P, Result]], Callable[P
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> Result:
             given = signature.bind(*args, **kwargs).arguments
-            with alone(given.get(name), wait=given.get("wait", True)):
+            with alone(given.get(name), wait=given.get("wait", True), once=once):
                 return function(*args, **kwargs)
 
         return run

@@ -32,11 +32,19 @@ COMMANDS = {
     "serve": "books",
 }
 
+#: Those whose work is dealt out among the processes of ``torchrun`` or ``accelerate launch``.
+SHARED = ("sample", "collect", "attribute", "losses", "steer")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 1 is the exit code of a check that failed, 2 of an error that is explained, 130 of Ctrl-C."""
     arguments = parser().parse_args(argv)
-    try:  # what a command needs is imported only for it, so that --help is instant
+    try:
+        if arguments.command not in SHARED and os.environ.get("WORLD_SIZE", "1") != "1":
+            raise NeuroglotError(
+                f"{arguments.command} runs in one process; start it without torchrun or accelerate launch."
+            )
+        # What a command needs is imported only for it, so that --help is instant
         module = importlib.import_module(f"{__name__}.{COMMANDS[arguments.command]}")
         return getattr(module, arguments.command)(arguments) or 0
     except NeuroglotError as error:

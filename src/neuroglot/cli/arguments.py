@@ -126,13 +126,15 @@ class _Command(argparse.ArgumentParser):
 
 _Commands = argparse._SubParsersAction
 
+_SHARED = "Several processes share the work, with the bytes of one, as in collect."
+
 
 def _sample(commands: "_Commands[_Command]") -> None:
     sample = commands.add_parser(
         "sample",
         help="let the model answer the questions of a corpus",
         description="Write the model's own responses to a file that collect and book read as jsonl:FILE. "
-        "An interrupted run goes on where it stopped.",
+        f"An interrupted run goes on where it stopped. {_SHARED}",
     )
     sample.reads()
     sample.writes("file to write, for instance responses.jsonl", "a file that holds other responses")
@@ -238,7 +240,7 @@ def _attribute(commands: "_Commands[_Command]") -> None:
         "attribute",
         help="estimate what switching off each single neuron does to each language's loss",
         description="One pass forward and one back over a corpus: first-order estimates for every neuron and language, "
-        "which detect ranks by (--method attribution). An interrupted run goes on where it stopped.",
+        f"which detect ranks by (--method attribution). An interrupted run goes on where it stopped. {_SHARED}",
     )
     attribute.reads()
     attribute.writes("file to write, for instance attributions.safetensors", "a file that holds other attributions")
@@ -293,7 +295,7 @@ def _losses(commands: "_Commands[_Command]") -> None:
         "losses",
         help="measure how likely the model finds a text, also without some neurons",
         description="Write the loss of every language's responses, of the model as it is and, given types, without "
-        "each language's neurons. An interrupted run goes on where it stopped.",
+        f"each language's neurons. An interrupted run goes on where it stopped. {_SHARED}",
     )
     losses.reads()
     losses.writes("file to write, for instance losses.safetensors", "a file that holds other losses")
@@ -356,7 +358,7 @@ def _steer(commands: "_Commands[_Command]") -> None:
         "steer",
         help="generate text with one language's neurons driven up and another's off",
         description="Write responses to questions in one language while its own neurons are switched off and another "
-        "language's driven up, beside random neurons; print how much of them is in that language.",
+        f"language's driven up, beside random neurons; print how much of them is in that language. {_SHARED}",
     )
     steer.reads()
     steer.writes("file to write, for instance steered.jsonl", "a file that holds other responses, and the means")

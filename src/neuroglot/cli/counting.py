@@ -16,7 +16,7 @@ from ..counts.collecting import Collection
 from ..counts.reading import read_counts
 from ..counts.widths import in_words
 from ..model import attribution, sampling
-from ..model.processes import joined, leave
+from ..model.processes import leave
 from ..model.sites import neuron_layers
 from ..neurons import contexts as passages
 from ..neurons import detection, identification
@@ -38,7 +38,7 @@ def sample(arguments: argparse.Namespace) -> None:
         if "worked" in own:
             own["worked"] = load_corpus(own["worked"], corpus.languages, tokenizer=lambda: given.tokenizer(arguments))
         responses = sampling.sample(*given.model(arguments), corpus, arguments.out, **own)
-    print(
+    say(
         f"wrote {arguments.out}: {len(responses.examples):,} responses; to count them: "
         f"--corpus {shlex.quote(f'jsonl:{arguments.out}')}"
     )
@@ -48,10 +48,10 @@ def collect(arguments: argparse.Namespace) -> None:
     """Count how often each neuron is active in each language."""
     if arguments.dry_run:
         _collect(arguments)
+        leave()
     else:
-        with given.held(arguments, once=joined().once):
+        with given.held(arguments):
             _collect(arguments)
-    leave()
 
 
 # Texts of each language whose language is detected, where there may be millions.
@@ -131,7 +131,7 @@ def attribute(arguments: argparse.Namespace) -> None:
         own = settings(arguments, attribution.attributions)
         found = attribution.attributions(model, tokenizer, corpus, arguments.out, **own)
     neurons = sum(layer.neurons for layer in neuron_layers(model))
-    print(f"wrote {arguments.out}: {neurons:,} neurons, {int(found.tokens.sum()):,} scored tokens")
+    say(f"wrote {arguments.out}: {neurons:,} neurons, {int(found.tokens.sum()):,} scored tokens")
 
 
 def detect(arguments: argparse.Namespace) -> None:

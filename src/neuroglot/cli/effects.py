@@ -18,7 +18,7 @@ from ..model import likelihood, sampling
 from ..neurons.identification import NeuronTypes
 from ..text.corpora import Corpus
 from . import given
-from .given import settings
+from .given import say, settings
 
 
 def losses(arguments: argparse.Namespace) -> None:
@@ -33,9 +33,9 @@ def losses(arguments: argparse.Namespace) -> None:
         own = settings(arguments, likelihood.losses)
         found = likelihood.losses(model, tokenizer, corpus, changes, arguments.out, **own)
     table = pd.DataFrame(np.exp(found.log_perplexity()), found.rows, found.languages)
-    print("perplexity of each language's responses (columns), without the neurons of a language (rows):")
-    print(table.to_string(float_format="{:.4g}".format))
-    print(f"wrote {arguments.out}")
+    say("perplexity of each language's responses (columns), without the neurons of a language (rows):")
+    say(table.to_string(float_format="{:.4g}".format))
+    say(f"wrote {arguments.out}")
 
 
 def _types(arguments: argparse.Namespace) -> NeuronTypes | None:
@@ -62,7 +62,7 @@ def _require_own(types: NeuronTypes, model: PreTrainedModel, corpus: Corpus) -> 
     """Types of this very model; and a word where the text may be what they were found on."""
     require_own(types.provenance, model)
     if corpus.options.get("apart_from") != types.provenance.get("corpus_sha256"):
-        print("note: this text was not held out of the text that these neurons were identified on")
+        say("note: this text was not held out of the text that these neurons were identified on")
 
 
 def steer(arguments: argparse.Namespace) -> None:
@@ -80,9 +80,9 @@ def steer(arguments: argparse.Namespace) -> None:
         found = _steer(model, tokenizer, corpus, types, arguments.out, **own)
     reached = found[found["output"] == "target"]
     shares = reached.set_index(["target", "way", "neurons", "strength"])["share"].unstack(sort=False)
-    print("share of the responses that are in the language steered to, by strength (columns):")
-    print(shares.to_string(float_format="{:.2f}".format, na_rep=""))
-    print(f"wrote {arguments.out}")
+    say("share of the responses that are in the language steered to, by strength (columns):")
+    say(shares.to_string(float_format="{:.2f}".format, na_rep=""))
+    say(f"wrote {arguments.out}")
 
 
 def _steer(
@@ -108,7 +108,7 @@ def _steer(
     """What chapter 06 does; see :func:`neuroglot.effects.steering.outputs` for the table."""
     source, wanted = steering.directions(types, corpus, source, targets)
     if idle := steering.idle(types, source, wanted, neurons):
-        print(f"no neuron to change, so not tried: {', '.join(idle)}")
+        say(f"no neuron to change, so not tried: {', '.join(idle)}")
     of = steering.steerings(source, [code for code in wanted if code not in idle], strengths, draws=draws)
     asked = steering.prompts(corpus, source, prompts)
     if not of or asked is None:

@@ -1,10 +1,11 @@
 """What several commands make of their words: settings, text, a model."""
 
 import argparse
+import contextlib
 import inspect
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -12,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..base.errors import NeuroglotError, quoted
 from ..base.locks import alone
 from ..model.loading import load_model, load_tokenizer
-from ..model.processes import own_device
+from ..model.processes import leave, own_device, shared
 from ..text.corpora import Corpus
 from ..text.languages import parse_languages
 from ..text.readers import load_corpus
@@ -28,9 +29,12 @@ def settings(arguments: argparse.Namespace, function: Callable[..., object]) -> 
     return {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
 
 
-def held(arguments: argparse.Namespace, **how: Any) -> Any:
-    """The lock of ``--out``, before a model is loaded."""
-    return alone(arguments.out, **settings(arguments, alone), **how)
+@contextlib.contextmanager
+def held(arguments: argparse.Namespace) -> Iterator[None]:
+    """The lock of ``--out``, before a model is loaded, for all the processes that share the run."""
+    with alone(arguments.out, **settings(arguments, alone), once=shared):
+        yield
+    leave()
 
 
 def text(arguments: argparse.Namespace, languages: str | None = None) -> Corpus:

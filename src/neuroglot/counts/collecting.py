@@ -21,7 +21,7 @@ from ..base.artifacts import finished
 from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..base.locks import alone
 from ..base.parts import Parts
-from ..base.provenance import differing, record
+from ..base.provenance import record
 from ..base.words import counted
 from ..model.batches import Batch, Portion, pieces_of, portions_of
 from ..model.layers import most_neurons, parted, widths_of
@@ -155,9 +155,12 @@ class Collection:
         config = self.model.config.get_text_config()
         item = self.model.dtype.itemsize
         widest = max((mlp for layer in self.layers for mlp in layer.mlps), key=lambda mlp: mlp.width)
-        # Of one layer: hidden states and attention's, the MLP's gate, up and product, and the mask as float32.
-        rows = size * (getattr(config, "num_experts_per_tok", 1) if widest.experts is not None else 1)
-        batch = 8 * size * config.hidden_size * item + rows * widest.width * (3 * item + 4)
+        # Of one layer: hidden states and attention's, the MLP's gate, up and product, and the mask as float32; of
+        # experts what goes in and comes out for each; of histograms the bins of all values.
+        mixed = widest.experts is not None
+        rows = size * (getattr(config, "num_experts_per_tok", 1) if mixed else 1)
+        batch = (5 * size + 2 * rows * mixed) * config.hidden_size * item + rows * widest.width * (3 * item + 4)
+        batch += 8 * rows * widest.width * ("histograms" in self.gather)
         cells = len(self.layers) * self.neurons * len(self.languages)
         most = max(len(portion.shards) for portion in self.portions)
         # While a part is counted, and twice the result, as it is put together.
@@ -272,7 +275,9 @@ class Collection:
             parts.keep(name, begun, batches=at)
 
         keeps = keep if single and parts.there else None
-        arrays = by_now(self._count(portion, bar, batches, keeps, parts.zeros))
+        own: list[Totals] = []
+        self.processes.each(lambda: own.append(self._count(portion, bar, batches, keeps, parts.zeros)))
+        arrays = by_now(own[0])
         bar.update(int(self.tokens[portion.shards].sum()) + before - bar.n)  # what the other processes counted
         return arrays
 
@@ -317,11 +322,7 @@ class Collection:
     def _run(self, path: str | Path | None, overwrite: bool, progress: bool) -> ActivationStats | None:
         path = Path(path) if path is not None else None
         once, first = self.processes.once, self.processes.first
-        if keys := differing(self.provenance, once(lambda: self.provenance)):
-            raise NeuroglotError(
-                f"process {self.processes.index} has not what the first one has ({', '.join(keys)} differ); "
-                "start all of them with the same model, text and settings."
-            )
+        self.processes.require_alike(self.provenance)
         parts = Parts(path, self.provenance, self.spills())
         results: list[ActivationStats | None] = [None]  # what the first process has, and no other needs
         if path is not None:

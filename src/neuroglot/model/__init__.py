@@ -10,6 +10,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     [
         *("attribution", "batches", "interventions", "likelihood", "loading"),
-        *("processes", "readout", "sampling", "sites", "stores", "windows"),
+        *("passes", "processes", "readout", "sampling", "sites", "stores", "windows"),
     ],
 )

@@ -15,10 +15,9 @@ from torch import nn
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..base.artifacts import finished, load_artifact, require_tokens, save_artifact
+from ..base.artifacts import load_artifact, require_tokens, save_artifact
 from ..base.errors import NeuroglotError, quoted, require_whole
 from ..base.locks import one_writer
-from ..base.parts import Parts
 from ..base.provenance import record
 from ..base.records import content_hash
 from ..text.corpora import Corpus
@@ -27,6 +26,8 @@ from .batches import Batch, batches_of, texts_of
 from .layers import Layer, most_neurons
 from .likelihood import Head
 from .loading import backbone, evaluating, input_device, itself, longest_input, model_record
+from .passes import Part, Passes
+from .processes import shared
 from .sites import neuron_layers
 
 
@@ -112,7 +113,7 @@ class Attributions:
             raise NeuroglotError(f"{path}: {error}") from error
 
 
-@one_writer()
+@one_writer(once=shared)
 def attributions(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -128,6 +129,9 @@ def attributions(
     """Estimate what switching off each neuron does to each language's loss (attribution patching, to zero).
 
     The model runs in evaluation mode, once forward and once back; its weights get no gradients.
+
+    Several processes started by ``torchrun`` or ``accelerate launch``, all of which call this, deal the batches out
+    among them; each gets the estimates, and the file that the first one writes, of one process.
 
     Args:
         model, tokenizer: from :func:`neuroglot.load_model` or transformers; not a mixture of experts.
@@ -175,27 +179,24 @@ def attributions(
         settings={"batch_tokens": batch_tokens, "max_tokens": longest},
         libraries=("torch", "transformers"),
     )
-    path = Path(path) if path is not None else None
-    load = Attributions.load
-    if path is not None and (done := finished(path, load, provenance, "attributions", overwrite)) is not None:
+    run = Passes(path, provenance)
+    if (done := run.finished(Attributions.load, "attributions", overwrite)) is not None:
         return done
     batches = batches_of(texts, batch_tokens)
-    parts, total = Parts(path, provenance), np.zeros((len(layers), most_neurons(layers), len(tokens)))
-    shown = dict[str, Any](unit="tok", desc="attributing", mininterval=1, file=sys.stderr, disable=not progress)
+    total = np.zeros((len(layers), most_neurons(layers), len(tokens)))
+    hidden = not (progress and run.first)
+    shown = dict[str, Any](unit="tok", desc="attributing", mininterval=1, file=sys.stderr, disable=hidden)
     with evaluating(model), tqdm(total=int(tokens.sum()), **shown) as bar:
         head = Head(model)
-        for number, batch in enumerate(batches):
-            if (kept := parts.kept(f"{number:05d}")) is None:
-                found = _of_batch(model, head, layers, batch, len(tokens))
-                parts.keep(f"{number:05d}", {"found": found})
-            else:
-                found = kept[0]["found"]
-            total += found
+
+        def estimate(_: int, batch: Batch) -> Part:
+            return Part({"found": _of_batch(model, head, layers, batch, len(tokens))})
+
+        for batch, part in zip(batches, run.made(batches, estimate), strict=True):
+            total += part.arrays["found"]
             bar.update(sum(sum(text.counted[1:]) for text in batch.texts))
     result = Attributions(total / tokens, tokens, corpus.languages, provenance)
-    if path is not None:
-        result.save(path)
-        parts.remove()
+    run.done(result.save)
     return result
 
 

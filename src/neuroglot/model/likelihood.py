@@ -17,10 +17,9 @@ from torch import nn
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..base.artifacts import finished, load_artifact, require_tokens, save_artifact
+from ..base.artifacts import load_artifact, require_tokens, save_artifact
 from ..base.errors import NeuroglotError, quoted, require_whole
 from ..base.locks import one_writer
-from ..base.parts import Parts
 from ..base.provenance import record, table
 from ..base.uncertainty import LEVEL, jackknife, leave_one_out, ratios
 from ..text.corpora import Corpus
@@ -28,6 +27,8 @@ from ..text.languages import languages_of
 from .batches import Batch, batches_of, texts_of
 from .interventions import Intervention, hashes, intervene
 from .loading import backbone, evaluating, input_device, itself, longest_input, model_record
+from .passes import Part, Passes
+from .processes import shared
 from .sites import SITES, neuron_site
 from .stores import Text
 
@@ -163,7 +164,7 @@ def perplexity(
     )
 
 
-@one_writer()
+@one_writer(once=shared)
 def losses(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -185,6 +186,9 @@ def losses(
     One forward pass holds some texts under as many interventions as fit; interventions that do the
     same are run once. The output head runs on the positions that predict a response, some thousand
     words of the vocabulary at a time, so that the logits are never there as a whole.
+
+    Several processes started by ``torchrun`` or ``accelerate launch``, all of which call this, deal the passes out
+    among them; each gets the losses, and the file that the first one writes, of one process.
 
     Args:
         model, tokenizer: from :func:`neuroglot.load_model` or transformers.
@@ -299,29 +303,27 @@ class _Run:
             settings["response_tokens"] = response_tokens
         self.texts = [text for text in texts if _scored(text)]
         provenance = self._provenance(settings)
-        path = Path(path) if path is not None else None
-        if path is not None and (done := finished(path, self._load, provenance, "losses", overwrite)) is not None:
+        run = Passes(path, provenance)
+        if (done := run.finished(self._load, "losses", overwrite)) is not None:
             return done
         passes = list(self._passes(positions, batch_tokens))
-        parts = Parts(path, provenance)
         found: dict[tuple[str, int, int], float] = {}
-        shown = dict[str, Any](unit="tok", desc="scoring", mininterval=1, file=sys.stderr, disable=not progress)
+        hidden = not (progress and run.first)
+        shown = dict[str, Any](unit="tok", desc="scoring", mininterval=1, file=sys.stderr, disable=hidden)
         with evaluating(self.model), tqdm(total=sum(each.tokens for each in passes), **shown) as bar:
             head = Head(self.model)
-            for number, each in enumerate(passes):
-                kept = parts.kept(f"{number:05d}")
-                nll = kept[0]["nll"] if kept else self._score(each, head, positions).numpy()
-                if not kept:
-                    parts.keep(f"{number:05d}", {"nll": nll})
-                for change, row in zip(each.changes, nll.tolist(), strict=True):
+
+            def score(_: int, each: _Pass) -> Part:
+                return Part({"nll": self._score(each, head, positions).numpy()})
+
+            for each, part in zip(passes, run.made(passes, score), strict=True):
+                for change, row in zip(each.changes, part.arrays["nll"].tolist(), strict=True):
                     for text, loss in zip(each.texts, row, strict=True):
                         key = change, text.language, text.bin
                         found[key] = found.get(key, 0.0) + loss
                 bar.update(each.tokens)
         result = self._gather(found, provenance)
-        if path is not None:
-            result.save(path)
-            parts.remove()
+        run.done(result.save)
         return result
 
     def _load(self, path: Path) -> Losses:

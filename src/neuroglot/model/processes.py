@@ -1,10 +1,10 @@
-"""Several processes as one run: who is first, and the sum of what each has counted (through accelerate)."""
+"""Several processes as one run: who is first, what each has made or counted (through accelerate)."""
 
 import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 
 from ..base.errors import NeuroglotError
+from ..base.provenance import differing
 
 Result = TypeVar("Result")
 
@@ -39,7 +40,8 @@ class Processes:
         from accelerate import PartialState
         from accelerate.utils import reduce
 
-        total: torch.Tensor = reduce(tensor.to(PartialState().device), "sum").cpu()
+        with _heard():
+            total: torch.Tensor = reduce(tensor.to(PartialState().device), "sum").cpu()
         return total
 
     def once(self, do: Callable[[], Result]) -> Result:
@@ -54,11 +56,71 @@ class Processes:
                 answer = [do(), None]
             except NeuroglotError as error:
                 answer = [None, str(error)]
-        broadcast_object_list(answer)
+        with _heard():
+            broadcast_object_list(answer)
         if answer[1] is not None:
             raise NeuroglotError(answer[1])
         result: Result = answer[0]
         return result
+
+    def each(self, do: Callable[[], Result]) -> list[Result]:
+        """What ``do`` gives every process, in their order, given to all; the error that one ends in ends them all.
+
+        Raises:
+            NeuroglotError: this process's own, or what another one ended in, which is named.
+        """
+        if self.number == 1:
+            return [do()]
+        from accelerate.utils import gather_object
+
+        own: tuple[Result | None, NeuroglotError | None]
+        try:
+            own = do(), None
+        except NeuroglotError as error:
+            own = None, error
+        result, failed = own
+        with _heard():
+            answers = gather_object([(result, None if failed is None else str(failed))])
+        if failed is not None:
+            raise failed
+        for index, (_, said) in enumerate(answers):
+            if said is not None:
+                raise NeuroglotError(f"process {index} ended the run: {said}")
+        return [each for each, _ in answers]
+
+    def require_alike(self, provenance: Mapping[str, Any]) -> None:
+        """Let all go on only where each is about to make what the first one makes.
+
+        Raises:
+            NeuroglotError: in all of them, if one has another model, text or settings.
+        """
+        whole = self.once(lambda: provenance)
+
+        def compare() -> None:
+            if keys := differing(provenance, whole):
+                raise NeuroglotError(
+                    f"process {self.index} has not what the first one has ({', '.join(keys)} differ); "
+                    "start all of them with the same model, text and settings."
+                )
+
+        self.each(compare)
+
+
+def shared(do: Callable[[], Result]) -> Result:
+    """:meth:`Processes.once` of the processes that share the run, for :func:`neuroglot.base.locks.one_writer`."""
+    return joined().once(do)
+
+
+@contextlib.contextmanager
+def _heard() -> Iterator[None]:
+    """While something is exchanged: that another process is gone is one sentence, not a fault of this one."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise NeuroglotError(
+            "another of the processes that share this run has ended, or does not answer; see what it said, and run the "
+            "same command again to go on."
+        ) from error
 
 
 def joined() -> Processes:

@@ -24,11 +24,9 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from ..base.artifacts import finished
 from ..base.errors import NeuroglotError, is_number, quoted, require_whole
 from ..base.files import require_file
 from ..base.locks import one_writer
-from ..base.parts import Parts
 from ..base.provenance import record
 from ..base.records import read_lines, write_lines
 from ..text import problems
@@ -37,6 +35,8 @@ from ..text.readers import load_corpus
 from .batches import begins_twice, given_ids
 from .interventions import Intervention, hashes, intervene
 from .loading import backbone, context_length, evaluating, input_device, itself, model_record
+from .passes import Part, Passes
+from .processes import shared
 
 # What stands between worked examples, and so ends a response to a few-shot prompt.
 _END = "\n\n"
@@ -61,6 +61,9 @@ def sample(
     progress: bool = True,
 ) -> Corpus:
     """Let a model answer the questions of a corpus.
+
+    Several processes started by ``torchrun`` or ``accelerate launch``, all of which call this, deal the batches out
+    among them; each gets the responses, and the file that the first one writes, of one process.
 
     Args:
         model, tokenizer: from :func:`neuroglot.load_model` or transformers.
@@ -118,7 +121,7 @@ def sample(
     return Corpus(f"responses:{corpus.name}", corpus.languages, examples, source, provenance["settings"])
 
 
-@one_writer()
+@one_writer(once=shared)
 def sample_rows(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -189,37 +192,31 @@ def sample_rows(
         provenance["interventions"] = hashes(interventions)
         if only:
             provenance["only"] = {name: sorted(codes) for name, codes in only.items()}
-    path = Path(path) if path is not None else None
-    parts = Parts(path, provenance)
-    if path is not None and (done := finished(path, _read, provenance, "responses", overwrite)) is not None:
+    run = Passes(path, provenance)
+    if (done := run.finished(_read, "responses", overwrite)) is not None:
         return _sorted(done.rows, in_order), provenance
     rows: list[dict[str, Any]] = []
     changes = interventions or {"": None}
     beginnings = _Beginnings(model, batches, changes)
     # In tokens, since a batch of responses takes minutes.
-    shown = dict[str, Any](unit="tok", desc="sampling", mininterval=1, file=sys.stderr, disable=not progress)
+    hidden = not (progress and run.first)
+    shown = dict[str, Any](unit="tok", desc="sampling", mininterval=1, file=sys.stderr, disable=hidden)
     with evaluating(model), tqdm(total=len(asked) * max_new_tokens, **shown) as bar:
-        for number, batch in enumerate(batches):
-            if (kept := parts.kept(f"{number:05d}")) is not None:
-                rows += kept[1]["rows"]
-            else:
-                prompts = [one.ids for one in batch]
-                cache = beginnings.cache(number)
-                label = f"{seed}/{number}"
-                moved = _Moved(bar, len(batch))
-                with _changed(model, [changes[one.intervention] for one in batch]):
-                    responses = _generate(
-                        model, tokenizer, prompts, cache, temperature, label, max_new_tokens, end, moved
-                    )
-                made = [one.row(*response) for one, response in zip(batch, responses, strict=True)]
-                parts.keep(f"{number:05d}", rows=made)
-                rows += made
+
+        def answer(number: int, batch: list[_Asked]) -> Part:
+            prompts, cache, moved = [one.ids for one in batch], beginnings.cache(number), _Moved(bar, len(batch))
+            with _changed(model, [changes[one.intervention] for one in batch]):
+                responses = _generate(
+                    model, tokenizer, prompts, cache, temperature, f"{seed}/{number}", max_new_tokens, end, moved
+                )
+            return Part(said={"rows": [one.row(*each) for one, each in zip(batch, responses, strict=True)]})
+
+        for part in run.made(batches, answer):
+            rows += part.said["rows"]
             bar.set_postfix_str(f"{len(rows)} of {len(asked)} responses", refresh=False)
             bar.update(len(rows) * max_new_tokens - bar.n)
     rows = _sorted(rows, in_order)
-    if path is not None:
-        _write_rows(path, provenance, rows)
-        parts.remove()
+    run.done(lambda path: _write_rows(path, provenance, rows))
     return rows, provenance
 
 
