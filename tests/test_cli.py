@@ -722,7 +722,7 @@ FUNCTIONS = {
     "book": ("book.chapters.run_models", "book.chapters.chosen"),
     "verify": ("book.verifying.verify",),
     "lab": ("book.lab.start",),
-    "serve": ("book.building.serve",),
+    "serve": ("book.serving.serve",),
 }
 
 

@@ -17,6 +17,9 @@ addEventListener("DOMContentLoaded", () => {
   for (const place of document.querySelectorAll(".theme-switch-button")) {
     place.setAttribute("aria-label", "Color mode: Light, Dark, System Settings");
   }
+  // The page's policy runs no script that stands in an attribute, as the theme has it.
+  document.querySelector(".btn-download-pdf-button")?.addEventListener("click", () => print());
+  document.querySelector(".btn-fullscreen-button")?.addEventListener("click", () => toggleFullScreen());
   document.querySelector(".citation-list")?.removeAttribute("role"); // its children are no list items
 });
 
