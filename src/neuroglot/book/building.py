@@ -132,12 +132,18 @@ def _build(folder: Path, root: Path) -> Path:
         raise NeuroglotError(f"Jupyter Book stopped ({(said or ['no message'])[0].strip()}); see {log}.")
     page_of_names = first.parent / "book" / "chapters" / "api.html"
     write_bytes(page_of_names, tidied(page_of_names.read_text(encoding="utf-8")).encode())
-    one_page(first.parent)
-    for made in first.parent.rglob("*.html"):
-        if "_static" not in made.relative_to(first.parent).parts:
-            text = guarded(made.read_text(encoding="utf-8"), reads=made.name == "search.html")
-            write_bytes(made, text.encode())
+    finished(first.parent)
     return first
+
+
+def finished(html: Path) -> Path:
+    """The folder of a built book, with the page to print, and each page with its policy."""
+    one_page(html)
+    for made in html.rglob("*.html"):
+        if "_static" not in made.relative_to(html).parts:
+            text = guarded(made.read_text(encoding="utf-8"), reads=made == html / "search.html")
+            write_bytes(made, text.encode())
+    return html
 
 
 #: What the pages say of a run is read from these.

@@ -178,6 +178,7 @@ def attributions(
     path = Path(path) if path is not None else None
     load = Attributions.load
     if path is not None and (done := finished(path, load, provenance, "attributions", overwrite)) is not None:
+        Parts(path, provenance).remove_own()
         return done
     batches = batches_of(texts, batch_tokens)
     parts, total = Parts(path, provenance), np.zeros((len(layers), most_neurons(layers), len(tokens)))

@@ -301,6 +301,7 @@ class _Run:
         provenance = self._provenance(settings)
         path = Path(path) if path is not None else None
         if path is not None and (done := finished(path, self._load, provenance, "losses", overwrite)) is not None:
+            Parts(path, provenance).remove_own()
             return done
         passes = list(self._passes(positions, batch_tokens))
         parts = Parts(path, provenance)

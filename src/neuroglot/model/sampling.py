@@ -192,6 +192,7 @@ def sample_rows(
     path = Path(path) if path is not None else None
     parts = Parts(path, provenance)
     if path is not None and (done := finished(path, _read, provenance, "responses", overwrite)) is not None:
+        parts.remove_own()
         return _sorted(done.rows, in_order), provenance
     rows: list[dict[str, Any]] = []
     changes = interventions or {"": None}
