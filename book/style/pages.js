@@ -1,7 +1,7 @@
 // The theme tells the console what it does; nothing there is for a reader.
 {
   const { log } = console;
-  console.log = (...said) => String(said[0]).startsWith("[PST]") || log(...said);
+  console.log = (...said) => /^\[(PST|SBT)\]/.test(said[0]) || log(...said);
 }
 
 // Opened from disk, a page may not read others, so the search shows titles without summaries.
