@@ -733,7 +733,7 @@ FUNCTIONS = {
     "book": ("book.chapters.run_models", "book.chapters.chosen"),
     "verify": ("book.verifying.verify",),
     "lab": ("book.lab.start",),
-    "serve": ("book.building.serve",),
+    "serve": ("book.serving.serve",),
 }
 
 

@@ -1,7 +1,7 @@
 // The theme tells the console what it does; nothing there is for a reader.
 {
   const { log } = console;
-  console.log = (...said) => String(said[0]).startsWith("[PST]") || log(...said);
+  console.log = (...said) => /^\[(PST|SBT)\]/.test(said[0]) || log(...said);
 }
 
 // Opened from disk, a page may not read others, so the search shows titles without summaries.
@@ -17,6 +17,9 @@ addEventListener("DOMContentLoaded", () => {
   for (const place of document.querySelectorAll(".theme-switch-button")) {
     place.setAttribute("aria-label", "Color mode: Light, Dark, System Settings");
   }
+  // The page's policy runs no script that stands in an attribute, as the theme has it.
+  document.querySelector(".btn-download-pdf-button")?.addEventListener("click", () => print());
+  document.querySelector(".btn-fullscreen-button")?.addEventListener("click", () => toggleFullScreen());
   document.querySelector(".citation-list")?.removeAttribute("role"); // its children are no list items
 });
 

@@ -3,6 +3,8 @@
 import errno
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -391,3 +393,35 @@ def test_preferences_that_cannot_be(head, change, message, tmp_path):
     with pytest.raises(NeuroglotError, match=message) as caught:
         Preferences.load(sealed(path, "preferences", usual | head, [PAIR | change]))
     assert str(path) in str(caught.value)
+
+
+KILLED = """
+import os, signal, sys
+from neuroglot.base.files import atomic
+with atomic(sys.argv[1]) as part:
+    part.write_bytes(b"half")
+    print("begun", flush=True)
+    sys.stdin.read() if sys.argv[2] == "live" else os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks of POSIX")
+def test_what_a_killed_writer_left_is_swept_and_nothing_else_is(tmp_path):
+    path = tmp_path / "a.json"
+    for name in ("b.json", "a.json"):
+        subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / name), "dead"], check=False)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(path), "live"], **pipes) as live:
+        assert live.stdout.readline() == "begun\n"
+        held = set(tmp_path.glob(".a.json.*/a.json"))
+        assert len(held) == 1, "the one that lives swept the one that was killed"
+        others = [".a.json.abcd1234/another", ".config.settings/x", ".a.json.short/a.json"]
+        for kept in others:
+            (tmp_path / kept).parent.mkdir()
+            (tmp_path / kept).write_text("kept")
+        module.write_json(path, [1])
+        assert held < set(tmp_path.glob(".a.json.*/a.json")) and len(list(tmp_path.glob(".b.json.*/b.json"))) == 1
+        live.communicate("")
+    assert path.read_bytes() == b"half" and live.returncode == 0
+    module.swept(tmp_path)  # as a folder is by whoever writes in it
+    assert {one.name for one in tmp_path.iterdir()} == {"a.json", *(Path(one).parent.name for one in others)}

@@ -6,9 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import tomllib
-import urllib.request
 from pathlib import Path
 
 import nbformat
@@ -447,32 +445,3 @@ def test_vendored_scripts_are_made_once(tmp_path, monkeypatch):
         (tmp_path / "vendor" / name).write_bytes(b"\xff" + before[1:])
         building.vendor(tmp_path / "vendor")
         assert (tmp_path / "vendor" / name).read_bytes() == before
-
-
-def test_serving_is_on_loopback_only(tmp_path, monkeypatch, capsys):
-    with pytest.raises(NeuroglotError, match="run: make book"):
-        building.serve(tmp_path)
-    (tmp_path / "index.html").write_text("a page")
-    for port in (70_000, -1):
-        with pytest.raises(NeuroglotError, match=f"port {port}: give a number from 0 to 65535"):
-            building.serve(tmp_path, port)
-    started, server = threading.Event(), []
-    real = building.http.server.ThreadingHTTPServer.serve_forever
-
-    def forever(self):
-        server.append(self)
-        started.set()
-        real(self)
-
-    monkeypatch.setattr(building.http.server.ThreadingHTTPServer, "serve_forever", forever)
-    thread = threading.Thread(target=building.serve, args=(tmp_path, 0))
-    thread.start()
-    assert started.wait(10)
-    host, port = server[0].server_address
-    assert host == "127.0.0.1"
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/index.html") as answer:
-        assert answer.read() == b"a page"
-    with pytest.raises(NeuroglotError, match=f"port {port} cannot be used"):
-        building.serve(tmp_path, port)
-    server[0].shutdown()
-    thread.join(10)

@@ -1,7 +1,5 @@
 """The built book in headless Chromium, served on loopback with every other host refused."""
 
-import functools
-import http.server
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Route
+
+from neuroglot.book.serving import server
 
 from ..chromium import launched
 
@@ -27,16 +27,11 @@ def pages() -> list[str]:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """The address at which a folder is served on loopback."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    """The address at which a folder is served, as ``neuroglot serve`` does it."""
+    with server(folder) as book:
+        threading.Thread(target=book.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{book.server_port}"
+        book.shutdown()
 
 
 @pytest.fixture(scope="session")

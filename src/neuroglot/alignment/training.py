@@ -253,6 +253,8 @@ def align(
     if folder.is_dir() and not (folder / _RECORD).exists() and any(folder.iterdir()):
         raise NeuroglotError(f"{folder} holds something else than an alignment; give another folder.")
     if done := finished(folder / _RECORD, lambda path: Alignment.load(path.parent), provenance, "training", overwrite):
+        if (left := Parts(folder, provenance)).kept("begun") is not None:
+            left.remove()
         return done
     unfinished = Parts(folder, provenance)
     parts = unfinished.folder
@@ -265,7 +267,12 @@ def align(
             trainer = _trainer(model, tokenizer, preferences, parts, recipe, seed, progress)
             trainer.model.peft_config["default"].base_model_name_or_path = provenance["model"]
             trainer.model.peft_config["default"].revision = hub_revision(model)
-            trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
+            try:
+                trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
+            finally:  # what is said of a failure stands on a line of its own
+                for callback in trainer.callback_handler.callbacks:
+                    if isinstance(callback, _Marked):
+                        callback.bar.close()
         whole = _whole(parts, recipe)
     log = _log(read_json(whole[-1] / "trainer_state.json")["log_history"])
     base = {key: provenance[key] for key in ("model", "revision", "dtype", "weights_sha256")}
@@ -274,8 +281,8 @@ def align(
             _keep_adapter(path, part / "checkpoints" / str(_step(path)), base)
         _keep_adapter(whole[-1], part, base)
         write_record(part / _RECORD, "alignment", {"provenance": provenance, "log": log.to_dict("records")})
-        if folder.exists():
-            shutil.rmtree(folder)
+        if folder.exists():  # whole until the new one is; half of it would be nobody's
+            folder.rename(part.with_name(f"{part.name}.old"))
     unfinished.remove()
     return Alignment.load(folder)
 

@@ -1,6 +1,7 @@
 """Files that are whole or absent, names that are no paths, and the cache directory."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NeuroglotError, in_a_line, quoted
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
 
 #: Of every file of ours; those of version 1 carried no hash of what they hold.
 FORMAT_VERSION = 2
@@ -62,7 +68,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:60]}."))
+        swept(path)
+        scratch, held = _scratch(path)
     part = scratch / path.name
     try:
         # Only a failure to write here is ours to explain; the block may read other files.
@@ -74,6 +81,60 @@ def atomic(path: str | Path) -> Iterator[Path]:
             part.replace(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        if held is not None:
+            os.close(held)
+
+
+def _scratch(path: Path) -> tuple[Path, int | None]:
+    """A new folder beside ``path``, and what holds it as this process's own for as long as that lives."""
+    while True:
+        scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:60]}."))
+        held = None
+        try:
+            held = _held(scratch)
+        except FileNotFoundError:  # another process took it for a dead one's before it was held
+            continue
+        except OSError:  # no system or place with such locks; then nobody sweeps here
+            return scratch, None
+        if scratch.exists():
+            return scratch, held
+        os.close(held)
+
+
+def _held(folder: Path) -> int:
+    """The lock of a folder, which ends with the process at the latest.
+
+    Raises:
+        OSError: another process has it, there is no such folder, or there are no such locks.
+    """
+    if fcntl is None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        raise
+    return held
+
+
+def swept(path: Path) -> None:
+    """Without what a killed process's :func:`atomic` left beside ``path``, or in it if it is a folder."""
+    left = [one for one in _hidden(path.parent) if one.name[1:-9] == path.name[:60]]
+    for scratch in [*left, *_hidden(path)]:
+        with contextlib.suppress(OSError):
+            # Of nobody else's folders: it holds what it is named for, or nothing.
+            if all(one.name.startswith(scratch.name[1:-9]) for one in scratch.iterdir()):
+                held = _held(scratch)
+                shutil.rmtree(scratch, ignore_errors=True)
+                os.close(held)
+
+
+def _hidden(folder: Path) -> list[Path]:
+    """The folders in a folder that are named as :func:`atomic` names its own."""
+    with contextlib.suppress(OSError), os.scandir(folder) as there:
+        return [Path(one) for one in there if re.fullmatch(r"\..+\.[a-z0-9_]{8}", one.name, re.S) and one.is_dir()]
+    return []
 
 
 @contextlib.contextmanager

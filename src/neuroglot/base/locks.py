@@ -18,7 +18,7 @@ from typing import ParamSpec, TypeVar
 import filelock
 
 from .errors import NeuroglotError
-from .files import sha256_file
+from .files import sha256_file, swept
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -85,6 +85,7 @@ def alone(
             return True
         _sign(lock)
         held.add(lock_file)
+        swept(path)
         return True
 
     # Asked again and again rather than once for long: processes that share a run give up on a silent one.

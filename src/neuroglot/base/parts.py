@@ -1,5 +1,6 @@
 """What is finished of a result that is not: kept beside it, gone on with, and gone once the result is there."""
 
+import contextlib
 import math
 import os
 import shutil
@@ -70,6 +71,18 @@ class Parts:
         """Without this part, if there is one."""
         if self.there:
             self._file(name).unlink(missing_ok=True)
+
+    def remove_own(self) -> None:
+        """Without those of this very result, which is there: what was stopped last may have left them.
+
+        Those of another result, which replaces it once it is finished, stay.
+        """
+        if self.there and self.folder.is_dir():
+            for file in self.folder.glob("*.safetensors"):
+                if self.kept(file.stem) is not None:
+                    file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
 
     def remove(self) -> None:
         """Without any, and without the folder."""

@@ -1,7 +1,6 @@
-"""The pages: executed chapters and prose assembled by Jupyter Book, readable without a network, served on loopback."""
+"""The pages: executed chapters and prose assembled by Jupyter Book, readable without a network."""
 
 import hashlib
-import http.server
 import json
 import re
 import shutil
@@ -23,6 +22,7 @@ from ..base.records import is_marked, kept_folder, mark_whole
 from .api import api_page, tidied
 from .chapters import CHAPTERS, executed, file_hashes, project_root, run_folder
 from .pages import facts_of, page, parameters_of
+from .policy import guarded
 from .presets import QUICK_BANNER, preset_of
 from .printing import one_page
 
@@ -132,8 +132,18 @@ def _build(folder: Path, root: Path) -> Path:
         raise NeuroglotError(f"Jupyter Book stopped ({(said or ['no message'])[0].strip()}); see {log}.")
     page_of_names = first.parent / "book" / "chapters" / "api.html"
     write_bytes(page_of_names, tidied(page_of_names.read_text(encoding="utf-8")).encode())
-    one_page(first.parent)
+    finished(first.parent)
     return first
+
+
+def finished(html: Path) -> Path:
+    """The folder of a built book, with the page to print, and each page with its policy."""
+    one_page(html)
+    for made in html.rglob("*.html"):
+        if "_static" not in made.relative_to(html).parts:
+            text = guarded(made.read_text(encoding="utf-8"), reads=made == html / "search.html")
+            write_bytes(made, text.encode())
+    return html
 
 
 #: What the pages say of a run is read from these.
@@ -151,25 +161,3 @@ def _config(root: Path, folder: Path, files: Mapping[str, str]) -> dict[str, Any
     if preset_of(folder) == "quick":
         config["sphinx"]["config"]["html_theme_options"]["announcement"] = QUICK_BANNER
     return config
-
-
-def serve(folder: Path, port: int = 8000) -> None:
-    """Serve a built book on loopback until interrupted."""
-    if not (folder / "index.html").is_file():
-        raise NeuroglotError(f"there is no book in {folder}; run: make book")
-    if not 0 <= port < 2**16:
-        raise NeuroglotError(f"port {port}: give a number from 0 to {2**16 - 1} with --port.")
-
-    def handler(*args: Any) -> http.server.SimpleHTTPRequestHandler:
-        return http.server.SimpleHTTPRequestHandler(*args, directory=str(folder))
-
-    try:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
-    except OSError as error:
-        raise NeuroglotError(f"port {port} cannot be used ({error.strerror}); give another with --port.") from error
-    with server:
-        print(f"the book is at http://127.0.0.1:{server.server_port}/ (Ctrl-C stops it)", flush=True)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print()

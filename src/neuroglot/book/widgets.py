@@ -37,6 +37,7 @@ from .charts.panels import explorer_panels, neuron_panel
 from .charts.theme import KIND_COLORS, data_script, drawable
 from .markup import html
 from .packing import PAGE_LIMIT, base64_size, pack, pack_places
+from .policy import meta, policy
 
 _SCRIPTS = ("identify.js", "page.js", "explorer.js", "browser.js")
 
@@ -156,6 +157,8 @@ class _Live(anywidget.AnyWidget):
     def save(self, path: str | Path, limit: int = PAGE_LIMIT) -> None:
         """Write a page of its own, to be opened from disk or served, that asks no other file or host.
 
+        Its content security policy (:mod:`neuroglot.book.policy`) lets no script run but the front end's own.
+
         A file that is there is replaced, as by all that is called ``save``.
 
         Raises:
@@ -164,9 +167,11 @@ class _Live(anywidget.AnyWidget):
         bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg] # no snippet is needed
         scripts = [bundle, *map(front_end, (*_SCRIPTS, "start.js"))]
         # A script may hold the end tag in a string, where a backslash changes nothing.
-        tags = "".join("<script>" + script.replace("</script", "<\\/script") + "</script>" for script in scripts)
+        scripts = [script.replace("</script", "<\\/script") for script in scripts]
+        tags = "".join(f"<script>{script}</script>" for script in scripts)
         title = f"<title>{html(self.given['run'])}</title>"
-        head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width">{title}'
+        own = meta(policy(scripts, files=False))
+        head = f'<meta charset="utf-8">{own}<meta name="viewport" content="width=device-width">{title}'
         style = f"<style>body{{font-family:system-ui,sans-serif;margin:1rem}}{self._css}</style>"
         page = (
             f'<!DOCTYPE html><html lang="en"><head>{head}{style}</head><body>{self.html(limit)}{tags}</body></html>\n'

@@ -4,10 +4,13 @@
 commands. A setting that is not given has the default of the function it goes to, which stands in its signature alone.
 """
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from ..base.errors import NeuroglotError, in_a_line
 from .arguments import parser
@@ -37,10 +40,23 @@ SHARED = ("sample", "collect", "attribute", "losses", "steer")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 1 is the exit code of a check that failed, 2 of an error that is explained, 130 of Ctrl-C."""
+    """Run one command; 1 is the exit code of a check that failed, 2 of an error that is explained.
+
+    130 is that of Ctrl-C, and 143 of SIGTERM, as schedulers send it: both keep what can be gone on with.
+    """
     arguments = parser().parse_args(argv)
+    ended: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        ended.append(number)
+        raise KeyboardInterrupt
+
+    alone, usual = os.environ.get("WORLD_SIZE", "1") == "1", None
+    if alone:  # several end at once, also those that wait for another
+        with contextlib.suppress(ValueError):  # not in the main thread
+            usual = signal.signal(signal.SIGTERM, end)
     try:
-        if arguments.command not in SHARED and os.environ.get("WORLD_SIZE", "1") != "1":
+        if arguments.command not in SHARED and not alone:
             raise NeuroglotError(
                 f"{arguments.command} runs in one process; start it without torchrun or accelerate launch."
             )
@@ -56,7 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("neuroglot: interrupted; run the same command again to go on.", file=sys.stderr)
-        return 130
+        return 128 + (ended[0] if ended else signal.SIGINT)
+    finally:
+        if usual is not None:
+            signal.signal(signal.SIGTERM, usual)
 
 
 def _of_files(error: OSError) -> str:

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from ..base.errors import NeuroglotError
-from ..book import building, chapters
+from ..book import building, chapters, serving
 from ..book import lab as jupyter
 from . import given
 from .given import settings
@@ -105,4 +105,4 @@ def lab(arguments: argparse.Namespace) -> None:
 
 def serve(arguments: argparse.Namespace) -> None:
     """Show the built book on this machine."""
-    building.serve(chapters.project_root() / "_build" / "html", **settings(arguments, building.serve))
+    serving.serve(chapters.project_root() / "_build" / "html", **settings(arguments, serving.serve))

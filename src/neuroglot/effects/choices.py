@@ -194,6 +194,7 @@ def number_choices(
     )
     path = Path(path) if path is not None else None
     if path is not None and (done := finished(path, Choices.load, provenance, "choices", overwrite)) is not None:
+        Parts(path, provenance).remove_own()
         return done
     units = tuple(dict.fromkeys(example.unit for example in corpus.examples))
     shape = len(_WRONG), len(hashed), len(corpus.languages), len(units)

@@ -60,7 +60,13 @@ class Passes:
         path = self.path
         if path is None:
             return None
-        return self.processes.once(lambda: finished(path, load, self.provenance, what, overwrite))
+
+        def there() -> Result | None:
+            if (done := finished(path, load, self.provenance, what, overwrite)) is not None:
+                self._parts.remove_own()
+            return done
+
+        return self.processes.once(there)
 
     def made(self, items: Sequence[Item], make: Callable[[int, Item], Part]) -> Iterator[Part]:
         """What each pass gives, in their order: read where it was kept, else made by one of the processes, and kept.

@@ -140,25 +140,28 @@ def joined() -> Processes:
 
 @contextlib.contextmanager
 def unbroken() -> Iterator[None]:
-    """An interruption (Ctrl-C) waits for the end of the block; a second one does not."""
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+    """An interruption (Ctrl-C, or SIGTERM where it is one) waits for the end of the block; a second one does not."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    usual = {number: handler for number, handler in handlers.items() if callable(handler)}
     came: list[tuple[Any, ...]] = []
 
     def wait(*of: Any) -> None:
         came.append(of)
         if len(came) > 1:
-            usual(*of)
+            usual[of[0]](*of)
 
-    signal.signal(signal.SIGINT, wait)
+    for number in usual:
+        signal.signal(number, wait)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        for number, handler in usual.items():
+            signal.signal(number, handler)
     if came:
-        usual(*came[0])
+        usual[came[0][0]](*came[0])
 
 
 def own_device() -> str | None:

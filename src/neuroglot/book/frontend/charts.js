@@ -4,6 +4,7 @@
   const LEAST = 120; // px of a panel, however little room there is
   const OPTIONS = {
     renderer: "svg",
+    ast: true, // formulas are read, not made into code, which the page's policy would not run
     actions: { export: true, source: false, compiled: false, editor: false },
   };
 

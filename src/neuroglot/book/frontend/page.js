@@ -114,7 +114,7 @@
   // A Vega-Lite chart whose named data can be replaced.
   async function chart(place, spec, rows, name) {
     const actions = { export: true, source: false, compiled: false, editor: false };
-    const options = { renderer: "svg", actions, downloadFileName: name };
+    const options = { renderer: "svg", ast: true, actions, downloadFileName: name }; // ast: see charts.js
     const datasets = Object.fromEntries(Object.entries(rows).map(([data, values]) => [data, nameable(values)]));
     const { view } = await globalThis.vegaEmbed(place, { ...spec, datasets }, options);
     place.querySelector(":scope > details > summary")?.setAttribute("aria-label", "Save this chart");
