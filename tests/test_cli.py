@@ -732,6 +732,8 @@ FUNCTIONS = {
     "check": (),
     "book": ("book.chapters.run_models", "book.chapters.chosen"),
     "verify": ("book.verifying.verify",),
+    "archive": ("book.archiving.archive",),
+    "unpack": ("book.unpacking.unpack",),
     "lab": ("book.lab.start",),
     "serve": ("book.serving.serve",),
 }

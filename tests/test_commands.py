@@ -136,12 +136,11 @@ def test_shared_options_are_whole_in_every_command():
     for action in next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices.values():
         for flag, own in action._option_string_actions.items():
             assert flag in own.option_strings, (action.prog, flag)
-    assert all(
-        "--languages" in flags()[name] for name in cli.COMMANDS if name not in ("compare", "verify", "lab", "serve")
-    )
+    none = ("compare", "verify", "archive", "unpack", "lab", "serve")
+    assert all("--languages" in flags()[name] for name in cli.COMMANDS if name not in none)
     unwritten = {"check", "verify", "lab", "serve"}
     assert {name for name, own in flags().items() if "--no-wait" not in own} == unwritten
-    assert {name for name, own in flags().items() if "--overwrite" not in own} == unwritten | {"book"}
+    assert {name for name, own in flags().items() if "--overwrite" not in own} == unwritten | {"book", "unpack"}
     assert set(flags()) == set(cli.COMMANDS) == set(SMALL)
 
 
@@ -254,6 +253,8 @@ SMALL = {
     "check": _FEW,
     "book": ["--no-build"],
     "verify": [],
+    "archive": ["--no-pages"],
+    "unpack": ["--no-build"],
     "lab": [],
     "serve": [],
 }

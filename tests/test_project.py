@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import re
 import subprocess
 import tomllib
@@ -44,7 +45,7 @@ def test_conda_has_the_same_ranges():
     assert f"python{PROJECT['project']['requires-python']}" in conda
 
 
-@pytest.mark.parametrize("name", ["book", "torch", "cpu", "cuda", "node"])
+@pytest.mark.parametrize("name", ["book", "torch", "cpu", "cuda", "node", "tools"])
 def test_what_is_locked_has_hashes_and_no_address(name):
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     assert "://" not in text and " @ " not in text and "--index" not in text and "--find-links" not in text
@@ -75,6 +76,36 @@ def test_the_packaged_models_are_the_pinned_ones():
     gemma, smollm = PACKAGED["gemma3-270m"], PACKAGED["smollm2-135m"]
     assert pin == f"{gemma.package}=={gemma.version}"
     assert any(entry.startswith(f"{smollm.package}=={smollm.version} ") for entry in locked("book"))
+
+
+def test_the_page_of_licences_is_of_what_is_locked():
+    """What is locked without a row, or with another licence than the library itself says, is a page out of date."""
+    done = importlib.util.spec_from_file_location("licences", ROOT / "requirements" / "licences.py")
+    script = importlib.util.module_from_spec(done)
+    done.loader.exec_module(script)
+    page = (ROOT / "book" / "licences.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (\d[^|]*) \|", page, re.M))
+    versions = {}
+    for name in ("book", "torch", "cuda", "node"):
+        for entry in locked(name):
+            library, version = re.match(r"([a-z0-9-]+)==([\w.+]+)", entry).groups()
+            versions.setdefault(library, set()).add(version)
+    assert {name: set(said.split(", ")) for name, said in rows.items()} == versions
+    assert page == script.page(), "run: make licences"
+    with pytest.raises(SystemExit, match="no-such-library is not installed here; add its licence"):
+        script.licence_of("no-such-library")
+
+
+def test_nothing_is_installed_without_a_hash():
+    """By make and by the image; what is tried on other versions than the locked ones is no part of the book."""
+    tried = ("venv-lowest", "venv-newest", "[benchmark]", "--no-deps --no-build-isolation --editable .")
+    for file in ("Makefile", "Containerfile"):
+        lines = (ROOT / file).read_text().replace("\\\n", " ").splitlines()
+        installs = [line for line in lines if re.search(r"pip3? install|npm install|curl|wget", line)]
+        for each in installs:
+            assert "--require-hashes" in each or any(word in each for word in tried), each
+    first = (ROOT / "Containerfile").read_text().split("FROM ", 1)[1].split()[0]
+    assert first.endswith("-slim-bookworm")
 
 
 def test_version_is_one():

@@ -15,7 +15,7 @@ from ..counts.collecting import Collection
 from ..model.loading import evaluating, input_device, load_model
 from ..text.languages import parse_languages
 from ..text.readers import load_corpus
-from .chapters import CHAPTERS, project_root, text_options
+from .chapters import CHAPTERS, Chapter, project_root, text_options
 
 #: Seconds that a chapter takes beside its model: a kernel, imports, intervals and charts.
 START = 8.0
@@ -275,12 +275,12 @@ def _writing(model: PreTrainedModel, tokens: int, rows: int = 16) -> float:
     return max(took[2] - took[1], 0.0) / 8 / rows
 
 
-def defaults(root: Path) -> dict[str, Any]:
+def defaults(root: Path, chapters: Sequence[Chapter] = CHAPTERS) -> dict[str, Any]:
     """The value that each parameter has in the first cells of the chapters, in whichever comes first."""
     import papermill
 
     found: dict[str, Any] = {}
-    for chapter in CHAPTERS:
+    for chapter in chapters:
         said = papermill.inspect_notebook(str(root / "notebooks" / f"{chapter.name}.ipynb"))
         found |= {name: ast.literal_eval(one["default"]) for name, one in said.items() if name not in found}
     return found

@@ -31,6 +31,8 @@ COMMANDS = {
     "check": "books",
     "book": "books",
     "verify": "books",
+    "archive": "books",
+    "unpack": "books",
     "lab": "books",
     "serve": "books",
 }

@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
         _check,
         _book,
         _verify,
+        _archive,
+        _unpack,
         _lab,
         _serve,
     ):
@@ -517,6 +519,36 @@ def _verify(commands: "_Commands[_Command]") -> None:
     )
     verify.add_argument("--seed", type=int, help="of which they are; default: 0")
     verify.add_argument("--like", metavar="RUN", help="another run that must have the same files and outputs")
+
+
+def _archive(commands: "_Commands[_Command]") -> None:
+    archive = commands.add_parser(
+        "archive",
+        help="pack a run into one file, an RO-Crate",
+        description="Pack data, notebooks, pages, locked versions and metadata of a run into one zip file: the same "
+        "bytes for the same run. A run whose files were changed is refused.",
+    )
+    archive.add_argument("run", metavar="RUN", help="name of its folder under runs/")
+    archive.writes("file to write; default: RUN.crate.zip", "a file that holds something else", required=False)
+    archive.add_argument(
+        "--text-licence",
+        metavar="NAME",
+        help='of text that is not packaged: a name of SPDX, an address, or "unknown"',
+    )
+    archive.add_argument("--no-pages", dest="pages", action="store_false", help="build and pack no pages")
+
+
+def _unpack(commands: "_Commands[_Command]") -> None:
+    unpack = commands.add_parser(
+        "unpack",
+        help="make an archive a run again and build its pages, without the model",
+        description="Check an archive, put its run into this project or an empty folder, and build the pages there. "
+        "Nothing of the archive is run.",
+    )
+    unpack.add_argument("file", type=Path, metavar="FILE", help="written by neuroglot archive")
+    unpack.add_argument("--into", type=Path, metavar="FOLDER", help="a project or an empty folder; default: here")
+    unpack.add_argument("--no-build", dest="build", action="store_false", help="build no pages")
+    unpack.waits()
 
 
 def _lab(commands: "_Commands[_Command]") -> None:

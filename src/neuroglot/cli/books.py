@@ -1,4 +1,4 @@
-"""Commands about a whole run: ``check``, ``book``, ``verify``, ``lab``, ``serve``."""
+"""Commands about a whole run: ``check``, ``book``, ``verify``, ``archive``, ``unpack``, ``lab``, ``serve``."""
 
 import argparse
 import time
@@ -52,6 +52,21 @@ def verify(arguments: argparse.Namespace) -> int:
     found = verified(arguments.run, **settings(arguments, verified))
     print("\n".join(map(str, found)))
     return int(any(finding.verdict == FAILED for finding in found))
+
+
+def archive(arguments: argparse.Namespace) -> None:
+    """Pack a run into one file."""
+    from ..book.archiving import archive as archived
+
+    file = archived(arguments.run, **settings(arguments, archived))
+    print(f"wrote {file} ({file.stat().st_size / 1e6:,.1f} MB)")
+
+
+def unpack(arguments: argparse.Namespace) -> None:
+    """Make an archive a run again, and build its pages."""
+    from ..book.unpacking import unpack as unpacked
+
+    print(f"open {unpacked(arguments.file, **settings(arguments, unpacked))}")
 
 
 def _estimate(runs: list[dict[str, Any]], some: tuple[chapters.Chapter, ...], arguments: argparse.Namespace) -> None:
