@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from ..base.errors import NeuroglotError, in_a_line
 from .arguments import parser
