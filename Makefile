@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 TOOLS := .venv-tools/bin
 
-.PHONY: book quick full lab check test soak fuzz pages pdf serve lint lock lowest licences audit validator newest benchmark \
+.PHONY: book quick full lab check test soak fuzz faults pages pdf serve lint lock lowest licences audit validator newest benchmark \
 	clean
 
 # Several processes of one thread each share the cores.
@@ -40,6 +40,10 @@ soak: $(READY)
 # Hostile files for every reader, an hour of them: 600 cases for each; make test does a dozen.
 fuzz: $(READY)
 	FUZZ=$${FUZZ:-600} $(PYTEST) --dist worksteal tests/hostile
+
+# Every stage stopped at many moments; make test tries one for each stage and fault.
+faults: $(READY)
+	FAULTS=$${FAULTS:-20} $(PYTEST) --dist worksteal tests/test_faults.py
 
 # The built pages, in headless Chromium with every other host refused; a file's tests share a book or a JupyterLab.
 pages: $(READY)

@@ -425,3 +425,16 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else_is(tmp_path):
     assert path.read_bytes() == b"half" and live.returncode == 0
     module.swept(tmp_path)  # as a folder is by whoever writes in it
     assert {one.name for one in tmp_path.iterdir()} == {"a.json", *(Path(one).parent.name for one in others)}
+
+
+def test_where_there_is_no_home_the_cache_must_be_named(monkeypatch):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    for name in ("NEUROGLOT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(NeuroglotError, match="there is no home folder for downloads; set NEUROGLOT_CACHE to a folder"):
+        module.cache_dir()
+    monkeypatch.setenv("XDG_CACHE_HOME", "/some")
+    assert module.cache_dir() == Path("/some/neuroglot")

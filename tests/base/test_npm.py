@@ -14,6 +14,22 @@ def test_npm_package_with_other_bytes_is_refused(cache):
     assert not list(cache.glob("npm/*"))
 
 
+def test_npm_is_run_without_a_home_of_its_own(cache, monkeypatch, tmp_path):
+    """Its cache is in the scratch folder: a home that is no folder for files makes no difference."""
+    said = tmp_path / "npm"
+    said.write_text('#!/bin/sh\necho "$@" > "$SAID"\nexit 1\n')
+    said.chmod(0o755)
+    monkeypatch.setenv("SAID", str(tmp_path / "words"))
+    monkeypatch.setattr(npm, "_npm", lambda: str(said))
+    with pytest.raises(
+        NeuroglotError, match=r"npm could not fetch some@1\.0\.0 \(no answer\); check the network, or put"
+    ):
+        npm.npm_package("some", "1.0.0", "")
+    words = (tmp_path / "words").read_text().split()
+    scratch = words[words.index("--pack-destination") + 1]
+    assert words[:2] == ["pack", "some@1.0.0"] and words[words.index("--cache") + 1].startswith(scratch)
+
+
 def test_npm_package_that_is_damaged_is_fetched_again(cache, monkeypatch):
     folder = cache / "npm" / "some-1.0.0"
     write_bytes(folder / "a.txt", b"as it was")

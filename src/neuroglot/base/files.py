@@ -33,10 +33,17 @@ UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, Arith
 
 
 def cache_dir() -> Path:
-    """Where downloads and conversions are kept: ``$NEUROGLOT_CACHE`` or ``~/.cache/neuroglot``."""
+    """Where downloads and conversions are kept: ``$NEUROGLOT_CACHE`` or ``~/.cache/neuroglot``.
+
+    Raises:
+        NeuroglotError: none is named, and there is no home folder.
+    """
     if own := os.environ.get("NEUROGLOT_CACHE"):
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neuroglot"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neuroglot"
+    except RuntimeError as error:  # a user whom the system does not know, and no HOME
+        raise NeuroglotError("there is no home folder for downloads; set NEUROGLOT_CACHE to a folder.") from error
 
 
 def plain_name(name: str, what: str) -> str:

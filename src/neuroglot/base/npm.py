@@ -35,7 +35,9 @@ def npm_package(name: str, version: str, integrity: str) -> Path:
     if kept_folder(folder, "npm"):
         return folder
     with tempfile.TemporaryDirectory() as scratch:
-        command = [_npm(), "pack", f"{name}@{version}", "--silent", "--pack-destination", scratch]
+        # npm's own cache is in the home folder, which may be none, or one that cannot be written.
+        own = ["--cache", f"{scratch}/cache", "--pack-destination", scratch]
+        command = [_npm(), "pack", f"{name}@{version}", "--silent", *own]
         done = subprocess.run(command, capture_output=True, text=True, cwd=scratch)
         archives = list(Path(scratch).glob("*.tgz"))
         if done.returncode or not archives:
