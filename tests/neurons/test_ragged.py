@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from neuroglot.book.findings import identification as said
 from neuroglot.book.findings import introduction
 from neuroglot.book.lookup import Said
 from neuroglot.book.packing import classify_packed, pack
+from neuroglot.counts.gathering import BINS, Gathered
 from neuroglot.counts.halves import compare_halves, mean_probabilities
 from neuroglot.counts.reading import write_counts
 from neuroglot.effects.playing import BOTH as BOTH_SETS
@@ -64,10 +66,36 @@ def attributions(stats, seed):
     return Attributions(values, stats.tokens, stats.languages, {})
 
 
+def gathered(stats, seed):
+    """The statistics with what other detectors read: of neurons the same in any layers, of other places zeros."""
+    rng, (layers, width, k) = np.random.default_rng(seed), stats.shape
+    of = np.arange(9) % k
+    whole = np.zeros((*stats.shape, BINS), dtype=np.int64)
+    whole[..., BINS // 2] = stats.tokens
+    shares = rng.dirichlet(np.ones(5), stats.n_neurons)
+    whole[stats.real] = 0
+    for language, tokens in enumerate(stats.tokens):
+        some = np.zeros((stats.n_neurons, BINS), dtype=np.int64)
+        some[:, 38:43] = rng.multinomial(tokens, shares)
+        whole[stats.real, language] = some
+    texts = {}
+    for name in ("maxima", "absolute"):
+        values = np.zeros((layers, width, len(of)), dtype=np.float32)
+        values[stats.real] = abs(rng.normal(size=(stats.n_neurons, len(of)))) - (name == "maxima")
+        texts[name] = values.transpose(0, 2, 1)
+    return replace(stats, gathered=Gathered(whole, **texts, text_languages=of, text_shards=np.zeros_like(of)))
+
+
 def detected(stats, seed):
-    slopes = attributions(stats, seed)
+    slopes, stats = attributions(stats, seed), gathered(stats, seed)
     given_ = {"lape": {"top_rate": 0.2}, "mean-difference": {"top_rate": 0.1}, "lambda-score": RATES}
     given_ |= {"attribution": {"attributions": slopes, "top_rate": 0.15}, "lambda": {"lam": 0.3}}
+    given_ |= {
+        "average-precision": {"number": 9},
+        "plnd": {"top_rate": 0.3, "share": 0.5},
+        "overlap": {"bottom_rate": 0.2},
+    }
+    given_ |= {"percentile": {"top_rate": 0.1}}
     return {name: detect(stats, name, **own) for name, own in given_.items()}
 
 
