@@ -226,3 +226,7 @@ def test_the_page_says_what_becomes_of_each():
     refused = [name for name, (kind, _) in _HELD.items() if kind == families.REFUSED]
     assert len(refused) <= 5, refused
     assert families.table(_HELD) in PAGE.read_text(encoding="utf-8")
+    counted = sum(kind in (families.KNOWN, families.FOUND, families.RAGGED) for kind, _ in _HELD.values())
+    said = f"{len(_HELD)} families of causal language models in transformers {transformers.__version__}"
+    readme = " ".join((PAGE.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    assert f"of the {said}, {counted} are counted" in readme
