@@ -15,7 +15,7 @@ from ..base.artifacts import Made, finished
 from ..base.parts import Parts
 from .processes import joined
 
-Item = TypeVar("Item")
+T = TypeVar("T")
 Result = TypeVar("Result", bound=Made)
 
 
@@ -68,7 +68,7 @@ class Passes:
 
         return self.processes.once(there)
 
-    def made(self, items: Sequence[Item], make: Callable[[int, Item], Part]) -> Iterator[Part]:
+    def made(self, items: Sequence[T], make: Callable[[int, T], Part]) -> Iterator[Part]:
         """What each pass gives, in their order: read where it was kept, else made by one of the processes, and kept.
 
         Of every as many passes in a row as there are processes each makes one: the first process the first that is
@@ -84,7 +84,7 @@ class Passes:
         for start in range(0, len(items), self.processes.number):
             yield from self._round(range(start, min(start + self.processes.number, len(items))), items, make)
 
-    def _round(self, numbers: range, items: Sequence[Item], make: Callable[[int, Item], Part]) -> Iterator[Part]:
+    def _round(self, numbers: range, items: Sequence[T], make: Callable[[int, T], Part]) -> Iterator[Part]:
         found: dict[int, Part] = self.processes.once(lambda: self._kept(numbers))
         missing = [number for number in numbers if number not in found]
         if missing:
