@@ -340,16 +340,20 @@ def test_a_pdf_needs_a_page_and_a_browser(html, tmp_path, monkeypatch, capsys):
 def test_the_workflow_makes_and_publishes_the_pages():
     workflow = yaml.safe_load((ROOT / ".github/workflows/book.yml").read_text(encoding="utf-8"))
     when = workflow[True]  # YAML reads "on" so
-    assert when["push"] == {"branches": ["main"]} and "workflow_dispatch" in when
+    assert when["push"] == {"branches": ["main"], "tags": ["v*"]} and "workflow_dispatch" in when
     assert workflow["permissions"] == {"contents": "read"}
     jobs = workflow["jobs"]
     assert (
         jobs["deploy"]["permissions"] == {"pages": "write", "id-token": "write"} and jobs["deploy"]["needs"] == "book"
     )
     steps = [step for job in jobs.values() for step in job["steps"]]
-    run = [target for step in steps for target in re.findall(r"\bmake ([\w-]+)", step.get("run", ""))]
+    made = [words for step in steps for words in re.findall(r"\bmake (.+)", step.get("run", ""))]
+    assert made == ["${{ startsWith(github.ref, 'refs/tags/') && 'full' || 'book' }}", "pages"]
+    checks = yaml.safe_load((ROOT / ".github/workflows/check.yml").read_text(encoding="utf-8"))["jobs"].values()
+    words = [step.get("run", "") for job in checks for step in job["steps"]]
+    run = [target for line in words for target in re.findall(r"\bmake ([\w-]+)", line)]
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
-    assert run == ["book", "pages"] and set(run) <= set(targets)
+    assert {"test", "lowest", "newest", "audit", "quick"} <= set(run) <= set(targets) >= {"full", "book", "pages"}
     assert all(re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]) for step in steps if "uses" in step)
     paths = {step["uses"].split("@")[0]: step.get("with", {}).get("path") for step in steps if "uses" in step}
     assert paths["actions/upload-pages-artifact"] == "_build/html"
