@@ -19,6 +19,8 @@ SCREENSHOTS = HTML.parent / "screenshots"
 # A phone reads the book from disk, a wide screen from a server; each also turns or grows once.
 SCREENS = {"phone": {"width": 390, "disk": True}, "wide": {"width": 1280}}
 TURNED = {"phone": 844, "wide": 1920}
+# Pixels of a page from its top that are kept as a picture.
+LONGEST = 40_000
 
 AXE = (
     "axe-core",
@@ -71,7 +73,10 @@ def test_page(visit, name, screen):
         page.emulate_media(color_scheme=scheme)
         page.wait_for_function("scheme => document.documentElement.dataset.theme === scheme", arg=scheme)
         shot = f"{name.removesuffix('.html').replace('/', '-')}-{width}-{scheme}.png"
-        page.screenshot(path=SCREENSHOTS / shot, full_page=True)
+        # Of all names and of the page to print a picture would be of hundreds of millions of points.
+        height = min(LONGEST, page.evaluate("document.documentElement.scrollHeight"))
+        whole = {"x": 0, "y": 0, "width": width, "height": height}
+        page.screenshot(path=SCREENSHOTS / shot, full_page=True, clip=whole)
         problems += [f"{scheme}: {problem}" for problem in blank_charts(page)]
         problems += [f"{scheme}: {problem}" for problem in inaccessible(page, colours=scheme == "dark")]
         if (wide := page.evaluate(OVERFLOW)) > 0:
